@@ -1,0 +1,126 @@
+/**
+ * Reads the settings of a stack: the experiment file with everything that it extends, and the site file.
+ * All problems of all files are reported at once.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { findIneffective } from "./load/ineffective.ts";
+import { type Layers, locate, readLayers } from "./load/layers.ts";
+import { nearest } from "./load/suggest.ts";
+import { validate } from "./load/validate.ts";
+import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
+import { experiment, type Experiment } from "./schema/experiment.ts";
+import { type ModelFacts, models } from "./schema/models.ts";
+import { site, type Site } from "./schema/site.ts";
+
+/** What the user wrote, typed and complete. */
+export interface Settings {
+  /** Name of the Pulumi stack; every name on the cluster derives from it. */
+  readonly stack: string;
+  readonly experiment: Experiment;
+  /** Name of the site file without its ending. */
+  readonly siteName: string;
+  readonly site: Site;
+  /** What `config/models.yaml` knows of the policy; undefined if it does not know it. */
+  readonly modelFacts: ModelFacts | undefined;
+  /** Names of the stack secrets that are set; undefined if they cannot be known here (no engine). */
+  readonly secrets: ReadonlySet<string> | undefined;
+}
+
+export interface Loaded {
+  readonly settings: Settings;
+  /** Settings that are accepted but have no effect. */
+  readonly warnings: readonly Problem[];
+  /** Where a setting of the experiment (or, with `site` in front, of the site) stands. */
+  readonly locate: (path: SettingPath) => Location | undefined;
+}
+
+export interface Selection {
+  readonly stack: string;
+  /** Name of the experiment file in `config/`, without its ending. Default: the stack's name. */
+  readonly experiment?: string | undefined;
+  /** Name of the site file in `config/sites/`, without its ending. Default: `lab`. */
+  readonly site?: string | undefined;
+  /** Names of the stack secrets that are set, if that is known. */
+  readonly secrets?: ReadonlySet<string> | undefined;
+}
+
+/**
+ * Loads and checks the settings of a stack.
+ * @param root The project's directory.
+ * @throws {ConfigError} If a file is missing, is not valid YAML or breaks the schema.
+ */
+export function load(root: string, selection: Selection): Loaded {
+  const experimentName = selection.experiment ?? selection.stack;
+  const siteName = selection.site ?? "lab";
+  const parts = [
+    read(root, {
+      folder: "config",
+      name: experimentName,
+      key: "swe-rl:experiment",
+      kind: "experiment",
+    }),
+    read(root, { folder: "config/sites", name: siteName, key: "swe-rl:site", kind: "site" }),
+  ] as const;
+  const [experimentPart, sitePart] = parts;
+  const catalogue = readLayers(root, "config/models.yaml");
+  const checkedModels = catalogue.layers && validate(models, catalogue.layers);
+  const problems = [...parts, catalogue].flatMap((part) => part.problems);
+  problems.push(...(checkedModels?.problems ?? []));
+  const checkedExperiment = experimentPart.layers && validate(experiment, experimentPart.layers);
+  const checkedSite = sitePart.layers && validate(site, sitePart.layers);
+  problems.push(...(checkedExperiment?.problems ?? []), ...(checkedSite?.problems ?? []));
+  if (problems.length > 0 || !checkedExperiment?.settings || !checkedSite?.settings) {
+    throw new ConfigError(problems);
+  }
+  const experimentFiles = experimentPart.layers?.files ?? [];
+  const siteFiles = sitePart.layers?.files ?? [];
+  return {
+    settings: {
+      stack: selection.stack,
+      experiment: checkedExperiment.settings,
+      siteName,
+      site: checkedSite.settings,
+      modelFacts: checkedModels?.settings?.[basename(checkedExperiment.settings.model.model_path)],
+      secrets: selection.secrets,
+    },
+    warnings: experimentPart.layers ? findIneffective(experimentPart.layers) : [],
+    locate: (path) =>
+      path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),
+  };
+}
+
+interface Part {
+  readonly layers?: Layers;
+  readonly problems: readonly Problem[];
+}
+
+function read(
+  root: string,
+  what: { folder: string; name: string; key: string; kind: string },
+): Part {
+  const file = `${what.folder}/${what.name}.yaml`;
+  if (!/^[\w.-]+$/.test(what.name)) {
+    const message = `"${what.name}" is not the name of a file in ${what.folder}/ (setting ${what.key})`;
+    return { problems: [{ path: [], message }] };
+  }
+  if (!existsSync(join(root, file))) {
+    return { problems: [{ path: [], message: missing(root, what, file) }] };
+  }
+  return readLayers(root, file);
+}
+
+function missing(
+  root: string,
+  what: { folder: string; name: string; key: string; kind: string },
+  file: string,
+): string {
+  const names = readdirSync(join(root, what.folder))
+    .filter(
+      (name) => name.endsWith(".yaml") && !(what.kind === "experiment" && name === "models.yaml"),
+    )
+    .map((name) => name.slice(0, -".yaml".length));
+  const similar = nearest(what.name, names);
+  const there = similar === undefined ? `There: ${names.join(", ")}.` : `Did you mean ${similar}?`;
+  return `${file} does not exist, so this stack has no ${what.kind}. ${there} Create the file, or choose another: pulumi config set ${what.key} NAME`;
+}

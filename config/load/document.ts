@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, type YAMLMap } from "yaml";
+import type { Location, Problem, SettingPath } from "../problem.ts";
+
+/** A parsed YAML file that knows where each of its settings stands. */
+export interface SourceFile {
+  /** Path as the user is shown it, relative to the project. */
+  readonly file: string;
+  /** The settings, without the wrapping of an original `config.yaml`. */
+  readonly settings: Record<string, unknown>;
+  /** Where a setting's value stands in this file, if it does. */
+  locate(path: SettingPath): Location | undefined;
+  /** Where a key stands (for unknown keys). */
+  locateKey(path: SettingPath): Location | undefined;
+}
+
+export type ReadResult =
+  | { readonly ok: true; readonly source: SourceFile }
+  | { readonly ok: false; readonly problems: Problem[] };
+
+/** Keys of the original system's file around the settings. */
+const wrapper = ["runtime_info", "input"] as const;
+const aroundSettings = new Set(["meta_info", "runtime_info"]);
+
+/** Reads one YAML file. `absolute` is read, `file` is shown. */
+export function readSource(absolute: string, file: string): ReadResult {
+  let text: string;
+  try {
+    text = readFileSync(absolute, "utf8");
+  } catch (error) {
+    return { ok: false, problems: [{ path: [], message: unreadable(file, error) }] };
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number): Location => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line, column: col };
+  };
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => ({
+      path: [],
+      message: `not valid YAML: ${error.message}`,
+      location: at(error.pos[0]),
+    }));
+    return { ok: false, problems };
+  }
+  const root = document.contents;
+  if (root !== null && !isMap(root)) {
+    const message = "must be a mapping of sections, such as `model:` and `data:`";
+    return { ok: false, problems: [{ path: [], message, location: at(root.range[0]) }] };
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    return { ok: false, problems: [{ path: [], message: `not valid YAML: ${messageOf(error)}` }] };
+  }
+  const offsetOf = (path: SettingPath, part: "key" | "value") =>
+    find(root, path, part) ?? find(root, [...wrapper, ...path], part);
+  const locateWith = (part: "key" | "value") => (path: SettingPath) => {
+    const offset = offsetOf(path, part);
+    return offset === undefined ? undefined : at(offset);
+  };
+  return {
+    ok: true,
+    source: {
+      file,
+      settings: unwrap((value ?? {}) as Record<string, unknown>),
+      locate: locateWith("value"),
+      locateKey: locateWith("key"),
+    },
+  };
+}
+
+/** An original `config.yaml` nests the settings under `runtime_info.input`; what stands around them has no meaning here. */
+function unwrap(root: Record<string, unknown>): Record<string, unknown> {
+  const runtime = root["runtime_info"];
+  if (!isRecord(runtime)) return root;
+  const outer = Object.fromEntries(
+    Object.entries(root).filter(([key]) => !aroundSettings.has(key)),
+  );
+  const input = runtime["input"];
+  return isRecord(input) ? { ...input, ...outer } : outer;
+}
+
+function find(root: YAMLMap | null, path: SettingPath, part: "key" | "value"): number | undefined {
+  if (root === null) return undefined;
+  if (path.length === 0) return part === "value" ? root.range?.[0] : undefined;
+  const parent = path.length === 1 ? root : root.getIn(path.slice(0, -1), true);
+  const last = path.at(-1);
+  if (isMap(parent)) {
+    const pair = parent.items.find(
+      ({ key }) => String(isScalar(key) ? key.value : key) === String(last),
+    );
+    return pair && offsetOfPair(pair, part);
+  }
+  const node = root.getIn(path, true);
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function offsetOfPair(pair: Pair, part: "key" | "value"): number | undefined {
+  const wanted = part === "value" && isNode(pair.value) ? pair.value : pair.key;
+  return isNode(wanted) ? wanted.range?.[0] : undefined;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function unreadable(file: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOENT") return `${file} does not exist`;
+  if (code === "EISDIR") return `${file} is a directory, not a file`;
+  if (code === "EACCES") return `${file} may not be read by this user`;
+  return `${file} cannot be read: ${messageOf(error)}`;
+}

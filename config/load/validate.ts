@@ -1,0 +1,144 @@
+import { z } from "zod";
+import { formatPath, type Problem, type SettingPath } from "../problem.ts";
+import { locate, locateKey, type Layers } from "./layers.ts";
+import { nearest } from "./suggest.ts";
+
+/** Checks the merged settings of some files against a schema; every problem gets the place where it can be mended. */
+export function validate<S extends z.ZodType>(
+  schema: S,
+  layers: Layers,
+): { settings?: z.output<S>; problems: Problem[] } {
+  const result = schema.safeParse(withoutBlanks(layers.settings));
+  if (result.success) return { settings: result.data, problems: [] };
+  const problems = result.error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
+    return issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => unknownKey(schema, layers, [...path, key]))
+      : [
+          {
+            path,
+            message: explain(issue, valueAt(layers.settings, path)),
+            location: locate(layers.files, path),
+          },
+        ];
+  });
+  return { problems };
+}
+
+/** The contract's rule: an empty value is not exported, so that the default applies. */
+function withoutBlanks(value: unknown): unknown {
+  if (Array.isArray(value) || typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inner !== "")
+      .map(([key, inner]) => [key, withoutBlanks(inner)]),
+  );
+}
+
+function unknownKey(schema: z.ZodType, layers: Layers, path: SettingPath): Problem {
+  const key = String(path.at(-1));
+  const known = knownPaths(schema);
+  const section = path.slice(0, -1);
+  const siblings = known.filter(
+    (other) => other.length === path.length && startsWith(other, section),
+  );
+  const elsewhere = known.find((other) => other.length > 1 && other.at(-1) === key);
+  const similar = nearest(
+    key,
+    siblings.map((other) => String(other.at(-1))),
+  );
+  let hint = "";
+  if (similar !== undefined) hint = ` Did you mean ${formatPath([...section, similar])}?`;
+  else if (elsewhere !== undefined)
+    hint = ` It belongs into another section: ${formatPath(elsewhere)}.`;
+  else if (siblings.length > 0) {
+    hint = ` Known here: ${siblings.map((other) => String(other.at(-1))).join(", ")}.`;
+  }
+  return {
+    path,
+    message: `unknown setting; it would be ignored silently.${hint}`,
+    location: locateKey(layers.files, path),
+  };
+}
+
+function explain(issue: z.core.$ZodIssue, found: unknown): string {
+  if (found === undefined && issue.code === "invalid_type") return "is required and not set";
+  return `${expectation(issue)}; found ${show(found)}`;
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  if (!/^(Invalid|Too|Unrecognized)\b/.test(issue.message)) return issue.message;
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${nouns[issue.expected] ?? `a ${issue.expected}`}`;
+    case "too_small":
+      return `must be ${issue.inclusive === false ? "more than" : "at least"} ${String(issue.minimum)}`;
+    case "too_big":
+      return `must be ${issue.inclusive === false ? "less than" : "at most"} ${String(issue.maximum)}`;
+    case "invalid_value":
+      return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map(String).join(", ")}`;
+    case "invalid_union": {
+      if ("options" in issue && Array.isArray(issue.options)) {
+        return `must be one of ${issue.options.map(String).join(", ")}`;
+      }
+      return [...new Set(issue.errors.flat().map(expectation))].join(", or ");
+    }
+    default:
+      return issue.message;
+  }
+}
+
+const nouns: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  object: "a mapping",
+  record: "a mapping",
+  array: "a list",
+  boolean: "true or false",
+};
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) return "nothing";
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function valueAt(value: unknown, path: SettingPath): unknown {
+  return path.reduce<unknown>(
+    (inner, part) =>
+      typeof inner === "object" && inner !== null
+        ? (inner as Record<string, unknown>)[String(part)]
+        : undefined,
+    value,
+  );
+}
+
+function startsWith(path: SettingPath, prefix: SettingPath): boolean {
+  return prefix.every((part, i) => path[i] === part);
+}
+
+const pathsOfSchema = new WeakMap<z.ZodType, SettingPath[]>();
+
+/** Every path that a schema knows, sections included. */
+export function knownPaths(schema: z.ZodType): readonly SettingPath[] {
+  let paths = pathsOfSchema.get(schema);
+  if (!paths) {
+    paths = collect(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }), []);
+    pathsOfSchema.set(schema, paths);
+  }
+  return paths;
+}
+
+type JsonSchema = z.core.JSONSchema.JSONSchema;
+
+function collect(schema: JsonSchema, prefix: SettingPath): SettingPath[] {
+  const branches = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].filter(isSchema);
+  const own = Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => {
+    const path = [...prefix, key];
+    return [path, ...(isSchema(inner) ? collect(inner, path) : [])];
+  });
+  return [...own, ...branches.flatMap((branch) => collect(branch, prefix))];
+}
+
+function isSchema(value: unknown): value is JsonSchema {
+  return typeof value === "object" && value !== null;
+}

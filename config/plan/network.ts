@@ -1,0 +1,147 @@
+import type { Settings } from "../load.ts";
+import type { Compartment, Names } from "./names.ts";
+import type { RayPorts } from "./ray.ts";
+
+/** Label by which network policies know our pods. */
+export const roleLabel = "swe-rl.dev/role";
+export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy";
+
+/** One end of a flow. */
+export type Peer =
+  /** Pods of the stack: those with a role, or all of a namespace. */
+  | { readonly kind: "pods"; readonly compartment: Compartment; readonly role?: Role }
+  /** Pods of a namespace that is not ours. */
+  | {
+      readonly kind: "foreign";
+      readonly namespace: string;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  /** Any address outside the cluster's link-local ranges. */
+  | { readonly kind: "anywhere" };
+
+export interface PortRange {
+  readonly protocol: "TCP" | "UDP";
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A connection that the network must allow. Whatever is not a flow is denied. */
+export interface Flow {
+  readonly name: string;
+  /** Why the run cannot do without it. */
+  readonly reason: string;
+  readonly from: Peer;
+  readonly to: Peer;
+  /** Empty: every port. */
+  readonly ports: readonly PortRange[];
+}
+
+const tcp = (from: number, to = from): PortRange => ({ protocol: "TCP", from, to });
+const udp = (from: number, to = from): PortRange => ({ protocol: "UDP", from, to });
+
+const train: Peer = { kind: "pods", compartment: "train" };
+const sandbox: Peer = { kind: "pods", compartment: "sandbox" };
+const proxy: Peer = { kind: "pods", compartment: "proxy", role: "proxy" };
+const rayHead: Peer = { kind: "pods", compartment: "train", role: "ray-head" };
+const rayWorker: Peer = { kind: "pods", compartment: "train", role: "ray-worker" };
+
+/** Addresses that no pod may reach by an "anywhere" rule: the node's metadata service lies there. */
+export const linkLocal = {
+  v4: ["169.254.0.0/16"],
+  v6: ["fe80::/10", "fd00:ec2::254/128"],
+} as const;
+
+export function planFlows({ experiment, site }: Settings, ports: RayPorts): Flow[] {
+  const proxyPort = experiment.infrastructure.litellm_port;
+  const dns: Peer = { kind: "foreign", ...site.network.dns };
+  const flows: Flow[] = [
+    {
+      name: "sandboxes-to-proxy",
+      reason: "agents reach the policy; nothing else is open to them, not even DNS",
+      from: sandbox,
+      to: proxy,
+      ports: [tcp(proxyPort)],
+    },
+    {
+      name: "training-to-proxy",
+      reason: "the agent loop checks the chain before it starts trials",
+      from: train,
+      to: proxy,
+      ports: [tcp(proxyPort)],
+    },
+    {
+      name: "proxy-to-ray",
+      reason: "discovery asks Ray's job API for the rollout servers",
+      from: proxy,
+      to: rayHead,
+      ports: [tcp(ports.dashboard)],
+    },
+    {
+      name: "proxy-to-rollout-servers",
+      reason: "rollout servers bind free ports, and only in this range",
+      from: proxy,
+      to: rayWorker,
+      ports: [tcp(ports.ephemeral.from, ports.ephemeral.to)],
+    },
+    {
+      name: "within-training",
+      reason: "Ray, NCCL and the weight sync use ports of their own choice",
+      from: train,
+      to: train,
+      ports: [],
+    },
+    {
+      name: "training-to-dns",
+      reason: "names of the head, the tracker and the API server",
+      from: train,
+      to: dns,
+      ports: [udp(53), tcp(53)],
+    },
+    {
+      name: "proxy-to-dns",
+      reason: "the name of the head",
+      from: { kind: "pods", compartment: "proxy" },
+      to: dns,
+      ports: [udp(53), tcp(53)],
+    },
+    {
+      name: "training-to-outside",
+      reason: "the API server (sandboxes are made and entered through it) and the tracker",
+      from: train,
+      to: { kind: "anywhere" },
+      ports: [tcp(443), tcp(6443)],
+    },
+  ];
+  for (const namespace of site.network.monitoring_namespaces) {
+    const monitoring: Peer = { kind: "foreign", namespace, labels: {} };
+    flows.push(
+      {
+        name: `${namespace}-to-ray`,
+        reason: "metrics of Ray",
+        from: monitoring,
+        to: train,
+        ports: [tcp(ports.metrics)],
+      },
+      {
+        name: `${namespace}-to-proxy`,
+        reason: "metrics of the proxy",
+        from: monitoring,
+        to: proxy,
+        ports: [tcp(proxyPort)],
+      },
+    );
+  }
+  return flows;
+}
+
+/** A peer as a person reads it. */
+export function describePeer(peer: Peer, names: Names): string {
+  switch (peer.kind) {
+    case "pods":
+      return `${names.namespaces[peer.compartment]}/${peer.role ?? "*"}`;
+    case "foreign":
+      return peer.namespace;
+    case "anywhere":
+      return "anywhere";
+  }
+}

@@ -1,0 +1,80 @@
+import type { Settings } from "../load.ts";
+import type { Toleration } from "../schema/scalars.ts";
+import type { Problems } from "./problems.ts";
+
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+
+/** Pods beyond the parallel trials that the quota admits: sandboxes that are still ending while their successors start. */
+const endingShare = 0.25;
+
+/** Scratch space of one sandbox: task repositories and build outputs. */
+const ephemeralStorageBytes = 32 * GiB;
+
+/** Bounds of the sandbox namespace. */
+export interface Sandboxes {
+  readonly parallelTrials: number;
+  /** Pods that the quota admits. */
+  readonly pods: number;
+  readonly perPod: {
+    readonly cpus: number;
+    readonly memoryRequestBytes: number;
+    readonly memoryLimitBytes: number;
+    readonly ephemeralStorageBytes: number;
+  };
+  readonly quota: {
+    readonly cpus: number;
+    readonly memoryRequestBytes: number;
+    readonly memoryLimitBytes: number;
+    readonly ephemeralStorageBytes: number;
+  };
+  /** Seconds after which Kubernetes ends a sandbox pod. */
+  readonly deadlineSeconds: number;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly Toleration[];
+}
+
+export function planSandboxes(settings: Settings, problems: Problems): Sandboxes {
+  const { experiment, site } = settings;
+  const { harbor_agent: agent, harbor_runtime: runtime, sandbox, k8s } = experiment;
+  if (sandbox.parallel_trials < runtime.num_workers) {
+    problems.error(
+      ["sandbox", "parallel_trials"],
+      `is ${sandbox.parallel_trials}, less than harbor_runtime.num_workers ${runtime.num_workers}: the quota would refuse the pods of the other workers. Choose at least ${runtime.num_workers}.`,
+    );
+  }
+  if (k8s.pod_active_deadline_seconds <= agent.max_timeout_sec) {
+    problems.error(
+      ["k8s", "pod_active_deadline_seconds"],
+      `is ${k8s.pod_active_deadline_seconds} s, not more than harbor_agent.max_timeout_sec ${agent.max_timeout_sec} s: Kubernetes would end sandboxes before their verifier has run. Leave at least 15 minutes.`,
+    );
+  }
+  if (agent.host_path_mounts !== null && agent.host_path_mounts.length > 0) {
+    problems.error(
+      ["harbor_agent", "host_path_mounts"],
+      "pod security baseline refuses hostPath in sandboxes, so every trial would fail. Put the files into the task images.",
+    );
+  }
+  const memoryRequestBytes = agent.environment_override_memory_mb * MiB;
+  const memoryLimitBytes = Math.ceil(memoryRequestBytes * sandbox.memory_limit_factor);
+  const pods = sandbox.parallel_trials + Math.ceil(sandbox.parallel_trials * endingShare);
+  return {
+    parallelTrials: sandbox.parallel_trials,
+    pods,
+    perPod: {
+      cpus: agent.environment_override_cpus,
+      memoryRequestBytes,
+      memoryLimitBytes,
+      ephemeralStorageBytes,
+    },
+    quota: {
+      cpus: pods * agent.environment_override_cpus,
+      memoryRequestBytes: pods * memoryRequestBytes,
+      memoryLimitBytes: pods * memoryLimitBytes,
+      ephemeralStorageBytes: pods * ephemeralStorageBytes,
+    },
+    deadlineSeconds: k8s.pod_active_deadline_seconds,
+    nodeSelector: site.sandbox_nodes.selector,
+    tolerations: site.sandbox_nodes.tolerations,
+  };
+}

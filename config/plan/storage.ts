@@ -1,0 +1,127 @@
+import type { Settings } from "../load.ts";
+import type { Site } from "../schema/site.ts";
+import type { Names } from "./names.ts";
+import type { Problems } from "./problems.ts";
+
+/** What holds a volume's data. */
+export type Backing = Site["storage"]["checkpoints"];
+
+/** One volume of the training namespace, and where every Ray pod sees it. */
+export interface Volume {
+  readonly name: string;
+  readonly backing: Backing;
+  /** Capacity, as Kubernetes writes it. */
+  readonly size: string;
+  readonly mountPath: string;
+  readonly readOnly: boolean;
+  /** Whether `pulumi destroy` leaves the data. */
+  readonly removal: "retain" | "remove";
+}
+
+/** Directories of a run inside the training pods. */
+export interface Directories {
+  readonly project: string;
+  readonly checkpoints: string;
+  readonly trainingLog: string;
+  readonly vllmLog: string;
+  readonly trials: string;
+}
+
+export interface Storage {
+  readonly checkpoints: Volume;
+  readonly logs: Volume;
+  readonly trials: Volume;
+  readonly models: Volume;
+  readonly data: Volume;
+  readonly directories: Directories;
+}
+
+export function planStorage(settings: Settings, names: Names, problems: Problems): Storage {
+  const { experiment, site } = settings;
+  const project = experiment.trainer.project_dir;
+  const output = (name: "checkpoints" | "logs" | "trials", folder: string): Volume => ({
+    name,
+    backing: site.storage[name],
+    size: experiment.storage[name].size,
+    mountPath: `${project}/${folder}`,
+    readOnly: false,
+    removal: experiment.storage[name].removal,
+  });
+  const input = (name: "models" | "data"): Volume => {
+    const { mount_path: mountPath, ...backing } = site.volumes[name];
+    const size = backing.kind === "claim" ? backing.size : "1Ti";
+    return { name, backing, size, mountPath, readOnly: true, removal: "retain" };
+  };
+  const [checkpoints, logs, trials] = [
+    output("checkpoints", "checkpoints"),
+    output("logs", "logs"),
+    output("trials", "harbor_trials"),
+  ];
+  const [models, data] = [input("models"), input("data")];
+  checkMounts([checkpoints, logs, trials, models, data], problems);
+  const { model, data: index } = experiment;
+  checkInside({ path: ["model", "model_path"], value: model.model_path }, models, problems);
+  checkInside({ path: ["data", "train_index"], value: index.train_index }, data, problems);
+  checkInside({ path: ["data", "val_index"], value: index.val_index }, data, problems);
+  const below = `${names.project}/${names.run}`;
+  const trialsDir = experiment.experiment.trials_dir;
+  return {
+    checkpoints,
+    logs,
+    trials,
+    models,
+    data,
+    directories: {
+      project,
+      checkpoints: `${checkpoints.mountPath}/${below}`,
+      trainingLog: `${logs.mountPath}/${names.run}.log`,
+      vllmLog: `${logs.mountPath}/${names.run}_vllm.log`,
+      trials: planTrialsDir(trialsDir, { project, trials, below }, problems),
+    },
+  };
+}
+
+function planTrialsDir(
+  wanted: string,
+  { project, trials, below }: { project: string; trials: Volume; below: string },
+  problems: Problems,
+): string {
+  if (wanted === "") return `${trials.mountPath}/${below}`;
+  const path = wanted.startsWith("/") ? wanted : `${project}/${wanted}`;
+  checkInside({ path: ["experiment", "trials_dir"], value: path }, trials, problems);
+  return path;
+}
+
+function checkInside(
+  setting: { path: string[]; value: string },
+  volume: Volume,
+  problems: Problems,
+): void {
+  if (isInside(setting.value, volume.mountPath)) return;
+  problems.error(
+    setting.path,
+    `is ${setting.value}, which is not on the ${volume.name} volume (mounted at ${volume.mountPath}): the pods would not see it, or lose it with the pod (C-07).`,
+  );
+}
+
+function checkMounts(volumes: readonly Volume[], problems: Problems): void {
+  volumes.forEach((volume, i) => {
+    const other = volumes
+      .slice(i + 1)
+      .find(
+        (candidate) =>
+          isInside(candidate.mountPath, volume.mountPath) ||
+          isInside(volume.mountPath, candidate.mountPath),
+      );
+    if (other) {
+      problems.error(
+        ["trainer", "project_dir"],
+        `the volumes ${volume.name} (${volume.mountPath}) and ${other.name} (${other.mountPath}) are mounted one inside the other: one would hide the other.`,
+      );
+    }
+  });
+}
+
+function isInside(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory.replace(/\/$/, "")}/`);
+}

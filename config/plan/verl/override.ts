@@ -1,0 +1,41 @@
+/** One Hydra override of verl's configuration. */
+export interface Override {
+  readonly key: string;
+  readonly value: OverrideValue;
+  /** `++` adds the key where verl's configuration has none, and replaces it where a fork's has; the others must exist. */
+  readonly prefix: "" | "++";
+  /** Setting, rule or ruling that the value comes from. */
+  readonly source: string;
+}
+
+export type OverrideValue = string | number | boolean | null | readonly string[];
+
+/** Keys that verl's own configuration does not have, and that it reads all the same. Every `++` must match one. */
+export const addableKeys: readonly RegExp[] = [
+  /^ray_kwargs\.ray_init\.namespace$/,
+  /^actor_rollout_ref\.rollout\.engine_kwargs\.vllm\.(served-model-name|tool-call-parser|enable-auto-tool-choice)$/,
+];
+
+/** Writes an override as Hydra's grammar wants it. */
+export function formatOverride({ prefix, key, value }: Override): string {
+  return `${prefix}${key}=${formatValue(value)}`;
+}
+
+function formatValue(value: OverrideValue): string {
+  if (value === null) return "null";
+  if (typeof value === "string") return formatString(value);
+  if (typeof value === "object") return `[${value.map(formatString).join(",")}]`;
+  return String(value);
+}
+
+/** Bare where Hydra reads the text as itself, quoted where it would see syntax, a number, a boolean or an interpolation. */
+function formatString(text: string): string {
+  if (
+    /^[A-Za-z/_][\w./:-]*$/.test(text) &&
+    !/^(true|false|yes|no|on|off|null|nan|inf)$/i.test(text)
+  ) {
+    return text;
+  }
+  const escaped = text.replaceAll(/(\\*)'/g, "$1$1\\'").replace(/(\\+)$/, "$1$1");
+  return `'${escaped.replaceAll("${", "\\${")}'`;
+}

@@ -1,0 +1,34 @@
+/** The experiment layer: everything about one run. One file `config/<stack>.yaml`, which may extend another. */
+import { z } from "zod";
+import { data, environment, infrastructure, k8s, model, vllm } from "./contract.ts";
+import { harborAgent, harborRuntime } from "./harbor.ts";
+import { proxy, ray, sandbox, storage, trainer, verl } from "./platform.ts";
+import { credentials, experiment as run } from "./run.ts";
+import { algorithm, training } from "./training.ts";
+
+export const tiers = ["single-node"] as const;
+export type Tier = (typeof tiers)[number];
+
+export const experiment = z.strictObject({
+  tier: z.enum(tiers).default("single-node").describe("Topology of the run."),
+  model: model.describe("The policy."),
+  data: data.describe("The tasks."),
+  infrastructure: infrastructure.prefault({}).describe("Nodes, ports and logging."),
+  environment: environment.prefault({}).describe("Python environment of the original system."),
+  k8s: k8s.prefault({}).describe("Sandbox pods on Kubernetes."),
+  vllm: vllm.prefault({}).describe("Rollout servers."),
+  training: training.prefault({}).describe("Batches, window, parallelism, schedule."),
+  algorithm: algorithm.prefault({}).describe("Advantage estimator, loss and sampling."),
+  harbor_agent: harborAgent.prefault({}).describe("Agent scaffold and its sandbox."),
+  harbor_runtime: harborRuntime.prefault({}).describe("Workers and the tail killer."),
+  experiment: run.prefault({}).describe("Names and directories of the run."),
+  credentials: credentials.prefault({}).describe("Tracking."),
+  verl: verl.prefault({}).describe("Which verl, and how."),
+  trainer: trainer.prefault({}).describe("Training image and restarts."),
+  ray: ray.prefault({}).describe("Ray cluster."),
+  proxy: proxy.prefault({}).describe("LiteLLM."),
+  sandbox: sandbox.prefault({}).describe("Bounds of the sandboxes."),
+  storage: storage.prefault({}).describe("Volumes of the run."),
+});
+
+export type Experiment = z.output<typeof experiment>;

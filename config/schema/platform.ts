@@ -1,0 +1,122 @@
+/** Experiment sections that the original contract does not have: how this project runs the experiment on a cluster. */
+import { z } from "zod";
+import { absolutePath, byteQuantity, count, image } from "./scalars.ts";
+
+export const verlVersions = ["0.8.0", "0.9.1"] as const;
+
+export const verl = z.strictObject({
+  version: z
+    .enum(verlVersions)
+    .default("0.8.0")
+    .describe("verl release in the training image; its Hydra keys decide the command line."),
+  distribution: z
+    .enum(["fork", "stock"])
+    .default("fork")
+    .describe(
+      "`fork`: the original system's verl and its `verl_patch` configuration; `stock`: the released package.",
+    ),
+  engine: z.enum(["fsdp"]).default("fsdp").describe("Training engine."),
+  tool_call_parser: z
+    .string()
+    .regex(/^[a-z0-9_]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
+    .optional()
+    .describe(
+      "vLLM's tool-call parser. Default: the one that `config/models.yaml` has for the model and scaffold (C-22).",
+    ),
+  overrides: z
+    .record(
+      z.string().regex(/^[a-z_]\w*(\.\w+)+$/i, {
+        error: "must be a dotted Hydra key without a leading '+', '~' or quotes",
+      }),
+      z.union([z.string(), z.number(), z.boolean(), z.null()]),
+    )
+    .default({})
+    .describe(
+      "Further Hydra overrides, for verl keys that no setting covers. A key that the Plan sets itself is refused.",
+    ),
+});
+
+export const trainer = z.strictObject({
+  image: image()
+    .optional()
+    .describe("Training image of this experiment. Default: the site's `images.training`."),
+  project_dir: absolutePath()
+    .default("/workspace/repos/harbor-verl-train")
+    .describe(
+      "Checkout of harbor-verl-train in the training image: working directory of the run; checkpoints, logs and trials are mounted below it (D-03).",
+    ),
+  agent_loop: z
+    .string()
+    .default("builtin_swe_agent")
+    .describe("Name of the agent loop in the agent-loop configuration."),
+  agent_loop_config: absolutePath()
+    .optional()
+    .describe(
+      "Agent-loop configuration in the training image. Default: `src/verl_patch/config/agent_loop_config_cc.yaml` below `project_dir`.",
+    ),
+  max_restarts: z
+    .int()
+    .min(0)
+    .default(3)
+    .describe(
+      "How often a failed run is submitted again; verl resumes from the newest checkpoint.",
+    ),
+});
+
+export const ray = z.strictObject({
+  version: z
+    .string()
+    .regex(/^\d+\.\d+\.\d+$/, { error: "must be a release such as 2.54.1" })
+    .default("2.54.1")
+    .describe("Ray release in the training image; at least 2.52 for token authentication."),
+  object_store_bytes: z
+    .int()
+    .min(1e9)
+    .default(40_000_000_000)
+    .describe("Ray object store of a GPU node in bytes; lives in /dev/shm (D-30)."),
+  head_cpus: count().default(8).describe("CPUs of the head pod, which has no GPU."),
+  head_memory: byteQuantity().default("64Gi").describe("Memory limit of the head pod."),
+});
+
+export const proxy = z.strictObject({
+  mode: z
+    .enum(["litellm"])
+    .default("litellm")
+    .describe("How agents reach the policy: through LiteLLM on one fixed port."),
+  replicas: z.int().min(2).max(16).default(2).describe("LiteLLM pods; at least 2."),
+  cpus: count().default(2).describe("CPUs of one LiteLLM pod."),
+  memory: byteQuantity().default("2Gi").describe("Memory of one LiteLLM pod."),
+});
+
+export const sandbox = z.strictObject({
+  parallel_trials: count()
+    .default(96)
+    .describe(
+      "Most trials that run at once in steady state; the namespace's quota is sized for it (D-26).",
+    ),
+  memory_limit_factor: z
+    .number()
+    .min(1)
+    .default(4)
+    .describe(
+      "Memory limit of a sandbox as a multiple of its request. An unbounded pod once took a node down.",
+    ),
+});
+
+const volume = (size: string, purpose: string) =>
+  z
+    .strictObject({
+      size: byteQuantity().default(size).describe("Capacity to claim."),
+      removal: z
+        .enum(["retain", "remove"])
+        .default("retain")
+        .describe("`retain`: the data outlives `pulumi destroy`; `remove`: destroy deletes it."),
+    })
+    .prefault({})
+    .describe(purpose);
+
+export const storage = z.strictObject({
+  checkpoints: volume("4Ti", "Volume of the checkpoints."),
+  logs: volume("100Gi", "Volume of the training and vLLM logs."),
+  trials: volume("1Ti", "Volume of the trials and their trajectories."),
+});

@@ -1,0 +1,189 @@
+/** The site layer: facts about one cluster, written once and shared by all experiments on it. */
+import { z } from "zod";
+import {
+  absolutePath,
+  byteQuantity,
+  count,
+  dnsLabel,
+  image,
+  labels,
+  port,
+  toleration,
+} from "./scalars.ts";
+
+const nodes = (purpose: string) =>
+  z
+    .strictObject({
+      selector: labels().default({}).describe("Node labels that all must match."),
+      tolerations: z.array(toleration()).default([]).describe("Taints that the pods tolerate."),
+    })
+    .prefault({})
+    .describe(purpose);
+
+const gpuNodes = z.strictObject({
+  pool: z.literal("existing").default("existing").describe("Nodes that are there already."),
+  selector: labels()
+    .refine((selector) => Object.keys(selector).length > 0, {
+      error: "must name at least one label, or training could land on any node",
+    })
+    .describe("Node labels that select the GPU nodes."),
+  tolerations: z
+    .array(toleration())
+    .default([{ key: "nvidia.com/gpu", operator: "Exists" }])
+    .describe("Taints that the training pods tolerate."),
+  claim: z
+    .array(z.string())
+    .default([])
+    .describe(
+      "Names of nodes to reserve for a stack: they get its label and a taint that keeps other pods away until destroy.",
+    ),
+  resource: z.string().default("nvidia.com/gpu").describe("Extended resource of one GPU."),
+  cpus: count().default(96).describe("CPUs of one training pod (it takes a whole node)."),
+  memory: byteQuantity()
+    .default("1400Gi")
+    .describe("Memory limit of one training pod; its /dev/shm counts into it."),
+});
+
+const backing = {
+  mount_path: absolutePath().describe("Where the training pods see the volume."),
+};
+
+const claim = z.strictObject({
+  kind: z.literal("claim"),
+  storage_class: z.string().optional().describe("StorageClass. Omitted: the cluster's default."),
+  access_mode: z.enum(["ReadWriteMany", "ReadWriteOnce"]).default("ReadWriteMany"),
+});
+const existing = z.strictObject({
+  kind: z.literal("existing"),
+  volume: z.string().describe("Name of a PersistentVolume that is there already."),
+  access_mode: z.enum(["ReadWriteMany", "ReadWriteOnce"]).default("ReadWriteMany"),
+});
+const nfs = z.strictObject({
+  kind: z.literal("nfs"),
+  server: z.string().describe("Host name or address of the NFS server."),
+  path: absolutePath().describe("Exported directory."),
+});
+const hostPath = z.strictObject({
+  kind: z.literal("host_path"),
+  path: absolutePath().describe("Directory on the node. Only for sites with one GPU node."),
+});
+
+const backend = (purpose: string) =>
+  z
+    .discriminatedUnion("kind", [claim, existing, nfs, hostPath])
+    .prefault({ kind: "claim" })
+    .describe(purpose);
+
+const input = (purpose: string) =>
+  z
+    .discriminatedUnion("kind", [
+      claim.extend({ ...backing, size: byteQuantity().default("1Ti") }),
+      existing.extend(backing),
+      nfs.extend(backing),
+      hostPath.extend(backing),
+    ])
+    .describe(purpose);
+
+export const site = z.strictObject({
+  kind: z.literal("kubernetes").default("kubernetes").describe("What the site is."),
+  cluster: z
+    .strictObject({
+      context: z
+        .string()
+        .min(1)
+        .describe("Context in the kubeconfig. Named, so that no command hits whatever is current."),
+      kubeconfig: z
+        .string()
+        .optional()
+        .describe("Path of the kubeconfig. Omitted: $KUBECONFIG, else ~/.kube/config."),
+    })
+    .describe("The cluster."),
+  gpu_nodes: gpuNodes.describe("Nodes of the trainer and the rollout servers."),
+  cpu_nodes: nodes("Nodes of the Ray head, the proxy and the job follower."),
+  sandbox_nodes: nodes("Nodes of the sandboxes."),
+  images: z
+    .strictObject({
+      training: image().describe(
+        "Image with Ray, verl, vLLM, Harbor and the agent loops. You build it; docs/training-image.md lists what it must hold.",
+      ),
+      litellm: image()
+        .default("ghcr.io/berriai/litellm-non_root:v1.106.2")
+        .describe("LiteLLM proxy image."),
+    })
+    .describe("Container images."),
+  storage: z
+    .strictObject({
+      checkpoints: backend("Where checkpoints live."),
+      logs: backend("Where logs live."),
+      trials: backend("Where trials and trajectories live."),
+    })
+    .prefault({})
+    .describe("Backing of the retained volumes."),
+  volumes: z
+    .strictObject({
+      models: input("Policy checkpoints to start from, mounted read-only."),
+      data: input("Task indexes and task data, mounted read-only."),
+    })
+    .describe("Volumes with the inputs of a run."),
+  network: z
+    .strictObject({
+      interface: z
+        .string()
+        .default("eth0")
+        .describe("Network interface of NCCL, Gloo and TensorPipe in every training pod (C-39)."),
+      rollout_ports: z
+        .strictObject({ from: port(), to: port() })
+        .prefault({ from: 40000, to: 49999 })
+        .describe(
+          "Range from which the training pods take their own ports; the only range the proxy may open.",
+        ),
+      dns: z
+        .strictObject({
+          namespace: dnsLabel().default("kube-system"),
+          labels: labels().default({ "k8s-app": "kube-dns" }),
+        })
+        .prefault({})
+        .describe("Where the cluster's DNS answers."),
+      monitoring_namespaces: z
+        .array(dnsLabel())
+        .default([])
+        .describe("Namespaces whose pods may scrape metrics."),
+    })
+    .prefault({})
+    .describe("Network of the cluster."),
+  harbor: z
+    .strictObject({
+      task_image_registry: z
+        .string()
+        .optional()
+        .describe("Registry with prebuilt task images (`HARBOR_OPENSWE_IMAGE_REGISTRY`)."),
+      inline_build: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Build task images inside the sandbox (`HARBOR_K8S_INLINE_BUILD`); needs hostPath.",
+        ),
+      nydus_mirror: z
+        .string()
+        .optional()
+        .describe("Lazy-pull mirror, `host:port` (`HARBOR_NYDUS_MIRROR`)."),
+    })
+    .prefault({})
+    .describe("What Harbor must know about the cluster."),
+  tracking: z
+    .enum(["allowed", "offline", "disabled"])
+    .default("allowed")
+    .describe("Whether runs may talk to Weights & Biases: `allowed` leaves it to the experiment."),
+  timeouts: z
+    .strictObject({
+      rollout_minutes: count()
+        .default(45)
+        .describe(
+          "Minutes that `pulumi up` waits for the policy to be served; CUDA-graph capture alone takes 10 to 20.",
+        ),
+    })
+    .prefault({})
+    .describe("Time limits."),
+});
+
+export type Site = z.output<typeof site>;
