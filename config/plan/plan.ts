@@ -1,8 +1,10 @@
 import type { Settings } from "../load.ts";
 import type { Problem } from "../problem.ts";
 import { type Batches, planBatches } from "./batches.ts";
+import { type Compartments, planCompartments } from "./compartments.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
+import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
 import { Problems } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
@@ -17,6 +19,7 @@ export interface Plan {
   readonly names: Names;
   /** Labels of every object. */
   readonly labels: Readonly<Record<string, string>>;
+  readonly compartments: Compartments;
   readonly topology: Topology;
   readonly batches: Batches;
   readonly storage: Storage;
@@ -25,8 +28,8 @@ export interface Plan {
   readonly proxy: Proxy;
   readonly sandboxes: Sandboxes;
   readonly flows: readonly Flow[];
-  /** Names of GPU nodes that the stack reserves for itself. */
-  readonly claimedNodes: readonly string[];
+  /** GPU nodes that the stack reserves for itself, if the site names any. */
+  readonly nodeClaim: NodeClaim | undefined;
   /** Minutes that `pulumi up` waits for the policy to be served. */
   readonly rolloutMinutes: number;
   readonly outputs: Outputs;
@@ -46,12 +49,14 @@ export function plan(settings: Settings): PlanResult {
   const topology = planTopology(settings, problems);
   const batches = planBatches(settings, topology, problems);
   const storage = planStorage(settings, names, problems);
-  const ray = planRay(settings, topology, problems);
+  const claim = planNodeClaim(settings, topology, problems);
+  const ray = planRay(settings, { topology, claim }, problems);
   const trainer = planTrainer(settings, { names, topology, batches, storage }, problems);
   return {
     plan: {
       names,
       labels: stackLabels(names.stack),
+      compartments: planCompartments(names, storage),
       topology,
       batches,
       storage,
@@ -60,22 +65,11 @@ export function plan(settings: Settings): PlanResult {
       proxy: planProxy(settings, topology),
       sandboxes: planSandboxes(settings, problems),
       flows: planFlows(settings, ray.ports),
-      claimedNodes: planClaim(settings, topology, problems),
+      nodeClaim: claim,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,
       outputs: planOutputs(names, storage, trainer.tracked),
     },
     problems: problems.errors,
     warnings: problems.warnings,
   };
-}
-
-function planClaim({ site }: Settings, topology: Topology, problems: Problems): readonly string[] {
-  const { claim } = site.gpu_nodes;
-  if (claim.length > 0 && claim.length !== topology.gpuNodes) {
-    problems.error(
-      ["site", "gpu_nodes", "claim"],
-      `names ${claim.length} nodes, but tier ${topology.tier} has ${topology.gpuNodes}: the rest would wait for ever, or stand idle.`,
-    );
-  }
-  return claim;
 }

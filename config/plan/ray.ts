@@ -1,5 +1,6 @@
 import type { Settings } from "../load.ts";
 import { bytesOf, type Toleration } from "../schema/scalars.ts";
+import type { NodeClaim } from "./node-claim.ts";
 import type { Problems } from "./problems.ts";
 import type { Topology } from "./topology.ts";
 
@@ -56,8 +57,13 @@ export interface Ray {
   readonly ports: RayPorts;
 }
 
-export function planRay(settings: Settings, topology: Topology, problems: Problems): Ray {
+export function planRay(
+  settings: Settings,
+  parts: { topology: Topology; claim: NodeClaim | undefined },
+  problems: Problems,
+): Ray {
   const { experiment, site } = settings;
+  const { topology, claim } = parts;
   const { ray } = experiment;
   const head: RayPod = {
     cpus: ray.head_cpus,
@@ -78,8 +84,8 @@ export function planRay(settings: Settings, topology: Topology, problems: Proble
     objectStoreBytes: ray.object_store_bytes,
     gpus: group.gpusPerNode,
     gpuResource: site.gpu_nodes.resource,
-    nodeSelector: site.gpu_nodes.selector,
-    tolerations: site.gpu_nodes.tolerations,
+    nodeSelector: { ...site.gpu_nodes.selector, ...claim?.label },
+    tolerations: [...site.gpu_nodes.tolerations, ...(claim ? [claim.toleration] : [])],
   }));
   checkMemory(["ray", "head_memory"], head, problems);
   for (const group of groups) checkMemory(["site", "gpu_nodes", "memory"], group, problems);

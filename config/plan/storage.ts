@@ -14,7 +14,10 @@ export interface Volume {
   readonly size: string;
   readonly mountPath: string;
   readonly readOnly: boolean;
-  /** Whether `pulumi destroy` leaves the data. */
+  /**
+   * Whether `pulumi destroy` leaves the claim. Removing the claim of an `nfs`, `host_path` or `existing` volume
+   * leaves the data all the same.
+   */
   readonly removal: "retain" | "remove";
 }
 
@@ -28,11 +31,7 @@ export interface Directories {
 }
 
 export interface Storage {
-  readonly checkpoints: Volume;
-  readonly logs: Volume;
-  readonly trials: Volume;
-  readonly models: Volume;
-  readonly data: Volume;
+  readonly volumes: readonly Volume[];
   readonly directories: Directories;
 }
 
@@ -50,7 +49,9 @@ export function planStorage(settings: Settings, names: Names, problems: Problems
   const input = (name: "models" | "data"): Volume => {
     const { mount_path: mountPath, ...backing } = site.volumes[name];
     const size = backing.kind === "claim" ? backing.size : "1Ti";
-    return { name, backing, size, mountPath, readOnly: true, removal: "retain" };
+    // A claim that the user filled must not vanish; the other kinds only point to data elsewhere.
+    const removal = backing.kind === "claim" ? "retain" : "remove";
+    return { name, backing, size, mountPath, readOnly: true, removal };
   };
   const [checkpoints, logs, trials] = [
     output("checkpoints", "checkpoints"),
@@ -58,7 +59,8 @@ export function planStorage(settings: Settings, names: Names, problems: Problems
     output("trials", "harbor_trials"),
   ];
   const [models, data] = [input("models"), input("data")];
-  checkMounts([checkpoints, logs, trials, models, data], problems);
+  const volumes = [checkpoints, logs, trials, models, data];
+  checkMounts(volumes, problems);
   const { model, data: index } = experiment;
   checkInside({ path: ["model", "model_path"], value: model.model_path }, models, problems);
   checkInside({ path: ["data", "train_index"], value: index.train_index }, data, problems);
@@ -66,11 +68,7 @@ export function planStorage(settings: Settings, names: Names, problems: Problems
   const below = `${names.project}/${names.run}`;
   const trialsDir = experiment.experiment.trials_dir;
   return {
-    checkpoints,
-    logs,
-    trials,
-    models,
-    data,
+    volumes,
     directories: {
       project,
       checkpoints: `${checkpoints.mountPath}/${below}`,

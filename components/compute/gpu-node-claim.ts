@@ -1,0 +1,27 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { NodeClaim } from "../../config/plan/node-claim.ts";
+
+export interface GpuNodeClaimArgs {
+  claim: NodeClaim;
+}
+
+/**
+ * Reserves named GPU nodes for one stack by a label and a taint. Both are the stack's own fields, so destroy takes
+ * exactly them away again. A node that somebody else has tainted already is refused by the API server: a node's
+ * taints have one owner.
+ */
+export class GpuNodeClaim extends pulumi.ComponentResource {
+  constructor(name: string, args: GpuNodeClaimArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:compute:GpuNodeClaim", name, args, opts);
+    const { label, taint } = args.claim;
+    for (const node of args.claim.nodes) {
+      new k8s.core.v1.NodePatch(
+        `${name}-${node}`,
+        { metadata: { name: node, labels: { ...label } }, spec: { taints: [{ ...taint }] } },
+        { parent: this },
+      );
+    }
+    this.registerOutputs();
+  }
+}

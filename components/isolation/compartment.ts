@@ -1,0 +1,94 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { CompartmentPlan, PodSecurity } from "../../config/plan/compartments.ts";
+import type { Compartment as Name } from "../../config/plan/names.ts";
+import type { Flow, Peer } from "../../config/plan/network.ts";
+import { type Labels, labelsOf, leaf } from "../metadata.ts";
+import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
+
+export interface CompartmentArgs {
+  plan: CompartmentPlan;
+  /** Names of all namespaces of the stack, by compartment. */
+  namespaces: Readonly<Record<Name, string>>;
+  /** Every flow of the stack; those that begin or end here become policies. */
+  flows: readonly Flow[];
+  labels: Labels;
+  /** Provider that adopts a namespace that an earlier life of the stack has kept. */
+  adoptWith: k8s.Provider;
+}
+
+/** A namespace that denies all traffic but the flows that the Plan lists. */
+export class Compartment extends pulumi.ComponentResource {
+  /** Name of the namespace, known once it exists. */
+  public readonly namespace: pulumi.Output<string>;
+  /** The namespace itself, for options such as `deletedWith`. */
+  public readonly resource: k8s.core.v1.Namespace;
+
+  constructor(name: string, args: CompartmentArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:isolation:Compartment", name, args, opts);
+    const { compartment, podSecurity, retained } = args.plan;
+    const identity = { labels: args.labels, app: "namespace", component: compartment };
+    const namespace = new k8s.core.v1.Namespace(
+      name,
+      {
+        metadata: {
+          name: args.plan.namespace,
+          labels: { ...labelsOf(identity), ...podSecurityLabels(podSecurity) },
+        },
+      },
+      {
+        parent: this,
+        // Kubernetes deletes a kept claim together with its namespace, so both are kept.
+        ...(retained ? { provider: args.adoptWith, retainOnDelete: true } : {}),
+      },
+    );
+    this.resource = namespace;
+    this.namespace = namespace.metadata.name;
+    // Where the namespace goes, its leaves go with it; where it stays, each is deleted by itself.
+    const options = { parent: this, ...(retained ? {} : { deletedWith: namespace }) };
+    const policyIdentity = { ...identity, app: "network-policy", namespace: this.namespace };
+
+    new k8s.networking.v1.NetworkPolicy(
+      `${name}-default-deny`,
+      {
+        metadata: leaf(policyIdentity, "default-deny"),
+        spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"] },
+      },
+      options,
+    );
+    for (const flow of args.flows) {
+      const leaves = isHere(flow.from, compartment);
+      const enters = isHere(flow.to, compartment);
+      if (!leaves && !enters) continue;
+      const here = leaves ? flow.from : flow.to;
+      new k8s.networking.v1.NetworkPolicy(
+        `${name}-${flow.name}`,
+        {
+          metadata: leaf(policyIdentity, flow.name, {
+            annotations: { "swe-rl.dev/reason": flow.reason },
+          }),
+          spec: {
+            podSelector: selectorOf(here),
+            policyTypes: [...(enters ? ["Ingress"] : []), ...(leaves ? ["Egress"] : [])],
+            ...(enters ? { ingress: [ingressRule(flow, args.namespaces)] } : {}),
+            ...(leaves ? { egress: [egressRule(flow, args.namespaces)] } : {}),
+          },
+        },
+        options,
+      );
+    }
+    this.registerOutputs({ namespace: this.namespace });
+  }
+}
+
+function isHere(peer: Peer, compartment: Name): boolean {
+  return peer.kind === "pods" && peer.compartment === compartment;
+}
+
+function podSecurityLabels(enforce: PodSecurity): Record<string, string> {
+  return {
+    "pod-security.kubernetes.io/enforce": enforce,
+    "pod-security.kubernetes.io/warn": "restricted",
+    "pod-security.kubernetes.io/audit": "restricted",
+  };
+}

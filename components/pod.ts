@@ -1,0 +1,29 @@
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { RayPod } from "../config/plan/ray.ts";
+
+/** Where pods run. */
+export type Nodes = Pick<RayPod, "nodeSelector" | "tolerations">;
+
+/** What every pod of ours has in common: its nodes, its account, and no list of the namespace's Services in its environment. */
+export function podBasis(
+  nodes: Nodes,
+  serviceAccount: pulumi.Input<string>,
+): Pick<
+  k8s.types.input.core.v1.PodSpec,
+  "nodeSelector" | "tolerations" | "serviceAccountName" | "enableServiceLinks"
+> {
+  return {
+    serviceAccountName: serviceAccount,
+    enableServiceLinks: false,
+    nodeSelector: { ...nodes.nodeSelector },
+    tolerations: nodes.tolerations.map((toleration) => ({ ...toleration })),
+  };
+}
+
+/** References to an optional Secret with registry credentials, as ServiceAccounts take them. */
+export function pullSecrets(
+  secret: pulumi.Input<string> | undefined,
+): Pick<k8s.core.v1.ServiceAccountArgs, "imagePullSecrets"> {
+  return secret === undefined ? {} : { imagePullSecrets: [{ name: secret }] };
+}

@@ -1,0 +1,117 @@
+import type * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { EnvironmentVariable, TrainingSecret } from "../../config/plan/environment.ts";
+import { type Role, roleLabel } from "../../config/plan/network.ts";
+import type { RayPod, RayPorts } from "../../config/plan/ray.ts";
+import { type Labels, labelsOf } from "../metadata.ts";
+import { podBasis } from "../pod.ts";
+import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+
+type PodTemplateSpec = k8s.types.input.core.v1.PodTemplateSpec;
+type EnvVar = k8s.types.input.core.v1.EnvVar;
+type ContainerPort = k8s.types.input.core.v1.ContainerPort;
+
+/** A claim and where the pods see it. */
+export interface Mount {
+  readonly name: string;
+  readonly claimName: pulumi.Input<string>;
+  readonly mountPath: string;
+  readonly readOnly: boolean;
+}
+
+/** What all pods of a Ray cluster have in common. */
+export interface RayPodBase {
+  readonly labels: Labels;
+  readonly image: string;
+  readonly serviceAccount: pulumi.Input<string>;
+  readonly environment: readonly EnvVar[];
+  readonly mounts: readonly Mount[];
+  readonly ports: RayPorts;
+}
+
+/** What a role adds. */
+export interface RayPodRole {
+  readonly role: Extract<Role, "ray-head" | "ray-worker">;
+  readonly containerPorts: readonly ContainerPort[];
+  readonly environment: readonly EnvVar[];
+  /** ConfigMap with programs, and where it is mounted. */
+  readonly programs?: { readonly configMap: pulumi.Input<string>; readonly mountPath: string };
+}
+
+/** Neither Karpenter nor the cluster autoscaler may drain a pod of a run. */
+const doNotDisrupt = {
+  "karpenter.sh/do-not-disrupt": "true",
+  "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+};
+
+export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole): PodTemplateSpec {
+  const gpus = pod.gpus > 0 ? { [pod.gpuResource]: String(pod.gpus) } : {};
+  const { from, to } = base.ports.ephemeral;
+  return {
+    metadata: {
+      labels: {
+        ...labelsOf({ labels: base.labels, app: "ray", component: role.role }),
+        [roleLabel]: role.role,
+      },
+      annotations: doNotDisrupt,
+    },
+    spec: {
+      ...podBasis(pod, base.serviceAccount),
+      securityContext: {
+        seccompProfile: { type: "RuntimeDefault" },
+        // Whatever binds port 0 here lands in this range, the only one that the network policies open.
+        sysctls: [{ name: "net.ipv4.ip_local_port_range", value: `${from} ${to}` }],
+      },
+      containers: [
+        {
+          name: role.role,
+          image: base.image,
+          securityContext: { allowPrivilegeEscalation: false },
+          env: [...base.environment, ...role.environment],
+          ports: [...role.containerPorts],
+          resources: {
+            requests: { cpu: String(pod.cpus), memory: String(pod.memoryBytes), ...gpus },
+            limits: { memory: String(pod.memoryBytes), ...gpus },
+          },
+          volumeMounts: [
+            { name: "shm", mountPath: "/dev/shm" },
+            ...base.mounts.map(({ name, mountPath, readOnly }) => ({ name, mountPath, readOnly })),
+            ...(role.programs
+              ? [{ name: "programs", mountPath: role.programs.mountPath, readOnly: true }]
+              : []),
+          ],
+        },
+      ],
+      volumes: [
+        {
+          name: "shm",
+          emptyDir: { medium: "Memory", sizeLimit: String(pod.sharedMemoryBytes) },
+        },
+        ...base.mounts.map(({ name, claimName, readOnly }) => ({
+          name,
+          persistentVolumeClaim: { claimName, readOnly },
+        })),
+        ...(role.programs
+          ? [{ name: "programs", configMap: { name: role.programs.configMap } }]
+          : []),
+      ],
+    },
+  };
+}
+
+/** The Plan's variables as a container takes them. */
+export function containerEnvironment(
+  environment: readonly EnvironmentVariable[],
+  known: {
+    secrets: Readonly<Record<TrainingSecret, SecretKey>>;
+    deferred: Readonly<Record<"proxyUrl", pulumi.Input<string>>>;
+  },
+): EnvVar[] {
+  return environment.map((variable) => {
+    if ("secret" in variable) return fromSecret(variable.name, known.secrets[variable.secret]);
+    if ("deferred" in variable) {
+      return { name: variable.name, value: pulumi.output(known.deferred[variable.deferred]) };
+    }
+    return { name: variable.name, value: variable.value };
+  });
+}

@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { type Identity, leaf } from "./metadata.ts";
+
+/** Programs of `runtime/`, by file name. */
+export type Program =
+  | "discover_rollouts.py"
+  | "follow_run.py"
+  | "launch_run.py"
+  | "list_rollouts.py"
+  | "ray_jobs.py"
+  | "sandbox_auth.py";
+
+/** Where containers find the programs. */
+export const programDirectory = "/opt/swe-rl";
+
+/** A ConfigMap with programs. Its name changes with its content, so that pods that use it are rolled. */
+export function programs(
+  name: string,
+  args: { identity: Identity; files: readonly Program[] },
+  opts: pulumi.CustomResourceOptions,
+): pulumi.Output<string> {
+  const folder = `${import.meta.dirname}/../runtime`;
+  const data = Object.fromEntries(
+    args.files.map((file) => [file, readFileSync(`${folder}/${file}`, "utf8")]),
+  );
+  return new k8s.core.v1.ConfigMap(
+    name,
+    { metadata: leaf(args.identity), data, immutable: true },
+    opts,
+  ).metadata.name;
+}

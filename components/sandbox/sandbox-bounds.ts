@@ -1,0 +1,85 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Sandboxes } from "../../config/plan/sandboxes.ts";
+import { type Labels, leaf } from "../metadata.ts";
+import { pullSecrets } from "../pod.ts";
+
+export interface SandboxBoundsArgs {
+  sandboxes: Sandboxes;
+  namespace: pulumi.Input<string>;
+  /** Secret with registry credentials: Harbor names none in its pods. */
+  pullSecret?: pulumi.Input<string> | undefined;
+  /** Provider that takes over the namespace's own `default` account, which Kubernetes makes first. */
+  adoptWith: k8s.Provider;
+  labels: Labels;
+}
+
+/** Quota, limits and account of the sandbox namespace: Harbor makes its pods at run time, so only these bind them. */
+export class SandboxBounds extends pulumi.ComponentResource {
+  constructor(name: string, args: SandboxBoundsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:sandbox:SandboxBounds", name, args, opts);
+    const { quota, perPod, pods } = args.sandboxes;
+    const identity = {
+      labels: args.labels,
+      namespace: args.namespace,
+      app: "sandbox",
+      component: "sandbox",
+    };
+    new k8s.core.v1.ResourceQuota(
+      `${name}-quota`,
+      {
+        metadata: leaf(identity, "sandboxes"),
+        spec: {
+          hard: {
+            pods: String(pods),
+            "requests.cpu": String(quota.cpus),
+            "requests.memory": String(quota.memoryRequestBytes),
+            "limits.memory": String(quota.memoryLimitBytes),
+            "limits.ephemeral-storage": String(quota.ephemeralStorageBytes),
+            persistentvolumeclaims: "0",
+            services: "0",
+          },
+        },
+      },
+      { parent: this },
+    );
+    new k8s.core.v1.LimitRange(
+      `${name}-limits`,
+      {
+        metadata: leaf(identity, "sandboxes"),
+        spec: {
+          limits: [
+            {
+              type: "Container",
+              // For what a pod leaves out: an unbounded sandbox once took a node down.
+              defaultRequest: {
+                cpu: String(perPod.cpus),
+                memory: String(perPod.memoryRequestBytes),
+              },
+              default: {
+                memory: String(perPod.memoryLimitBytes),
+                "ephemeral-storage": String(perPod.ephemeralStorageBytes),
+              },
+              max: {
+                memory: String(perPod.memoryLimitBytes),
+                "ephemeral-storage": String(perPod.ephemeralStorageBytes),
+              },
+            },
+          ],
+        },
+      },
+      { parent: this },
+    );
+    new k8s.core.v1.ServiceAccount(
+      `${name}-account`,
+      {
+        metadata: leaf(identity, "default"),
+        automountServiceAccountToken: false,
+        ...pullSecrets(args.pullSecret),
+      },
+      // Kubernetes makes this account again as soon as it is gone: waiting for its deletion would never end.
+      { parent: this, provider: args.adoptWith, retainOnDelete: true },
+    );
+    this.registerOutputs();
+  }
+}

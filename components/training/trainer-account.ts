@@ -1,0 +1,65 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { type Labels, leaf } from "../metadata.ts";
+import { pullSecrets } from "../pod.ts";
+
+export interface TrainerAccountArgs {
+  /** Name of the account. */
+  account: string;
+  namespace: pulumi.Input<string>;
+  sandboxNamespace: pulumi.Input<string>;
+  /** Secret with registry credentials. */
+  pullSecret?: pulumi.Input<string> | undefined;
+  labels: Labels;
+}
+
+/**
+ * The account of Ray's pods, whose agent loops start the sandboxes. It may create, read, delete and enter pods of the
+ * sandbox namespace, and nothing else anywhere.
+ */
+export class TrainerAccount extends pulumi.ComponentResource {
+  public readonly serviceAccount: pulumi.Output<string>;
+
+  constructor(name: string, args: TrainerAccountArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:training:TrainerAccount", name, args, opts);
+    const identity = { labels: args.labels, app: args.account, component: "training" };
+    const account = new k8s.core.v1.ServiceAccount(
+      name,
+      {
+        metadata: leaf({ ...identity, namespace: args.namespace }, args.account),
+        ...pullSecrets(args.pullSecret),
+      },
+      { parent: this },
+    );
+    this.serviceAccount = account.metadata.name;
+    const inSandbox = { ...identity, namespace: args.sandboxNamespace };
+    const role = new k8s.rbac.v1.Role(
+      `${name}-role`,
+      {
+        metadata: leaf(inSandbox, args.account),
+        rules: [
+          { apiGroups: [""], resources: ["pods"], verbs: ["create", "get", "delete"] },
+          // Entering a pod over a websocket is a GET; newer API servers ask for `create` as well.
+          { apiGroups: [""], resources: ["pods/exec"], verbs: ["create", "get"] },
+        ],
+      },
+      { parent: this },
+    );
+    new k8s.rbac.v1.RoleBinding(
+      `${name}-binding`,
+      {
+        metadata: leaf(inSandbox, args.account),
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
+        subjects: [
+          {
+            kind: "ServiceAccount",
+            name: this.serviceAccount,
+            namespace: args.namespace,
+          },
+        ],
+      },
+      { parent: this },
+    );
+    this.registerOutputs({ serviceAccount: this.serviceAccount });
+  }
+}

@@ -1,0 +1,37 @@
+import type { Settings } from "../load.ts";
+import type { Toleration } from "../schema/scalars.ts";
+import type { Problems } from "./problems.ts";
+import type { Topology } from "./topology.ts";
+
+/** GPU nodes that a stack reserves for itself until it is destroyed. */
+export interface NodeClaim {
+  readonly nodes: readonly string[];
+  /** Put on the nodes and demanded by the stack's pods. */
+  readonly label: Readonly<Record<string, string>>;
+  /** Keeps every other pod away. */
+  readonly taint: { readonly key: string; readonly value: string; readonly effect: "NoSchedule" };
+  readonly toleration: Toleration;
+}
+
+/** Undefined where the site names no nodes: then the stack takes any node that its selector matches. */
+export function planNodeClaim(
+  settings: Settings,
+  topology: Topology,
+  problems: Problems,
+): NodeClaim | undefined {
+  const nodes = settings.site.gpu_nodes.claim;
+  if (nodes.length === 0) return undefined;
+  if (nodes.length !== topology.gpuNodes) {
+    problems.error(
+      ["site", "gpu_nodes", "claim"],
+      `names ${nodes.length} nodes, but tier ${topology.tier} has ${topology.gpuNodes}: the rest would wait for ever, or stand idle.`,
+    );
+  }
+  const [key, value, effect] = ["swe-rl.dev/claimed-by", settings.stack, "NoSchedule"] as const;
+  return {
+    nodes,
+    label: { [key]: value },
+    taint: { key, value, effect },
+    toleration: { key, operator: "Equal", value, effect },
+  };
+}

@@ -1,0 +1,143 @@
+import type { Flow } from "./network.ts";
+import { describePeer } from "./network.ts";
+import type { Plan } from "./plan.ts";
+import type { RayPod } from "./ray.ts";
+import type { Volume } from "./storage.ts";
+import { shownValue } from "./view.ts";
+
+const GiB = 2 ** 30;
+
+/** The run summary: what a person checks before they spend GPU hours. */
+export function summarize(plan: Plan): string {
+  const sections: [title: string, lines: string[]][] = [
+    ["Topology", topology(plan)],
+    ["Step", step(plan)],
+    ["Proxy", proxy(plan)],
+    ["Sandboxes", sandboxes(plan)],
+    ["Volumes", volumes(plan)],
+    ["Ports", ports(plan)],
+    ["Network", plan.flows.map((flow) => describeFlow(flow, plan))],
+    ["Command", command(plan)],
+    ["Environment", environment(plan)],
+    ["Outputs", table(Object.entries({ ...plan.outputs }))],
+  ];
+  return sections
+    .map(([title, lines]) => [title, ...lines.map((line) => `  ${line}`)].join("\n"))
+    .join("\n\n");
+}
+
+function topology({ names, topology, ray, trainer, rolloutMinutes }: Plan): string[] {
+  const { gpuNodes, gpusPerNode, rolloutServers, tensorParallel, sequenceParallel } = topology;
+  return [
+    `tier ${topology.tier}: ${gpuNodes} ${gpuNodes === 1 ? "node" : "nodes"} × ${gpusPerNode} GPUs, synchronous (trainer and rollout take turns on the same GPUs)`,
+    ...table([
+      ["namespaces", Object.values(names.namespaces).join(", ")],
+      ["ray head", `1 pod, no GPU: ${podSize(ray.head)}`],
+      ...ray.groups.map((group): [string, string] => [
+        `ray ${group.name}`,
+        `${group.replicas} ${group.replicas === 1 ? "pod" : "pods"} × ${group.gpus} GPUs: ${podSize(group)}`,
+      ]),
+      ["trainer", `${trainer.verl.engine}, sequence parallel ${sequenceParallel}`],
+      ["rollout", `${rolloutServers} servers × tensor parallel ${tensorParallel}`],
+      ["image", trainer.image],
+      [
+        "verl",
+        `${trainer.verl.version} (${trainer.verl.distribution}), ray ${ray.version}, run ${trainer.fingerprint}`,
+      ],
+      ["budget", `${rolloutMinutes} minutes until the policy is served`],
+    ]),
+  ];
+}
+
+function podSize(pod: RayPod): string {
+  return `${pod.cpus} CPUs, ${inGiB(pod.memoryBytes)} memory, of which /dev/shm ${inGiB(pod.sharedMemoryBytes)} (object store ${inGiB(pod.objectStoreBytes)})`;
+}
+
+function step({ batches, trainer }: Plan): string[] {
+  return [
+    `${batches.prompts} prompts × ${batches.trialsPerPrompt} trials = ${batches.trialsPerStep} trials, updates of ${batches.miniBatchPrompts} prompts`,
+    `window ${batches.promptTokens} + ${batches.responseTokens} = ${batches.windowTokens} of ${batches.modelLength} tokens; ${batches.tokensPerGpu} tokens per GPU`,
+    `at most ${trainer.maxRestarts} restarts, each from the newest checkpoint`,
+  ];
+}
+
+function proxy({ proxy }: Plan): string[] {
+  return [
+    `LiteLLM on port ${proxy.port}: ${proxy.replicas} pods × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
+    `starts when ${proxy.rolloutServers} rollout servers answer; models ${proxy.aliases.join(", ")}`,
+  ];
+}
+
+function sandboxes({ sandboxes }: Plan): string[] {
+  const { perPod, quota } = sandboxes;
+  return [
+    `${sandboxes.parallelTrials} trials at once; quota ${sandboxes.pods} pods, ${quota.cpus} CPUs, memory ${inGiB(quota.memoryRequestBytes)} requested, ${inGiB(quota.memoryLimitBytes)} limit`,
+    `each: ${perPod.cpus} CPU, memory ${inGiB(perPod.memoryRequestBytes)} to ${inGiB(perPod.memoryLimitBytes)}, ended after ${sandboxes.deadlineSeconds} s`,
+  ];
+}
+
+function volumes({ storage }: Plan): string[] {
+  return table(storage.volumes.map((volume) => [volume.name, describeVolume(volume)]));
+}
+
+function describeVolume(volume: Volume): string {
+  const fate = volume.readOnly
+    ? "read-only"
+    : volume.removal === "retain"
+      ? "kept on destroy"
+      : "claim removed on destroy";
+  return `${describeBacking(volume)} at ${volume.mountPath}, ${fate}`;
+}
+
+function describeBacking({ backing, size }: Volume): string {
+  switch (backing.kind) {
+    case "claim":
+      return `claim of ${size}, class ${backing.storage_class ?? "(the cluster's default)"}`;
+    case "existing":
+      return `volume ${backing.volume}`;
+    case "nfs":
+      return `nfs ${backing.server}:${backing.path}`;
+    case "host_path":
+      return `node directory ${backing.path}`;
+  }
+}
+
+function ports({ ray, proxy }: Plan): string[] {
+  return table([
+    ["ray control store", String(ray.ports.gcs)],
+    ["ray dashboard", String(ray.ports.dashboard)],
+    ["rollout servers", `${ray.ports.ephemeral.from}-${ray.ports.ephemeral.to}`],
+    ["proxy", String(proxy.port)],
+  ]);
+}
+
+function describeFlow(flow: Flow, { names }: Plan): string {
+  const ports = flow.ports.map(({ protocol, from, to }) =>
+    from === to ? `${protocol} ${from}` : `${protocol} ${from}-${to}`,
+  );
+  const from = describePeer(flow.from, names);
+  const to = describePeer(flow.to, names);
+  return `${from} → ${to} ${ports.join(", ") || "any port"}: ${flow.reason}`;
+}
+
+function command({ trainer }: Plan): string[] {
+  return [
+    `in ${trainer.workingDirectory}:`,
+    ...trainer.argv.map((argument, i) => (i === 0 ? argument : `  ${argument}`)),
+  ];
+}
+
+function environment(plan: Plan): string[] {
+  return plan.trainer.environment.map(
+    (variable) => `${variable.name}=${shownValue(variable, plan)}`,
+  );
+}
+
+function table(rows: [string, string][]): string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+function inGiB(bytes: number): string {
+  return `${Math.round((bytes / GiB) * 10) / 10}Gi`;
+}

@@ -1,0 +1,105 @@
+import type { V1Node } from "@kubernetes/client-node";
+import { compartments, type Names } from "../../config/plan/names.ts";
+import type { Fact } from "../finding.ts";
+import { type Access, type Client, connect, read, readIfThere } from "./client.ts";
+
+export interface NodeFact {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ready: boolean;
+  /** Allocatable amounts, as Kubernetes writes them. */
+  readonly allocatable: Readonly<Record<string, string>>;
+  /** Whether KWOK only pretends that the node is there: no program runs on it, no packet flows. */
+  readonly simulated: boolean;
+}
+
+export interface NamespaceFact {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly terminating: boolean;
+}
+
+/** What preflight knows of a cluster. */
+export interface Facts {
+  readonly server: Fact<string>;
+  /** Versions of the RayCluster kind that are served; none without KubeRay. */
+  readonly rayClusterVersions: Fact<readonly string[]>;
+  readonly nodes: Fact<readonly NodeFact[]>;
+  /** Those of the stack's namespaces that are there already. */
+  readonly namespaces: Fact<readonly NamespaceFact[]>;
+  readonly storageClasses: Fact<readonly string[]>;
+}
+
+/** Reads everything at once, each read with its own time limit. */
+export async function readFacts(access: Access, names: Names): Promise<Facts> {
+  let client: Client;
+  try {
+    client = connect(access);
+  } catch (error) {
+    const missing = {
+      known: false,
+      reason: error instanceof Error ? error.message : String(error),
+    } as const;
+    return {
+      server: missing,
+      rayClusterVersions: missing,
+      nodes: missing,
+      namespaces: missing,
+      storageClasses: missing,
+    };
+  }
+  const [server, rayClusterVersions, nodes, namespaces, storageClasses] = await Promise.all([
+    read(async () => (await client.version.getCode()).gitVersion),
+    readRayClusterVersions(client),
+    read(async () => (await client.core.listNode()).items.map(describeNode)),
+    readNamespaces(client, names),
+    read(async () =>
+      (await client.storage.listStorageClass()).items.map(({ metadata }) => metadata?.name ?? ""),
+    ),
+  ]);
+  return { server, rayClusterVersions, nodes, namespaces, storageClasses };
+}
+
+async function readRayClusterVersions({ extensions }: Client): Promise<Fact<readonly string[]>> {
+  const definition = await readIfThere(() =>
+    extensions.readCustomResourceDefinition({ name: "rayclusters.ray.io" }),
+  );
+  if (!definition.known) return definition;
+  const versions = definition.value?.spec.versions ?? [];
+  return { known: true, value: versions.filter(({ served }) => served).map(({ name }) => name) };
+}
+
+async function readNamespaces(
+  { core }: Client,
+  names: Names,
+): Promise<Fact<readonly NamespaceFact[]>> {
+  const facts = await Promise.all(
+    compartments.map((name) =>
+      readIfThere(() => core.readNamespace({ name: names.namespaces[name] })),
+    ),
+  );
+  const there: NamespaceFact[] = [];
+  for (const fact of facts) {
+    if (!fact.known) return fact;
+    if (fact.value === undefined) continue;
+    const { metadata, status } = fact.value;
+    there.push({
+      name: metadata?.name ?? "",
+      labels: metadata?.labels ?? {},
+      terminating: status?.phase === "Terminating",
+    });
+  }
+  return { known: true, value: there };
+}
+
+function describeNode({ metadata, status }: V1Node): NodeFact {
+  return {
+    name: metadata?.name ?? "",
+    labels: metadata?.labels ?? {},
+    ready: (status?.conditions ?? []).some(
+      (condition) => condition.type === "Ready" && condition.status === "True",
+    ),
+    allocatable: status?.allocatable ?? {},
+    simulated: metadata?.annotations?.["kwok.x-k8s.io/node"] !== undefined,
+  };
+}

@@ -1,0 +1,19 @@
+import * as k8s from "@pulumi/kubernetes";
+import type { Settings } from "../config/load.ts";
+
+/** The one cluster of a stack. Both providers name its context, so that no command hits whatever is current. */
+export interface Cluster {
+  /** Provider of everything that a stack owns. */
+  readonly provider: k8s.Provider;
+  /** Provider of what may be there already: kept volumes and their namespace, and accounts that Kubernetes makes. */
+  readonly adopting: k8s.Provider;
+}
+
+export function connect({ site }: Settings): Cluster {
+  const { context, kubeconfig } = site.cluster;
+  const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
+  return {
+    provider: new k8s.Provider("cluster", access),
+    adopting: new k8s.Provider("cluster-adopting", { ...access, upsertExistingObjects: true }),
+  };
+}

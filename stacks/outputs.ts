@@ -1,0 +1,36 @@
+import type { Plan } from "../config/plan/plan.ts";
+import type { PreflightResult } from "../preflight/preflight.ts";
+import { count, describe } from "../preflight/report.ts";
+import type { Provisioned } from "./single-node.ts";
+
+/** The outputs of a stack. Their names are a contract: renaming one is a breaking change. */
+export function outputs(
+  plan: Plan,
+  {
+    provisioned,
+    checked,
+    context,
+  }: { provisioned: Provisioned; checked: PreflightResult; context: string },
+) {
+  const { names, ray, storage } = plan;
+  const kubectl = `kubectl --context ${context} -n ${names.namespaces.train}`;
+  const retained = storage.volumes.filter(({ removal }) => removal === "retain");
+  return {
+    ...plan.outputs,
+    namespaces: names.namespaces,
+    proxy_url: provisioned.proxyUrl,
+    ray_dashboard: `${kubectl} port-forward svc/${names.rayHeadService} ${ray.ports.dashboard}:${ray.ports.dashboard}`,
+    follow: `${kubectl} logs --follow job/${names.trainerJob}`,
+    preflight: {
+      summary: count(checked.findings),
+      warnings: checked.findings
+        .filter(({ severity }) => severity === "warn" || severity === "unknown")
+        .map(describe),
+    },
+    isolation: checked.isolation,
+    kept_on_destroy: [
+      ...(plan.compartments.train.retained ? [`namespace ${names.namespaces.train}`] : []),
+      ...retained.map(({ name }) => `claim ${names.namespaces.train}/${name}`),
+    ],
+  };
+}
