@@ -17,7 +17,7 @@ export function validate<S extends z.ZodType>(
       : [
           {
             path,
-            message: explain(issue, valueAt(layers.settings, path)),
+            message: explain(issue, foundAt(layers.settings, path)),
             location: locate(layers.files, path),
           },
         ];
@@ -61,9 +61,9 @@ function unknownKey(schema: z.ZodType, layers: Layers, path: SettingPath): Probl
   };
 }
 
-function explain(issue: z.core.$ZodIssue, found: unknown): string {
+function explain(issue: z.core.$ZodIssue, found: string | undefined): string {
   if (found === undefined && issue.code === "invalid_type") return "is required and not set";
-  return `${expectation(issue)}; found ${show(found)}`;
+  return `${expectation(issue)}; found ${found ?? "nothing"}`;
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
@@ -96,20 +96,24 @@ const nouns: Readonly<Record<string, string>> = {
   boolean: "true or false",
 };
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value) as string | undefined;
-  if (text === undefined) return "nothing";
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
-
-function valueAt(value: unknown, path: SettingPath): unknown {
-  return path.reduce<unknown>(
+/** The value at a path as it may be shown; what might be a credential may not. */
+function foundAt(settings: unknown, path: SettingPath): string | undefined {
+  const value = path.reduce<unknown>(
     (inner, part) =>
       typeof inner === "object" && inner !== null
         ? (inner as Record<string, unknown>)[String(part)]
         : undefined,
-    value,
+    settings,
   );
+  if (value === undefined) return undefined;
+  if (/key|secret|password|token|credential/i.test(String(path.at(-1)))) {
+    return "a value (not shown)";
+  }
+  const text = JSON.stringify(value);
+  if (typeof value === "object" && value !== null && text.length > 2) {
+    return Array.isArray(value) ? "a list" : "a mapping";
+  }
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
 function startsWith(path: SettingPath, prefix: SettingPath): boolean {

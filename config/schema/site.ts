@@ -48,15 +48,21 @@ const backing = {
   mount_path: absolutePath().describe("Where the training pods see the volume."),
 };
 
+const accessMode = () =>
+  z
+    .enum(["ReadWriteMany", "ReadWriteOnce"])
+    .default("ReadWriteMany")
+    .describe("`ReadWriteOnce` only where all pods of a run share one node.");
+
 const claim = z.strictObject({
   kind: z.literal("claim"),
   storage_class: z.string().optional().describe("StorageClass. Omitted: the cluster's default."),
-  access_mode: z.enum(["ReadWriteMany", "ReadWriteOnce"]).default("ReadWriteMany"),
+  access_mode: accessMode(),
 });
 const existing = z.strictObject({
   kind: z.literal("existing"),
   volume: z.string().describe("Name of a PersistentVolume that is there already."),
-  access_mode: z.enum(["ReadWriteMany", "ReadWriteOnce"]).default("ReadWriteMany"),
+  access_mode: accessMode(),
 });
 const nfs = z.strictObject({
   kind: z.literal("nfs"),
@@ -77,7 +83,10 @@ const backend = (purpose: string) =>
 const input = (purpose: string) =>
   z
     .discriminatedUnion("kind", [
-      claim.extend({ ...backing, size: byteQuantity().default("1Ti") }),
+      claim.extend({
+        ...backing,
+        size: byteQuantity().default("1Ti").describe("Capacity to claim."),
+      }),
       existing.extend(backing),
       nfs.extend(backing),
       hostPath.extend(backing),
@@ -132,15 +141,18 @@ export const site = z.strictObject({
         .default("eth0")
         .describe("Network interface of NCCL, Gloo and TensorPipe in every training pod (C-39)."),
       rollout_ports: z
-        .strictObject({ from: port(), to: port() })
+        .strictObject({
+          from: port().describe("First port."),
+          to: port().describe("Last port."),
+        })
         .prefault({ from: 40000, to: 49999 })
         .describe(
           "Range from which the training pods take their own ports; the only range the proxy may open.",
         ),
       dns: z
         .strictObject({
-          namespace: dnsLabel().default("kube-system"),
-          labels: labels().default({ "k8s-app": "kube-dns" }),
+          namespace: dnsLabel().default("kube-system").describe("Namespace of its pods."),
+          labels: labels().default({ "k8s-app": "kube-dns" }).describe("Labels of its pods."),
         })
         .prefault({})
         .describe("Where the cluster's DNS answers."),

@@ -1,0 +1,24 @@
+import { plan, type Plan } from "../../config/plan/plan.ts";
+import { settingsWith } from "./settings.ts";
+import { type Recording, record } from "./recorder.ts";
+
+/** Records a whole tier. Program modules are imported only after the mocks are there. */
+export async function recordTier(
+  yaml = "",
+  options: { preview?: boolean; secrets?: Record<string, string>; site?: object } = {},
+): Promise<{ recording: Recording; plan: Plan }> {
+  const { settings } = settingsWith(yaml);
+  const changed = { ...settings, site: { ...settings.site, ...options.site } };
+  const result = plan(changed);
+  if (result.problems.length > 0) throw new Error(JSON.stringify(result.problems));
+  const pulumi = await import("@pulumi/pulumi");
+  const secrets = Object.fromEntries(
+    Object.entries(options.secrets ?? {}).map(([name, value]) => [name, pulumi.secret(value)]),
+  );
+  const recording = await record(async () => {
+    const { connect } = await import("../../stacks/cluster.ts");
+    const { singleNode } = await import("../../stacks/single-node.ts");
+    return singleNode(result.plan, connect(changed), secrets);
+  }, options);
+  return { recording, plan: result.plan };
+}

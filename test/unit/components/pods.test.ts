@@ -1,0 +1,334 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Plan } from "../../../config/plan/plan.ts";
+import type { KubernetesObject, Recording } from "../../support/recorder.ts";
+import { recordTier } from "../../support/tier.ts";
+
+interface Container {
+  name: string;
+  image: string;
+  command?: string[];
+  args?: string[];
+  env: {
+    name: string;
+    value?: string;
+    valueFrom?: { secretKeyRef: { name: string; key: string } };
+  }[];
+  ports?: { name: string; containerPort: number }[];
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  securityContext: Record<string, unknown>;
+  volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
+  startupProbe?: Probe;
+  readinessProbe?: Probe;
+  livenessProbe?: Probe;
+}
+interface Probe {
+  httpGet: { path: string };
+  periodSeconds: number;
+  failureThreshold: number;
+}
+interface PodTemplate {
+  metadata: { labels: Record<string, string>; annotations: Record<string, string> };
+  spec: {
+    containers: Container[];
+    initContainers?: Container[];
+    hostNetwork?: boolean;
+    automountServiceAccountToken?: boolean;
+    serviceAccountName: string;
+    nodeSelector: Record<string, string>;
+    tolerations: object[];
+    restartPolicy?: string;
+    securityContext: { runAsNonRoot?: boolean; sysctls?: { name: string; value: string }[] };
+    volumes: { name: string; emptyDir?: { medium?: string; sizeLimit?: string } }[];
+  };
+}
+interface RayGroup {
+  groupName: string;
+  replicas: number;
+  minReplicas: number;
+  maxReplicas: number;
+  rayStartParams: Record<string, string>;
+  template: PodTemplate;
+}
+
+const first = <T>(items: readonly T[] | undefined): T => {
+  if (items?.[0] === undefined) throw new Error("nothing there");
+  return items[0];
+};
+const variable = ({ env }: Container, name: string) => env.find((entry) => entry.name === name);
+
+let recording: Recording;
+let plan: Plan;
+beforeAll(async () => {
+  ({ recording, plan } = await recordTier("", { secrets: { wandbApiKey: "w" } }));
+});
+const spec = (object: KubernetesObject): unknown => object["spec"];
+
+describe("the Ray cluster", () => {
+  const cluster = () =>
+    spec(first(recording.objects("RayCluster"))) as {
+      authOptions: object;
+      upgradeStrategy: object;
+      enableInTreeAutoscaling: boolean;
+      headGroupSpec: { rayStartParams: Record<string, string>; template: PodTemplate };
+      workerGroupSpecs: RayGroup[];
+    };
+
+  it("has a head without GPUs, for the job API with a token", () => {
+    const { headGroupSpec, authOptions } = cluster();
+    expect(headGroupSpec.rayStartParams).toEqual({
+      "num-cpus": "8",
+      "num-gpus": "0",
+      "object-store-memory": "20000000000",
+      "dashboard-host": "0.0.0.0",
+      "dashboard-port": "8265",
+      port: "6379",
+    });
+    expect(authOptions).toEqual({ mode: "token", secretName: "secrets-ray-auth-1a2b3c4d" });
+    const head = first(headGroupSpec.template.spec.containers);
+    expect(head.resources.limits).not.toHaveProperty("nvidia.com/gpu");
+    expect(headGroupSpec.template.spec.nodeSelector).toEqual({ "swe-rl.dev/pool": "cpu" });
+    expect(head.volumeMounts).toContainEqual({
+      name: "programs",
+      mountPath: "/opt/swe-rl",
+      readOnly: true,
+    });
+  });
+
+  it("has one group that never scales, one pod per node, with all its GPUs", () => {
+    const [train, ...others] = cluster().workerGroupSpecs;
+    expect(others).toEqual([]);
+    expect(train).toMatchObject({
+      groupName: "train",
+      replicas: 1,
+      minReplicas: 1,
+      maxReplicas: 1,
+    });
+    expect(cluster().enableInTreeAutoscaling).toBe(false);
+    const worker = first(train?.template.spec.containers);
+    expect(worker.resources).toEqual({
+      requests: { cpu: "96", memory: String(1400 * 2 ** 30), "nvidia.com/gpu": "8" },
+      limits: { memory: String(1400 * 2 ** 30), "nvidia.com/gpu": "8" },
+    });
+  });
+
+  it("mounts shared memory of its own size, which counts into the limit", () => {
+    for (const [template, size] of [
+      [cluster().headGroupSpec.template, 32],
+      [first(cluster().workerGroupSpecs).template, 102],
+    ] as const) {
+      expect(template.spec.volumes).toContainEqual({
+        name: "shm",
+        emptyDir: { medium: "Memory", sizeLimit: String(size * 2 ** 30) },
+      });
+      expect(first(template.spec.containers).volumeMounts).toContainEqual({
+        name: "shm",
+        mountPath: "/dev/shm",
+      });
+    }
+  });
+
+  it("gives every pod the whole environment, secrets by reference", () => {
+    for (const template of [
+      cluster().headGroupSpec.template,
+      first(cluster().workerGroupSpecs).template,
+    ]) {
+      const container = first(template.spec.containers);
+      const names = container.env.map(({ name }) => name);
+      expect(names).toEqual(
+        expect.arrayContaining(plan.trainer.environment.map(({ name }) => name)) as string[],
+      );
+      expect(new Set(names).size).toBe(names.length);
+      expect(variable(container, "ANTHROPIC_BASE_URL")?.value).toBe("http://10.96.0.42:8002");
+      for (const [name, key] of [
+        ["ANTHROPIC_API_KEY", "sandboxKey"],
+        ["HARBOR_ANTHROPIC_API_KEY", "sandboxKey"],
+      ] as const) {
+        expect(variable(container, name)).toEqual({
+          name,
+          valueFrom: { secretKeyRef: { name: "secrets-training-credentials-1a2b3c4d", key } },
+        });
+      }
+    }
+  });
+
+  it("keeps its own ports in the range that the policies open, off the host's network", () => {
+    for (const { template } of [cluster().headGroupSpec, ...cluster().workerGroupSpecs]) {
+      expect(template.spec.hostNetwork).toBeUndefined();
+      expect(template.spec.securityContext.sysctls).toEqual([
+        { name: "net.ipv4.ip_local_port_range", value: "40000 49999" },
+      ]);
+    }
+  });
+
+  it("is not disturbed by autoscalers or drains", () => {
+    for (const { template } of [cluster().headGroupSpec, ...cluster().workerGroupSpecs]) {
+      expect(template.metadata.annotations).toEqual({
+        "karpenter.sh/do-not-disrupt": "true",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+      });
+    }
+    expect(
+      spec(
+        first(
+          recording
+            .objects("PodDisruptionBudget")
+            .filter(({ metadata }) => metadata.name === "ray"),
+        ),
+      ),
+    ).toEqual({
+      maxUnavailable: 0,
+      selector: { matchLabels: { "ray.io/cluster": "ray" } },
+    });
+  });
+
+  it("is awaited until it is provisioned, for the whole rollout budget", () => {
+    const registration = recording.one("kubernetes:ray.io/v1:RayCluster", "ray");
+    expect((registration.inputs["metadata"] as { annotations: object }).annotations).toEqual({
+      "pulumi.com/waitFor": "condition=RayClusterProvisioned",
+    });
+    expect(registration.timeouts).toMatchObject({ create: "5m", update: "5m" });
+    expect(cluster().upgradeStrategy).toEqual({ type: "Recreate" });
+  });
+
+  it("waits 45 minutes on a site that says nothing else", async () => {
+    const real = await recordTier("", { site: { timeouts: { rollout_minutes: 45 } } });
+    expect(real.recording.one("kubernetes:ray.io/v1:RayCluster", "ray").timeouts?.create).toBe(
+      "45m",
+    );
+    const deployment = real.recording.one("kubernetes:apps/v1:Deployment", "litellm");
+    expect(deployment.timeouts?.create).toBe("45m");
+    expect(deployment.inputs["spec"]).toMatchObject({ progressDeadlineSeconds: 2700 });
+  });
+});
+
+describe("the trainer's job", () => {
+  const job = () =>
+    spec(first(recording.objects("Job"))) as {
+      podFailurePolicy: { rules: object[] };
+      template: PodTemplate;
+    };
+
+  it("submits the Plan's command, which stands in its specification and nowhere else", () => {
+    const data = recording.one("kubernetes:core/v1:ConfigMap", "trainer-specification").inputs[
+      "data"
+    ];
+    const run = JSON.parse((data as Record<string, string>)["run.json"] ?? "") as Record<
+      string,
+      unknown
+    >;
+    expect(run).toEqual({
+      name: "run",
+      fingerprint: plan.trainer.fingerprint,
+      argv: plan.trainer.argv,
+      workingDirectory: "/workspace/repos/harbor-verl-train",
+      trainingLog: "/workspace/repos/harbor-verl-train/logs/run.log",
+      vllmLog: "/workspace/repos/harbor-verl-train/logs/run_vllm.log",
+      maxRestarts: 3,
+    });
+    const follower = first(job().template.spec.containers);
+    expect(follower.command).toEqual(["python3", "-u", "/opt/swe-rl/follow_run.py"]);
+    expect(variable(follower, "RAY_JOBS_URL")?.value).toBe("http://ray-head-svc.run-train:8265");
+    expect(variable(follower, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
+  });
+
+  it("is not awaited, is replaced one at a time, and gives up on a final failure only", () => {
+    expect(first(recording.objects("Job")).metadata.annotations).toEqual({
+      "pulumi.com/skipAwait": "true",
+    });
+    expect(job().template.spec.restartPolicy).toBe("Never");
+    expect(job().podFailurePolicy.rules).toEqual([
+      {
+        action: "FailJob",
+        onExitCodes: { operator: "In", values: [3], containerName: "follower" },
+      },
+      { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+    ]);
+  });
+
+  it("has no access to the API server", () => {
+    expect(job().template.spec.automountServiceAccountToken).toBe(false);
+  });
+});
+
+describe("the account of Ray's pods", () => {
+  it("may start, read, end and enter sandboxes, and nothing else", () => {
+    const roles = recording.objects("Role");
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(["run-sandbox"]);
+    expect(first(roles)["rules"]).toEqual([
+      { apiGroups: [""], resources: ["pods"], verbs: ["create", "get", "delete"] },
+      { apiGroups: [""], resources: ["pods/exec"], verbs: ["create", "get"] },
+    ]);
+    expect(recording.objects("ClusterRole")).toEqual([]);
+    expect(recording.objects("RoleBinding").map((binding) => binding["subjects"])).toEqual([
+      [{ kind: "ServiceAccount", name: "trainer", namespace: "run-train" }],
+    ]);
+  });
+});
+
+describe("the proxy", () => {
+  const deployment = () =>
+    spec(first(recording.objects("Deployment"))) as { replicas: number; template: PodTemplate };
+
+  it("starts after discovery has found every rollout server", () => {
+    const discovery = first(deployment().template.spec.initContainers);
+    expect(discovery.command).toEqual(["python3", "-u", "/opt/swe-rl/discover_rollouts.py"]);
+    const values = Object.fromEntries(discovery.env.map(({ name, value }) => [name, value]));
+    expect(values).toEqual({
+      RAY_JOBS_URL: "http://ray-head-svc.run-train:8265",
+      RAY_AUTH_TOKEN: undefined,
+      RAY_NAMESPACE: plan.trainer.rayNamespace,
+      ROLLOUT_SERVERS: "2",
+      LIST_PROGRAM: "/opt/swe-rl/list_rollouts.py",
+      PROXY_TEMPLATE: "/etc/swe-rl/proxy-template.json",
+      PROXY_CONFIG: "/etc/litellm/config.yaml",
+      DISCOVERY_TIMEOUT_SECONDS: "300",
+    });
+  });
+
+  it("runs twice, as nobody, with a read-only root and no token", () => {
+    const { replicas, template } = deployment();
+    expect(replicas).toBe(2);
+    expect(template.spec.automountServiceAccountToken).toBe(false);
+    expect(template.spec.securityContext.runAsNonRoot).toBe(true);
+    for (const container of [
+      ...(template.spec.initContainers ?? []),
+      ...template.spec.containers,
+    ]) {
+      expect(container.securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ["ALL"] },
+      });
+    }
+  });
+
+  it("is never probed by a route that calls the rollout servers", () => {
+    const { startupProbe, readinessProbe, livenessProbe } = first(
+      deployment().template.spec.containers,
+    );
+    expect(
+      [startupProbe, readinessProbe, livenessProbe].map((probe) => probe?.httpGet.path),
+    ).toEqual(["/health/liveliness", "/health/readiness", "/health/liveliness"]);
+    // Minutes of tolerance: a probe of seconds has killed servers that only were busy (dynamo#14735).
+    expect(
+      (livenessProbe?.periodSeconds ?? 0) * (livenessProbe?.failureThreshold ?? 0),
+    ).toBeGreaterThanOrEqual(180);
+  });
+
+  it("is rolled when the run changes, and stays when it does not", async () => {
+    const runOf = async (yaml: string) => {
+      const changed = await recordTier(yaml);
+      return changed.recording
+        .objects("Deployment")
+        .map((object) => (spec(object) as { template: PodTemplate }).template.metadata.annotations);
+    };
+    expect(await runOf("training: { total_epochs: 9 }")).not.toEqual(await runOf(""));
+    expect(await runOf("sandbox: { parallel_trials: 200 }")).toEqual(await runOf(""));
+  });
+
+  it("keeps a trial on one pod, and its Service is not awaited before the pods exist", () => {
+    const service = first(recording.objects("Service"));
+    expect(service["spec"]).toMatchObject({ sessionAffinity: "ClientIP", type: "ClusterIP" });
+    expect(service.metadata.annotations).toMatchObject({ "pulumi.com/skipAwait": "true" });
+  });
+});

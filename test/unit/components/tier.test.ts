@@ -1,0 +1,142 @@
+import { globSync, readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Recording, Registration } from "../../support/recorder.ts";
+import { projectRoot } from "../../support/settings.ts";
+import { recordTier } from "../../support/tier.ts";
+
+const isKubernetes = ({ type }: Registration) =>
+  type.startsWith("kubernetes:") && !type.startsWith("pulumi:providers");
+
+describe("the single-node tier", () => {
+  let recording: Recording;
+  beforeAll(async () => {
+    ({ recording } = await recordTier("", {
+      secrets: { wandbApiKey: "wandb-value", registryCredentials: "registry-value" },
+    }));
+  });
+
+  it("registers the same resources in preview and in up", async () => {
+    const [preview, up] = [await recordTier("", { preview: true }), await recordTier()].map((run) =>
+      run.recording.registrations.map(({ urn }) => urn).sort(),
+    );
+    expect(preview).toEqual(up);
+  });
+
+  it("has every object under a component whose name begins the object's", () => {
+    for (const { type, name, parent } of recording.registrations.filter(({ custom }) => custom)) {
+      if (type.startsWith("pulumi:providers")) continue;
+      const component = parent.split("::").at(-1) ?? "";
+      expect(parent).toContain("swe-rl:");
+      expect(name === component || name.startsWith(`${component}-`)).toBe(true);
+    }
+  });
+
+  it("gives every object to a provider that names the cluster's context", () => {
+    for (const registration of recording.registrations.filter(isKubernetes)) {
+      expect(registration.provider).toMatch(/providers:kubernetes::cluster(-adopting)?::/);
+    }
+    const providers = recording.registrations.filter(({ type }) =>
+      type.startsWith("pulumi:providers"),
+    );
+    expect(providers.map(({ inputs }) => inputs)).toEqual([
+      { context: "kwok-swe-rl" },
+      { context: "kwok-swe-rl", upsertExistingObjects: "true" },
+    ]);
+  });
+
+  it("labels every object", () => {
+    for (const { inputs, type } of recording.registrations.filter(isKubernetes)) {
+      const { labels } = inputs["metadata"] as { labels: Record<string, string> };
+      expect({ type, ...labels }).toMatchObject({
+        type,
+        "app.kubernetes.io/part-of": "swe-rl",
+        "app.kubernetes.io/managed-by": "pulumi",
+        "app.kubernetes.io/instance": "run",
+        "app.kubernetes.io/name": expect.stringMatching(/./) as string,
+        "app.kubernetes.io/component": expect.stringMatching(/./) as string,
+        "swe-rl.dev/stack": "run",
+      });
+    }
+  });
+
+  it("protects nothing, so that destroy always works", () => {
+    expect(recording.registrations.filter(({ protect }) => protect)).toEqual([]);
+  });
+
+  it("keeps exactly the volumes, their namespace and an account that Kubernetes makes itself", () => {
+    const kept = recording.registrations.filter(({ retainOnDelete }) => retainOnDelete);
+    expect(kept.map(({ type, name }) => `${type.split(":").at(-1) ?? ""} ${name}`).sort()).toEqual([
+      "Namespace train",
+      "PersistentVolumeClaim checkpoints-claim",
+      "PersistentVolumeClaim logs-claim",
+      "PersistentVolumeClaim trials-claim",
+      "ServiceAccount sandbox-bounds-account",
+    ]);
+  });
+
+  it("adopts what it keeps, and takes over nothing else", () => {
+    const adopting = recording.registrations.filter(({ provider }) =>
+      provider.includes("cluster-adopting"),
+    );
+    expect(adopting.every(({ retainOnDelete }) => retainOnDelete)).toBe(true);
+  });
+
+  // A component's children are registered after it, and destroyed before it: its dependencies are theirs.
+  it.each([
+    [
+      "swe-rl:ray:RayCluster",
+      "ray",
+      [
+        "sandbox-default-deny",
+        "sandbox-sandboxes-to-proxy",
+        "sandbox-bounds-quota",
+        "train-default-deny",
+        "trainer-account-binding",
+      ],
+    ],
+    ["swe-rl:training:TrainerJob", "trainer", ["ray"]],
+    ["swe-rl:inference:LiteLlmProxy", "litellm", ["trainer", "proxy-default-deny"]],
+  ])("puts before %s %s: %j", (type, name, before) => {
+    const dependencies = recording
+      .one(type, name)
+      .dependencies.map((urn) => urn.split("::").at(-1));
+    expect(dependencies).toEqual(expect.arrayContaining(before) as string[]);
+  });
+
+  it("passes no secret value anywhere but in Secrets", () => {
+    const values = [
+      "secrets-ray-token-value",
+      "secrets-master-key-value",
+      "secrets-sandbox-key-value",
+      "wandb-value",
+      "registry-value",
+    ];
+    const found = (registration: Registration) =>
+      values.filter((value) => JSON.stringify(registration.inputs).includes(value));
+    const secrets = recording.registrations.filter(
+      ({ type }) => type === "kubernetes:core/v1:Secret",
+    );
+    expect(new Set(secrets.flatMap(found))).toEqual(new Set(values));
+    const others = recording.registrations.filter(
+      (entry) => entry.custom && !secrets.includes(entry),
+    );
+    expect(others.flatMap(found)).toEqual([]);
+  });
+
+  it("has components whose type token is their place", () => {
+    const files = globSync("components/*/*.ts", { cwd: projectRoot });
+    const declared = files.flatMap((file) => {
+      const [, folder = ""] = file.split("/");
+      const text = readFileSync(`${projectRoot}/${file}`, "utf8");
+      return [...text.matchAll(/super\("swe-rl:(\w+):(\w+)"/g)].map(([, module, name]) => {
+        const kebab = (name ?? "")
+          .replaceAll(/(?<=[a-z])(?=[A-Z])/g, "-")
+          .toLowerCase()
+          .replace("lite-llm", "litellm");
+        return { file, place: `components/${module ?? ""}/${kebab}.ts`, module, folder };
+      });
+    });
+    expect(declared.length).toBeGreaterThan(8);
+    for (const { file, place } of declared) expect(file).toBe(place);
+  });
+});

@@ -1,0 +1,157 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Settings } from "../../../config/load.ts";
+import type { Peer } from "../../../config/plan/network.ts";
+import { plan } from "../../../config/plan/plan.ts";
+import { bytesOf } from "../../../config/schema/scalars.ts";
+import { settingsWith } from "../../support/settings.ts";
+
+const base = settingsWith("").settings;
+const powers = fc.constantFrom(1, 2, 4, 8);
+
+/** Settings whose numbers vary; some contradict each other. */
+const settings: fc.Arbitrary<Settings> = fc
+  .record({
+    stack: fc.stringMatching(/^[a-z]([a-z0-9-]{0,53}[a-z0-9])?$/),
+    tensorParallel: powers,
+    sequenceParallel: powers,
+    prompts: fc.oneof(fc.constantFrom(8, 16, 24, 64, 128), fc.integer({ min: 1, max: 256 })),
+    trials: fc.constantFrom(1, 2, 4, 8, 8, 8),
+    mini: fc.constantFrom(1, 8, 8, 16, 64),
+    workers: fc.constantFrom(1, 4, 8, 16, 16, 96),
+    promptTokens: fc.integer({ min: 1, max: 70_000 }),
+    responseTokens: fc.integer({ min: 1, max: 70_000 }),
+    objectStore: fc.integer({ min: 1e9, max: 1.5e12 }),
+    parallelTrials: fc.integer({ min: 8, max: 1000 }),
+    rayPort: fc.oneof(fc.constant(6379), fc.integer({ min: 1024, max: 65535 })),
+    epochs: fc.integer({ min: 1, max: 9 }),
+  })
+  .map((v) => ({
+    ...base,
+    stack: v.stack,
+    experiment: {
+      ...base.experiment,
+      vllm: { ...base.experiment.vllm, gen_tp: v.tensorParallel },
+      training: {
+        ...base.experiment.training,
+        sp_size: v.sequenceParallel,
+        train_batch_size: v.prompts,
+        n_resp_per_prompt: v.trials,
+        train_prompt_mini_batch_size: v.mini,
+        max_prompt_length: v.promptTokens,
+        max_response_length: v.responseTokens,
+        total_epochs: v.epochs,
+      },
+      harbor_runtime: { ...base.experiment.harbor_runtime, num_workers: v.workers },
+      infrastructure: { ...base.experiment.infrastructure, ray_port: v.rayPort },
+      ray: { ...base.experiment.ray, object_store_bytes: v.objectStore },
+      sandbox: { ...base.experiment.sandbox, parallel_trials: v.parallelTrials },
+    },
+  }));
+
+/** Whatever the Plan accepts, this holds of it. */
+function accepted(check: (result: ReturnType<typeof plan>["plan"], of: Settings) => void): void {
+  let accepted = 0;
+  fc.assert(
+    fc.property(settings, (candidate) => {
+      const result = plan(candidate);
+      if (result.problems.length > 0) return;
+      accepted += 1;
+      check(result.plan, candidate);
+    }),
+    { numRuns: 2000 },
+  );
+  // A property that no settings reach shows nothing.
+  expect(accepted).toBeGreaterThan(20);
+}
+
+describe("an accepted Plan", () => {
+  it("uses every GPU for a whole number of rollout servers", () => {
+    accepted(({ topology, ray, proxy }) => {
+      const gpus = ray.groups.reduce((sum, group) => sum + group.gpus * group.replicas, 0);
+      expect(gpus).toBe(topology.rolloutGpus);
+      expect(topology.rolloutServers * topology.tensorParallel).toBe(topology.rolloutGpus);
+      expect(Number.isInteger(topology.rolloutServers)).toBe(true);
+      expect(proxy.rolloutServers).toBe(topology.rolloutServers);
+    });
+  });
+
+  it("shares a step evenly among GPUs and workers, and fits the window", () => {
+    accepted(({ batches, topology }, { experiment }) => {
+      expect(batches.trialsPerStep % topology.trainerGpus).toBe(0);
+      expect(batches.trialsPerStep % experiment.harbor_runtime.num_workers).toBe(0);
+      expect(batches.miniBatchPrompts).toBeLessThanOrEqual(batches.prompts);
+      expect(batches.windowTokens).toBeLessThanOrEqual(batches.modelLength);
+      expect(batches.tokensPerGpu * topology.sequenceParallel).toBeGreaterThanOrEqual(
+        batches.windowTokens,
+      );
+    });
+  });
+
+  it("holds object store in shared memory, and shared memory in the pod's limit", () => {
+    accepted(({ ray }, { site }) => {
+      for (const pod of [ray.head, ...ray.groups]) {
+        expect(pod.objectStoreBytes).toBeLessThan(pod.sharedMemoryBytes);
+        expect(pod.memoryBytes - pod.sharedMemoryBytes).toBeGreaterThanOrEqual(16 * 2 ** 30);
+      }
+      expect(ray.groups[0]?.memoryBytes).toBe(bytesOf(site.gpu_nodes.memory));
+    });
+  });
+
+  it("has names that Kubernetes takes", () => {
+    accepted(({ names, labels }) => {
+      for (const name of Object.values(names.namespaces)) {
+        expect(name).toMatch(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
+        expect(name.length).toBeLessThanOrEqual(63);
+      }
+      for (const value of Object.values(labels)) expect(value.length).toBeLessThanOrEqual(63);
+    });
+  });
+
+  it("has no two programs on one port of the head", () => {
+    accepted(({ ray }) => {
+      const { ephemeral, ...single } = ray.ports;
+      const ports = Object.values(single);
+      expect(new Set(ports).size).toBe(ports.length);
+      for (const port of ports) {
+        expect(port < ephemeral.from || port > ephemeral.to).toBe(true);
+        expect(port < 10002 || port > 19999).toBe(true);
+      }
+    });
+  });
+
+  it("lets out of the sandboxes one port of the proxy, and nothing in", () => {
+    accepted(({ flows, proxy }) => {
+      const sandbox = (peer: Peer) => peer.kind === "pods" && peer.compartment === "sandbox";
+      const out = flows.filter(({ from }) => sandbox(from));
+      expect(out.map(({ to, ports }) => ({ to, ports }))).toEqual([
+        {
+          to: { kind: "pods", compartment: "proxy", role: "proxy" },
+          ports: [{ protocol: "TCP", from: proxy.port, to: proxy.port }],
+        },
+      ]);
+      expect(flows.filter(({ to }) => sandbox(to))).toEqual([]);
+    });
+  });
+
+  it("justifies every flow, and names each once", () => {
+    accepted(({ flows }) => {
+      for (const { reason } of flows) expect(reason.length).toBeGreaterThan(10);
+      expect(new Set(flows.map(({ name }) => name)).size).toBe(flows.length);
+    });
+  });
+
+  it("is the same for the same settings, and a changed run has another fingerprint", () => {
+    accepted((result, candidate) => {
+      expect(plan(candidate).plan).toEqual(result);
+      const { training } = candidate.experiment;
+      const longer = { ...training, total_epochs: training.total_epochs + 1 };
+      const changed = plan({
+        ...candidate,
+        experiment: { ...candidate.experiment, training: longer },
+      });
+      expect(changed.plan.trainer.fingerprint).not.toBe(result.trainer.fingerprint);
+      expect(changed.plan.ray).toEqual(result.ray);
+    });
+  });
+});

@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
+import type { Finding } from "../../../preflight/finding.ts";
+import { count, describe as describeFinding } from "../../../preflight/report.ts";
+import { clusterRules } from "../../../preflight/rules/cluster.ts";
+import { planWith } from "../../support/settings.ts";
+
+const { plan } = planWith();
+
+const gpuNode: NodeFact = {
+  name: "gpu-0",
+  labels: { "swe-rl.dev/pool": "gpu" },
+  ready: true,
+  allocatable: { "nvidia.com/gpu": "8" },
+  simulated: true,
+};
+const fine: Facts = {
+  server: { known: true, value: "v1.34.4" },
+  rayClusterVersions: { known: true, value: ["v1", "v1alpha1"] },
+  nodes: { known: true, value: [gpuNode] },
+  namespaces: { known: true, value: [] },
+  storageClasses: { known: true, value: ["swe-rl-lab"] },
+};
+const unread = { known: false, reason: "this user may not read it (403)" } as const;
+
+function findings(change: Partial<Facts>): Finding[] {
+  return clusterRules.flatMap((rule) => rule(plan, { ...fine, ...change }));
+}
+const bad = (change: Partial<Facts>) =>
+  findings(change)
+    .filter(({ severity }) => severity !== "ok")
+    .map(({ id, severity, found }) => [id, severity, found]);
+
+describe("preflight", () => {
+  it("finds nothing wrong where all is well", () => {
+    expect(bad({})).toEqual([]);
+    expect(count(findings({}))).toBe("5 ok, 0 warnings, 0 fatal, 0 unknown");
+  });
+
+  it.each<[string, Partial<Facts>, [string, string, string]]>([
+    [
+      "no KubeRay",
+      { rayClusterVersions: { known: true, value: [] } },
+      ["kuberay-installed", "fatal", "no RayCluster kind"],
+    ],
+    [
+      "an old KubeRay",
+      { rayClusterVersions: { known: true, value: ["v1alpha1"] } },
+      ["kuberay-installed", "fatal", "only v1alpha1"],
+    ],
+    [
+      "a node without GPUs",
+      { nodes: { known: true, value: [{ ...gpuNode, allocatable: {} }] } },
+      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
+    ],
+    [
+      "a node with fewer GPUs",
+      { nodes: { known: true, value: [{ ...gpuNode, allocatable: { "nvidia.com/gpu": "7" } }] } },
+      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
+    ],
+    [
+      "a node that is not ready",
+      { nodes: { known: true, value: [{ ...gpuNode, ready: false }] } },
+      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
+    ],
+    [
+      "no node with the labels",
+      { nodes: { known: true, value: [{ ...gpuNode, labels: {} }] } },
+      ["gpu-nodes", "fatal", "0 of 1 nodes fit (0 have the labels)"],
+    ],
+    [
+      "a namespace of another stack",
+      {
+        namespaces: {
+          known: true,
+          value: [
+            { name: "run-train", labels: { "swe-rl.dev/stack": "other" }, terminating: false },
+          ],
+        },
+      },
+      ["namespaces-ours", "fatal", "namespace run-train belongs to somebody else"],
+    ],
+    [
+      "a namespace on its way out",
+      {
+        namespaces: {
+          known: true,
+          value: [{ name: "run-proxy", labels: { "swe-rl.dev/stack": "run" }, terminating: true }],
+        },
+      },
+      ["namespaces-ours", "fatal", "namespace run-proxy is still being deleted"],
+    ],
+    [
+      "no such storage class",
+      { storageClasses: { known: true, value: ["gp3"] } },
+      ["storage-class", "fatal", "only gp3"],
+    ],
+    [
+      "no API server",
+      { server: { known: false, reason: "no answer within 10 s" } },
+      ["cluster-reachable", "fatal", "no answer within 10 s"],
+    ],
+  ])("refuses %s", (_what, change, expected) => {
+    expect(bad(change)).toEqual([expected]);
+  });
+
+  it.each<[keyof Facts, string]>([
+    ["rayClusterVersions", "kuberay-installed"],
+    ["nodes", "gpu-nodes"],
+    ["namespaces", "namespaces-ours"],
+    ["storageClasses", "storage-class"],
+  ])("calls what it could not read unknown, never fine: %s", (fact, id) => {
+    expect(bad({ [fact]: unread })).toEqual([[id, "unknown", `not known: ${unread.reason}`]]);
+  });
+
+  it("accepts the stack's own namespaces, kept or half-built", () => {
+    const namespaces = [
+      { name: "run-train", labels: { "swe-rl.dev/stack": "run" }, terminating: false },
+    ];
+    expect(bad({ namespaces: { known: true, value: namespaces } })).toEqual([]);
+  });
+
+  it("says what was found, expected, what would follow and what to do", () => {
+    for (const finding of findings({
+      rayClusterVersions: { known: true, value: [] },
+      nodes: { known: true, value: [] },
+    })) {
+      if (finding.severity === "ok") continue;
+      for (const part of [finding.found, finding.expected, finding.consequence, finding.remedy]) {
+        expect(part.length).toBeGreaterThan(5);
+        expect(describeFinding(finding)).toContain(part);
+      }
+    }
+  });
+});
