@@ -9,6 +9,7 @@ export type Program =
   | "follow_run.py"
   | "launch_run.py"
   | "list_rollouts.py"
+  | "pod.py"
   | "ray_jobs.py"
   | "sandbox_auth.py";
 

@@ -60,7 +60,7 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "litellm-programs" },
-        files: ["discover_rollouts.py", "ray_jobs.py", "sandbox_auth.py"],
+        files: ["discover_rollouts.py", "pod.py", "ray_jobs.py", "sandbox_auth.py"],
       },
       { parent: this },
     );

@@ -28,8 +28,8 @@ export interface TrainerJobArgs {
 /** Where the run's specification is mounted. */
 const specDirectory = "/etc/swe-rl";
 
-/** Exit code of the follower when the run has failed for good: another pod would only fail again. */
-const finalFailure = 3;
+/** Exit codes of the follower after which another pod would only fail again: see `runtime/follow_run.py`. */
+const finalFailures = [1, 2, 4, 5];
 
 /** The job that submits the run to Ray and follows it. Not awaited: a run takes days. */
 export class TrainerJob extends pulumi.ComponentResource {
@@ -65,7 +65,7 @@ export class TrainerJob extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "trainer-programs" },
-        files: ["follow_run.py", "ray_jobs.py"],
+        files: ["follow_run.py", "pod.py", "ray_jobs.py"],
       },
       { parent: this },
     );
@@ -81,7 +81,7 @@ export class TrainerJob extends pulumi.ComponentResource {
             rules: [
               {
                 action: "FailJob",
-                onExitCodes: { operator: "In", values: [finalFailure], containerName: "follower" },
+                onExitCodes: { operator: "In", values: finalFailures, containerName: "follower" },
               },
               // A drained or preempted follower only has to attach again.
               {
@@ -114,6 +114,14 @@ export class TrainerJob extends pulumi.ComponentResource {
                     fromSecret("RAY_AUTH_TOKEN", args.rayToken),
                     { name: "RUN_SPEC", value: `${specDirectory}/run.json` },
                     { name: "LAUNCH_PROGRAM", value: `${programDirectory}/launch_run.py` },
+                    {
+                      name: "RUN_OWNER",
+                      valueFrom: {
+                        fieldRef: {
+                          fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']",
+                        },
+                      },
+                    },
                     { name: "HEAD_TIMEOUT_SECONDS", value: String(args.headTimeoutSeconds) },
                   ],
                   resources: {

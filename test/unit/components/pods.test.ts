@@ -239,7 +239,7 @@ describe("the trainer's job", () => {
     expect(job().podFailurePolicy.rules).toEqual([
       {
         action: "FailJob",
-        onExitCodes: { operator: "In", values: [3], containerName: "follower" },
+        onExitCodes: { operator: "In", values: [1, 2, 4, 5], containerName: "follower" },
       },
       { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
     ]);

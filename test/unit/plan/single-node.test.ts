@@ -397,3 +397,16 @@ describe("tracking", () => {
     expect(problemsOf(online("credentials: { wandb_mode: offline }", new Set()))).toEqual([]);
   });
 });
+
+describe("the example site", () => {
+  it("is a site as it stands", () => {
+    using folder = new ConfigFolder();
+    const { settings } = folder.load({
+      stack: "single-node",
+      site: "example",
+      secrets: new Set(["wandbApiKey"]),
+    });
+    const { problems, warnings } = plan(settings);
+    expect([problems, warnings]).toEqual([[], []]);
+  });
+});

@@ -1,0 +1,35 @@
+/**
+ * `npm run bench`: what the project's own work costs. Times preview, up, no-change up and destroy of the single-node
+ * stack against a bare program that registers the same objects and against an empty one, in one run on one machine,
+ * on a lab of its own. Prints seconds and ratios; judges nothing.
+ */
+import { parseArgs } from "node:util";
+import { Bench } from "./bench.ts";
+import { report } from "./report.ts";
+
+const usage = `Usage: npm run bench [-- --runs N]
+
+Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
+`;
+
+function main(): number {
+  const { values } = parseArgs({
+    options: { runs: { type: "string", default: "3" }, help: { type: "boolean", short: "h" } },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1) {
+    process.stderr.write(
+      `--runs must be a whole number of at least 1, not ${values.runs}\n\n${usage}`,
+    );
+    return 2;
+  }
+  using bench = new Bench();
+  process.stdout.write(report(bench.measure(runs)));
+  return 0;
+}
+
+process.exitCode = main();

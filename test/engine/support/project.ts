@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inject } from "vitest";
+import { projectRoot } from "../../support/settings.ts";
+
+export interface Outcome {
+  readonly status: number;
+  /** Standard output and standard error, as the user reads them. */
+  readonly output: string;
+  /** Standard output alone, for programs to read. */
+  readonly stdout: string;
+}
+
+/** What the program consists of; a copy can be changed without touching the checkout. */
+const parts = [
+  "components",
+  "config",
+  "preflight",
+  "runtime",
+  "stacks",
+  "Pulumi.yaml",
+  "package.json",
+];
+
+/** A copy of the project, in which a test uses the plain Pulumi CLI against the lab. */
+export class Project {
+  readonly root = mkdtempSync(join(tmpdir(), "swe-rl-project-"));
+  readonly #environment: Record<string, string>;
+
+  constructor(environment: Record<string, string> = {}) {
+    for (const part of parts) {
+      cpSync(join(projectRoot, part), join(this.root, part), { recursive: true });
+    }
+    symlinkSync(join(projectRoot, "node_modules"), join(this.root, "node_modules"));
+    this.#environment = { ...inject("lab"), ...environment };
+  }
+
+  write(file: string, content: string): void {
+    writeFileSync(join(this.root, file), content);
+  }
+
+  replace(file: string, [before, after]: [before: string, after: string]): void {
+    const text = readFileSync(join(this.root, file), "utf8");
+    if (!text.includes(before)) throw new Error(`${file} does not contain ${before}`);
+    this.write(file, text.replace(before, after));
+  }
+
+  /** Runs `pulumi` as a user would. */
+  pulumi(...args: string[]): Promise<Outcome> {
+    return run(["pulumi", ...args, "--non-interactive"], this.root, this.#environment);
+  }
+
+  kubectl(...args: string[]): Promise<Outcome> {
+    return run(["kubectl", ...args], this.root, this.#environment);
+  }
+
+  async objects<T>(...args: string[]): Promise<T[]> {
+    const { status, output, stdout } = await this.kubectl("get", ...args, "-o", "json");
+    if (status !== 0) throw new Error(output);
+    return (JSON.parse(stdout) as { items: T[] }).items;
+  }
+
+  dispose(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+function run(
+  [command = "", ...args]: string[],
+  cwd: string,
+  environment: Record<string, string>,
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...environment } });
+    let output = "";
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text));
+    child.once("error", reject);
+    child.once("close", (code) => {
+      resolve({ status: code ?? -1, output, stdout });
+    });
+  });
+}
