@@ -1,0 +1,77 @@
+/** `npm start`: a lab, and on it a real `pulumi up` of one stack. */
+import { join } from "node:path";
+import { runInForeground } from "../foreground.ts";
+import type { Place } from "../place.ts";
+import { Interrupted, LabError } from "../problem.ts";
+import { labEnvironment } from "../pulumi/environment.ts";
+import { demandOwnStack } from "../pulumi/stacks.ts";
+import { onTerminal, run } from "../run.ts";
+import { formatSeconds, type Progress } from "../tools/progress.ts";
+import { realAndSimulated, standIns } from "./truth.ts";
+import { up } from "./up.ts";
+
+/** @returns The exit code of pulumi. */
+export async function start(place: Place, stack: string, progress: Progress): Promise<number> {
+  const { record, phases, done } = await up(place, { gpuNodes: undefined, progress });
+  if (done.length === 0) progress.line(`lab ${place.name} is up`);
+  for (const line of standIns(record.tools)) progress.line(line);
+
+  await demandOwnStack(place, stack);
+  await selectStack(place, stack);
+  progress.line(`\npulumi up -s ${stack}`);
+  const begin = performance.now();
+  const { code, stopped } = await runInForeground(
+    join(place.bin, "pulumi"),
+    // On a terminal Pulumi draws; elsewhere its dots only fill the log.
+    [
+      "up",
+      "--stack",
+      stack,
+      "--yes",
+      "--skip-preview",
+      ...(onTerminal() ? [] : ["--suppress-progress"]),
+    ],
+    { cwd: place.root, env: labEnvironment(place) },
+  );
+  const stackPhase = { name: "stack", seconds: (performance.now() - begin) / 1000 };
+  if (stopped) throw new Interrupted(stopped);
+  const times = [...phases, stackPhase]
+    .map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`)
+    .join("; ");
+  if (code !== 0) {
+    progress.line(
+      `\npulumi up ended with exit code ${code} (${times}). The lab is still up. Try again: npm start${stack === defaultStack ? "" : ` -- ${stack}`}. End it: npm run lab -- down`,
+    );
+    return code;
+  }
+  for (const line of ["", ...realAndSimulated, ...standIns(record.tools), "", ...next(stack)]) {
+    progress.line(line);
+  }
+  progress.line(`\nstack ${stack} is provisioned: ${times}`);
+  return 0;
+}
+
+export const defaultStack = "single-node";
+
+async function selectStack(place: Place, stack: string): Promise<void> {
+  const { code, stdout, stderr } = await run(
+    join(place.bin, "pulumi"),
+    ["stack", "select", "--create", stack, "--non-interactive"],
+    { cwd: place.root, env: labEnvironment(place) },
+  );
+  if (code !== 0) {
+    throw new LabError(`pulumi cannot select the stack ${stack}:\n${(stderr + stdout).trim()}`);
+  }
+}
+
+function next(stack: string): string[] {
+  const lines = [
+    ['eval "$(npm run -s lab -- env)"', "your own pulumi and kubectl then work with the lab"],
+    [`pulumi preview -s ${stack}`, "no change, until you change something in config/"],
+    [`kubectl get raycluster,pods -n ${stack}-train`, "what Kubernetes has"],
+    ["npm run lab -- status", "what runs, and where it comes from"],
+    ["npm run lab -- down", "ends and removes all of it"],
+  ] as const;
+  const width = Math.max(...lines.map(([command]) => command.length));
+  return ["next", ...lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`)];
+}

@@ -1,0 +1,117 @@
+/** Shows what of a lab runs, where it comes from, and what of it is real. */
+import type { Api, KubernetesObject } from "../control-plane/api.ts";
+import { openApi } from "../control-plane/bring-up.ts";
+import { isReady, type NodeObject } from "../control-plane/nodes.ts";
+import { findRunning, type Part, parts, toolOf } from "../control-plane/parts.ts";
+import type { VolumeObject } from "../control-plane/volumes.ts";
+import { contextName, type Place } from "../place.ts";
+import { LabError } from "../problem.ts";
+import { nameOf, type Process } from "../processes.ts";
+import { stacksOf } from "../pulumi/stacks.ts";
+import { readRecord, type LabRecord } from "../record.ts";
+import { catalogue } from "../tools/catalogue.ts";
+import type { ObtainedTool, Source } from "../tools/tool.ts";
+import { realAndSimulated, standIns } from "./truth.ts";
+
+export interface Status {
+  readonly text: string;
+  readonly exitCode: 0 | 3 | 4;
+}
+
+export async function status(place: Place): Promise<Status> {
+  const record = readRecord(place);
+  const running = await findRunning(place);
+  const api = record?.ports && openApi(place, record.ports);
+  // Without its store the API server still answers some questions, and hangs at others.
+  const answers = running.parts.has("etcd") && ((await api?.isReady()) ?? false);
+  const exitCode =
+    running.parts.size === 0 ? 3 : answers && running.parts.size === parts.length ? 0 : 4;
+  const lines = [
+    headline(place, exitCode),
+    ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
+    ...processLines(place, "left by a killed command; up and down end them", running.strays),
+    ...processLines(place, "working with the lab", running.guests),
+    ...(api && answers ? ["", ...(await clusterLines(place, api).catch(tellFailure))] : []),
+    ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
+    ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),
+  ];
+  api?.close();
+  return { text: `${lines.join("\n")}\n`, exitCode };
+}
+
+function tellFailure(error: unknown): string[] {
+  if (error instanceof LabError) return [`  ${error.message}`];
+  throw error;
+}
+
+function headline({ name }: Place, exitCode: Status["exitCode"]): string {
+  switch (exitCode) {
+    case 0:
+      return `lab ${name} is up (context ${contextName})`;
+    case 3:
+      return `lab ${name} is down. Bring it up: npm run lab -- up`;
+    case 4:
+      return `lab ${name} is partly up. Mend it: npm run lab -- up. Or end it: npm run lab -- down`;
+  }
+}
+
+function partLines(running: ReadonlyMap<Part, Process>, record: LabRecord | undefined): string[] {
+  return parts.map((part) => {
+    const found = running.get(part);
+    const version = record?.tools.find(({ name }) => name === toolOf(part))?.version ?? "";
+    const state = found ? `process ${found.pid} since ${since(found)}` : "does not run";
+    return row(part, version, state);
+  });
+}
+
+function processLines(place: Place, title: string, processes: readonly Process[]): string[] {
+  if (processes.length === 0) return [];
+  const lines = processes.map((found) => {
+    return row(nameOf(place.directory, found), "", `process ${found.pid} since ${since(found)}`);
+  });
+  return ["", title, ...lines];
+}
+
+async function clusterLines(place: Place, api: Api): Promise<string[]> {
+  const [nodes, volumes, clusters] = await Promise.all([
+    api.list<NodeObject>("/api/v1/nodes"),
+    api.list<VolumeObject>("/api/v1/persistentvolumes"),
+    api.list<KubernetesObject>("/apis/ray.io/v1/rayclusters").catch(() => []),
+  ]);
+  const pools = Map.groupBy(
+    nodes,
+    ({ metadata }) => metadata.labels?.["swe-rl.dev/pool"] ?? "other",
+  );
+  const counts = Array.from(pools, ([pool, members]) => `${members.length} ${pool}`);
+  const bound = volumes.filter(({ status }) => status?.phase === "Bound").length;
+  const stacks = stacksOf(place);
+  return [
+    row("nodes", "", `${counts.join(", ")}; ${nodes.filter(isReady).length} ready`),
+    row("volumes", "", `${volumes.length}, of which ${bound} bound`),
+    row("RayClusters", "", String(clusters.length)),
+    row("stacks", "", stacks.length > 0 ? stacks.join(", ") : "none"),
+  ];
+}
+
+const sources: Readonly<Record<Source, string>> = {
+  machine: "found here",
+  download: "downloaded",
+  go: "built with Go",
+  "stand-in": "stand-in",
+};
+
+function toolLine({ name, version, source, origin }: ObtainedTool): string {
+  const role = catalogue.find((tool) => tool.name === name)?.role ?? "";
+  return row(name, version, `${role}; ${sources[source]}: ${origin}`);
+}
+
+function row(name: string, version: string, text: string): string {
+  return `  ${name.padEnd(27)}${version.padEnd(9)}${text}`;
+}
+
+/** Local time, with the day if that is not today. */
+function since({ since }: Process): string {
+  const isToday = since.toDateString() === new Date().toDateString();
+  const time = since.toTimeString().slice(0, 8);
+  return isToday ? time : `${since.toDateString()} ${time}`;
+}

@@ -1,0 +1,183 @@
+/** Brings a lab up, or mends it, or finds that it is up. */
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { bringUp, openApi, survey } from "../control-plane/bring-up.ts";
+import { defaultGpuNodes, provideNodes } from "../control-plane/nodes.ts";
+import { installDefinitions, startOperator } from "../control-plane/operator.ts";
+import { findRunning, operatorPart } from "../control-plane/parts.ts";
+import { freePorts } from "../control-plane/ports.ts";
+import { provideVolumes } from "../control-plane/volumes.ts";
+import { writeWhole } from "../files.ts";
+import { writeKubeconfig } from "../kubeconfig.ts";
+import { linkTools } from "../links.ts";
+import { withLock } from "../lock.ts";
+import type { Place } from "../place.ts";
+import { endProcesses } from "../processes.ts";
+import { removeDeadLocks } from "../pulumi/stacks.ts";
+import { hasTools, readRecord, type LabRecord, writeRecord } from "../record.ts";
+import { Cache, cacheDirectory } from "../tools/cache.ts";
+import { Network } from "../tools/network.ts";
+import { obtainTools } from "../tools/obtain.ts";
+import { platformOf } from "../tools/platform.ts";
+import { formatCount, type Progress } from "../tools/progress.ts";
+import type { ObtainedTool } from "../tools/tool.ts";
+
+export interface UpOptions {
+  /** undefined: as many as the lab has, or the default. */
+  readonly gpuNodes: number | undefined;
+  readonly progress: Progress;
+}
+
+export interface Upped {
+  readonly record: LabRecord;
+  /** What took how many seconds. */
+  readonly phases: readonly Phase[];
+  /** What had to be done, in a few words each; empty if the lab was up. */
+  readonly done: readonly string[];
+}
+
+export interface Phase {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+export async function up(place: Place, options: UpOptions): Promise<Upped> {
+  const { progress } = options;
+  const onWait = (pid: number | undefined) => {
+    progress.line(`waiting for another command on this lab${pid ? ` (process ${pid})` : ""}`);
+  };
+  return await withLock(place.lock, onWait, async () => {
+    mkdirSync(place.directory, { recursive: true });
+    // Inside are the keys of an administrator and the passphrase of the stacks.
+    chmodSync(place.directory, 0o700);
+    const old = readRecord(place);
+    const done: string[] = [];
+    const phases: Phase[] = [];
+    const timed = async <T>(name: string, work: () => Promise<T>) => {
+      const begin = performance.now();
+      const result = await work();
+      phases.push({ name, seconds: (performance.now() - begin) / 1000 });
+      return result;
+    };
+    const tools = await timed("tools", () => provideTools(place, old, { progress, done }));
+    const gpuNodes = options.gpuNodes ?? old?.gpuNodes ?? defaultGpuNodes;
+    const record: LabRecord = { ...old, form: 1, directory: place.directory, tools, gpuNodes };
+    writeRecord(place, record);
+    providePulumi(place, { progress, done });
+    const running = await timed("control plane", () =>
+      provideControlPlane(place, record, { progress, done }),
+    );
+    if (running.ports && writeKubeconfig(place, running.ports.apiServer)) {
+      if (done.length === 0) tell("kubeconfig written", { progress, done });
+    }
+    const complete = await timed("KubeRay, nodes, volumes", () =>
+      provideObjects(place, running, { progress, done }),
+    );
+    return { record: complete, phases, done };
+  });
+}
+
+interface Log {
+  readonly progress: Progress;
+  readonly done: string[];
+}
+
+async function provideTools(
+  place: Place,
+  old: LabRecord | undefined,
+  { progress, done }: Log,
+): Promise<readonly ObtainedTool[]> {
+  if (old && hasTools(old)) {
+    if (linkTools(place, old.tools)) tell("links to the tools made again", { progress, done });
+    return old.tools;
+  }
+  const tools = await obtainTools({
+    cache: new Cache(cacheDirectory()),
+    network: new Network(),
+    platform: platformOf(),
+    progress,
+    root: place.root,
+  });
+  linkTools(place, tools);
+  done.push(formatCount(tools.length, "tool"));
+  return tools;
+}
+
+/** For what takes no time worth telling. */
+function tell(what: string, { progress, done }: Log): void {
+  progress.line(what);
+  done.push(what);
+}
+
+function providePulumi(place: Place, log: Log): void {
+  mkdirSync(place.pulumiHome, { recursive: true });
+  mkdirSync(place.pulumiState, { recursive: true });
+  if (!existsSync(place.passphrase)) {
+    writeWhole(place.passphrase, randomBytes(32).toString("base64url"), 0o600);
+  }
+  const locks = removeDeadLocks(place);
+  if (locks > 0) tell(`${formatCount(locks, "lock")} of killed Pulumi runs removed`, log);
+}
+
+async function provideControlPlane(
+  place: Place,
+  record: LabRecord,
+  { progress, done }: Log,
+): Promise<LabRecord> {
+  const found = await survey(place, record);
+  const { decision } = found;
+  if (decision.kind === "nothing") return await bringUp(place, record, found);
+  const what =
+    decision.kind === "start"
+      ? `${decision.missing.join(", ")} started again`
+      : `control plane started${decision.because ? `, since ${decision.because}` : ""}`;
+  done.push(what);
+  return await progress.task("control plane: starting", 10, async () => ({
+    result: await bringUp(place, record, found),
+    summary: what,
+  }));
+}
+
+async function provideObjects(place: Place, record: LabRecord, log: Log): Promise<LabRecord> {
+  const api = record.ports && openApi(place, record.ports);
+  if (!api) throw new Error("the control plane has no ports or certificates");
+  try {
+    const definitions = log.progress.task("KubeRay, nodes, volumes", 10, async () => {
+      const [installed, nodes, volumes] = await Promise.all([
+        installDefinitions(api, record.tools),
+        provideNodes(api, record.gpuNodes),
+        provideVolumes(api),
+      ]);
+      const made = [
+        ...(installed ? [formatCount(installed, "KubeRay definition")] : []),
+        ...nodes,
+        ...volumes,
+      ];
+      return { result: made, summary: made.join(", ") };
+    });
+    log.done.push(...(await definitions));
+    return await provideOperator(place, record, log);
+  } finally {
+    api.close();
+  }
+}
+
+async function provideOperator(place: Place, record: LabRecord, log: Log): Promise<LabRecord> {
+  if ((await findRunning(place)).parts.has(operatorPart) && record.operatorPorts) {
+    writeRecord(place, record);
+    return record;
+  }
+  const stale = (await findRunning(place)).parts.get(operatorPart);
+  if (stale) await endProcesses(place.directory, [stale]);
+  const [metrics = 0, health = 0] = await freePorts(2);
+  const operatorPorts = { metrics, health };
+  // Written first: an operator without known ports would have to be started anew.
+  const complete = { ...record, operatorPorts };
+  writeRecord(place, complete);
+  await log.progress.task("KubeRay operator: starting", 3, async () => {
+    await startOperator(place, operatorPorts);
+    return { result: undefined, summary: "KubeRay operator started" };
+  });
+  log.done.push("KubeRay operator started");
+  return complete;
+}

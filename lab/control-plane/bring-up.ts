@@ -1,0 +1,115 @@
+/** Brings the control plane up from whatever state it is in. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { pause } from "../interrupt.ts";
+import type { Place } from "../place.ts";
+import { endProcesses } from "../processes.ts";
+import { kwokConfigHash, type Ports, type LabRecord, writeRecord } from "../record.ts";
+import { Api } from "./api.ts";
+import { decide, type Decision } from "./decide.ts";
+import { PartEnded, waitForControlPlane } from "./health.ts";
+import { createControlPlane, startMissingParts } from "./kwok.ts";
+import { findRunning, type Running } from "./parts.ts";
+import { freePorts } from "./ports.ts";
+
+export interface Survey {
+  readonly running: Running;
+  readonly decision: Decision;
+}
+
+/** Looks at what is there. */
+export async function survey(place: Place, record: LabRecord | undefined): Promise<Survey> {
+  const running = await findRunning(place);
+  const etcd = join(place.data, "etcd");
+  const decision = decide({
+    running: new Set(running.parts.keys()),
+    answers: await answersSoon(place, record, running),
+    intact: record?.kwokConfig !== undefined && record.kwokConfig === kwokConfigHash(place),
+    hasData: existsSync(etcd) && readdirSync(etcd).length > 0,
+  });
+  return { running, decision };
+}
+
+/** A busy machine may keep a healthy API server from answering for a moment. */
+async function answersSoon(
+  place: Place,
+  record: LabRecord | undefined,
+  { parts }: Running,
+): Promise<boolean> {
+  if (!record?.ports || !parts.has("kube-apiserver") || !parts.has("etcd")) return false;
+  const api = openApi(place, record.ports);
+  if (!api) return false;
+  try {
+    for (let i = 0; i < 20; i++) {
+      if (await api.isReady()) return true;
+      await pause(500);
+    }
+    return false;
+  } finally {
+    api.close();
+  }
+}
+
+/** undefined if the certificates are not there. */
+export function openApi(place: Place, ports: Ports): Api | undefined {
+  try {
+    return new Api(place, ports.apiServer);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Does what was decided.
+ * @returns The record, with the ports of a new control plane.
+ */
+export async function bringUp(
+  place: Place,
+  record: LabRecord,
+  { running, decision }: Survey,
+): Promise<LabRecord> {
+  await endProcesses(place.directory, running.strays);
+  if (decision.kind === "create") {
+    await endAll(place);
+    return await create(place, record, 2);
+  }
+  if (decision.kind === "start") await startMissingParts(place, running);
+  return await finish(place, record);
+}
+
+async function create(place: Place, record: LabRecord, attempts: number): Promise<LabRecord> {
+  const [apiServer = 0, etcd = 0, etcdPeer = 0, controllerManager = 0, scheduler = 0, kwok = 0] =
+    await freePorts(6);
+  const ports = { apiServer, etcd, etcdPeer, controllerManager, scheduler, kwok };
+  try {
+    await createControlPlane(place, ports);
+    const { operatorPorts: _stopped, ...rest } = record;
+    return await finish(place, { ...rest, ports });
+  } catch (error) {
+    // Most likely another program took one of the ports between our look and the start.
+    if (!(error instanceof PartEnded) || attempts < 2) throw error;
+    await endAll(place);
+    return await create(place, record, attempts - 1);
+  }
+}
+
+/** Looks again, since a kwokctl that was ended just now may have started something before. */
+async function endAll(place: Place): Promise<void> {
+  const { parts, strays } = await findRunning(place);
+  await endProcesses(place.directory, [...parts.values(), ...strays]);
+}
+
+/** From here on the start counts as complete. */
+async function finish(place: Place, record: LabRecord): Promise<LabRecord> {
+  const api = record.ports && openApi(place, record.ports);
+  if (!record.ports || !api) throw new Error("the control plane has no ports or certificates");
+  try {
+    await waitForControlPlane(place, api, record.ports);
+  } finally {
+    api.close();
+  }
+  const hash = kwokConfigHash(place);
+  const complete = hash === undefined ? record : { ...record, kwokConfig: hash };
+  writeRecord(place, complete);
+  return complete;
+}

@@ -1,0 +1,58 @@
+/** The processes that make up a control plane, and which of them run. */
+import { join } from "node:path";
+import type { Place } from "../place.ts";
+import { type Process, processesIn, runs } from "../processes.ts";
+
+/** As kwokctl names them. */
+export const kwokParts = [
+  "etcd",
+  "kube-apiserver",
+  "kube-controller-manager",
+  "kube-scheduler",
+  "kwok-controller",
+] as const;
+export const operatorPart = "kuberay-operator";
+export const parts = [...kwokParts, operatorPart] as const;
+export type Part = (typeof parts)[number];
+
+/** Which tool a part is. */
+export function toolOf(part: Part): string {
+  return part === "kwok-controller" ? "kwok" : part;
+}
+
+export function executableOf(place: Place, part: Part): string {
+  return part === operatorPart ? join(place.bin, part) : join(place.cluster, "bin", part);
+}
+
+export function logOf(place: Place, part: Part): string {
+  return part === operatorPart
+    ? join(place.logs, `${part}.log`)
+    : join(place.cluster, "logs", `${part}.log`);
+}
+
+export interface Running {
+  readonly parts: ReadonlyMap<Part, Process>;
+  /** What a killed `up` left: kwokctl itself, or a second copy of a part. Nobody needs them. */
+  readonly strays: readonly Process[];
+  /** Who works with the lab: Pulumi and its plugins. */
+  readonly guests: readonly Process[];
+}
+
+export async function findRunning(place: Place): Promise<Running> {
+  return sortOut(place, await processesIn(place.directory));
+}
+
+export function sortOut(place: Place, processes: readonly Process[]): Running {
+  const found = new Map<Part, Process>();
+  const strays: Process[] = [];
+  const guests: Process[] = [];
+  for (const running of processes) {
+    const part = parts.find((name) => runs(executableOf(place, name), running));
+    // kwokctl asks every program for its version before it starts any.
+    if (part && / (--)?version$/.test(running.command)) continue;
+    if (part && !found.has(part)) found.set(part, running);
+    else if (part || runs(join(place.bin, "kwokctl"), running)) strays.push(running);
+    else guests.push(running);
+  }
+  return { parts: found, strays, guests };
+}

@@ -1,0 +1,77 @@
+/** Volumes for the claims of the stacks. Nothing provisions volumes here, so they are made in advance. */
+import { formatCount } from "../tools/progress.ts";
+import type { Api, KubernetesObject } from "./api.ts";
+
+/** `config/sites/lab.yaml` names it. */
+export const storageClassName = "swe-rl-lab";
+
+/** Twenty stacks with a claim of each size. A claim gets the smallest volume that fits. */
+const sizes = ["200Gi", "1Ti", "5Ti"];
+const volumesPerSize = 20;
+
+export interface VolumeObject extends KubernetesObject {
+  readonly status?: { readonly phase?: string };
+}
+
+const volumes = "/api/v1/persistentvolumes";
+const storageClasses = "/apis/storage.k8s.io/v1/storageclasses";
+
+export function volumeObjects(): VolumeObject[] {
+  return sizes.flatMap((storage) =>
+    Array.from({ length: volumesPerSize }, (_, i) => {
+      const name = `lab-${storage.toLowerCase()}-${String(i).padStart(2, "0")}`;
+      return {
+        apiVersion: "v1",
+        kind: "PersistentVolume",
+        metadata: { name },
+        spec: {
+          storageClassName,
+          capacity: { storage },
+          accessModes: ["ReadWriteOnce", "ReadWriteMany"],
+          persistentVolumeReclaimPolicy: "Retain",
+          // Simulated nodes mount nothing; the path exists nowhere.
+          hostPath: { path: `/swe-rl-lab/${name}` },
+        },
+      };
+    }),
+  );
+}
+
+const storageClass = {
+  apiVersion: "storage.k8s.io/v1",
+  kind: "StorageClass",
+  metadata: { name: storageClassName },
+  provisioner: "kubernetes.io/no-provisioner",
+  reclaimPolicy: "Retain",
+  volumeBindingMode: "Immediate",
+};
+
+/**
+ * Makes the volumes that are missing, and makes those usable again whose claim is gone: they never held anything.
+ * @returns What was done, in a few words; empty if nothing.
+ */
+export async function provideVolumes(api: Api): Promise<string[]> {
+  await api.apply(`${storageClasses}/${storageClassName}`, storageClass);
+  const existing = await api.list<VolumeObject>(volumes);
+  const isThere = (name: string) => existing.some(({ metadata }) => metadata.name === name);
+  const ours = volumeObjects();
+  const missing = ours.filter(({ metadata }) => !isThere(metadata.name));
+  const released = existing.filter(
+    ({ metadata, status }) =>
+      status?.phase === "Released" && ours.some((volume) => volume.metadata.name === metadata.name),
+  );
+  await Promise.all(
+    missing.map((volume) => api.apply(`${volumes}/${volume.metadata.name}`, volume)),
+  );
+  await Promise.all(
+    released.map(({ metadata }) =>
+      api.patch(`${volumes}/${metadata.name}`, { spec: { claimRef: null } }),
+    ),
+  );
+  return [
+    ...(missing.length ? [formatCount(missing.length, "volume")] : []),
+    ...(released.length
+      ? [`${formatCount(released.length, "released volume")} made available again`]
+      : []),
+  ];
+}

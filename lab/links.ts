@@ -1,0 +1,53 @@
+/** The lab's own folder of executables: links, so that every process of the lab is started through its directory. */
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { readIfThere, writeWhole } from "./files.ts";
+import type { Place } from "./place.ts";
+import { quote } from "./pulumi/environment.ts";
+import type { ObtainedTool } from "./tools/tool.ts";
+
+/** @returns Whether anything was not as it should be. */
+export function linkTools(place: Place, tools: readonly ObtainedTool[]): boolean {
+  mkdirSync(place.bin, { recursive: true });
+  // Pulumi runs the program with the Node.js of the PATH, which must be the one that we are tested with.
+  const links = new Map([["node", process.execPath]]);
+  const changes: boolean[] = [];
+  for (const { name, source, path } of tools) {
+    if (source === "stand-in") changes.push(writeScript(place, name, path));
+    else links.set(name, path);
+  }
+  for (const [name, target] of links) changes.push(link(join(place.bin, name), target));
+  const known = new Set(["node", ...tools.map(({ name }) => name)]);
+  for (const name of readdirSync(place.bin)) {
+    if (!known.has(name)) rmSync(join(place.bin, name), { recursive: true, force: true });
+  }
+  return changes.includes(true);
+}
+
+function link(from: string, target: string): boolean {
+  if (targetOf(from) === target) return false;
+  const draft = `${from}.${randomUUID()}`;
+  symlinkSync(target, draft);
+  renameSync(draft, from);
+  return true;
+}
+
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function writeScript(place: Place, name: string, program: string): boolean {
+  const node = join(place.bin, "node");
+  const text = `#!/bin/sh\nexec ${quote(node)} ${quote(program)} "$@"\n`;
+  const path = join(place.bin, name);
+  // Through a link the text would go into the link's target.
+  if (targetOf(path) !== undefined) rmSync(path);
+  if (readIfThere(path) === text) return false;
+  writeWhole(path, text, 0o755);
+  return true;
+}

@@ -1,0 +1,9 @@
+/** Serves the stand-in to Pulumi's engine. The lab puts it on the PATH as `pulumi-resource-random`. */
+import { provider } from "@pulumi/pulumi";
+import project from "../../package.json" with { type: "json" };
+import { RandomStandIn } from "./provider.ts";
+
+await provider.main(
+  new RandomStandIn(project.dependencies["@pulumi/random"]),
+  process.argv.slice(2),
+);

@@ -1,0 +1,166 @@
+/** The programs of the lab, in the order in which they are obtained. */
+import type { GoBuild, Tool } from "./tool.ts";
+import {
+  engineDownload,
+  etcdDownload,
+  kuberayDownload,
+  kubernetesDownload,
+  kwokDownload,
+  languageHost,
+  pluginDownload,
+} from "./vendors.ts";
+import type { Range } from "./version.ts";
+
+export const kubernetesVersion = "1.34.4";
+const etcdVersion = "3.6.5";
+const kwokVersion = "0.8.0";
+const kuberayVersion = "1.6.0";
+
+/** The newest engine that can be built. */
+const builtPulumi = "3.230.0";
+
+export const catalogue: readonly Tool[] = [
+  {
+    name: "pulumi",
+    role: "engine",
+    range: { atLeast: builtPulumi, below: "4.0.0" },
+    find: { on: "path", versionArgs: ["version"], beside: languageHost },
+    download: engineDownload,
+    build: {
+      version: builtPulumi,
+      module: "pulumi",
+      package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+      ldflags: [`-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${builtPulumi}`],
+      seconds: 85,
+    },
+  },
+  {
+    name: languageHost,
+    role: "runs Pulumi programs in Node.js",
+    range: { atLeast: "3.60.0", below: "4.0.0" },
+    find: { on: "beside", tool: "pulumi" },
+    build: {
+      // The last releases that carry it in a module of its own.
+      version: "3.60.0",
+      module: "language-nodejs",
+      package: "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs",
+      ldflags: [],
+      seconds: 30,
+    },
+  },
+  {
+    name: "pulumi-resource-kubernetes",
+    role: "Pulumi's Kubernetes plugin",
+    range: { atLeast: "4.18.1", below: "5.0.0" },
+    find: { on: "pulumi-plugins", plugin: "kubernetes" },
+    download: (platform) => pluginDownload("kubernetes", platform),
+    build: {
+      version: "4.18.1",
+      module: "provider-kubernetes",
+      package: ".",
+      ldflags: [],
+      seconds: 280,
+      extras: {
+        module: "github.com/pulumi/pulumi-kubernetes/provider/v4",
+        from: "cmd/pulumi-resource-kubernetes/schema.json",
+        to: "schema.json",
+      },
+    },
+  },
+  {
+    name: "pulumi-resource-random",
+    role: "Pulumi's random plugin",
+    range: { atLeast: "4.13.0", below: "5.0.0" },
+    find: { on: "pulumi-plugins", plugin: "random" },
+    download: (platform) => pluginDownload("random", platform),
+    standIn: {
+      program: "lab/random-plugin/main.ts",
+      limits: "only RandomPassword, without its bcrypt hash",
+    },
+  },
+  {
+    name: "etcd",
+    role: "the API server's store",
+    range: { atLeast: "3.6.0", below: "3.7.0" },
+    find: { on: "path", versionArgs: ["--version"] },
+    download: (platform) => etcdDownload(etcdVersion, platform),
+    build: {
+      version: etcdVersion,
+      module: "kubernetes",
+      package: "go.etcd.io/etcd/server/v3",
+      ldflags: [],
+      seconds: 25,
+    },
+  },
+  kubernetes("kube-apiserver", "API server", 180),
+  kubernetes("kube-controller-manager", "controllers", 40),
+  kubernetes("kube-scheduler", "scheduler", 15),
+  kubernetes("kubectl", "command line", 25),
+  kwok("kwok", "simulates the nodes", 50),
+  kwok("kwokctl", "starts the control plane", 30),
+  {
+    name: "kuberay-operator",
+    role: "KubeRay operator",
+    range: { atLeast: kuberayVersion },
+    find: { on: "nowhere" },
+    download: (platform) => kuberayDownload(kuberayVersion, platform),
+    build: {
+      version: kuberayVersion,
+      module: "kuberay",
+      package: "github.com/ray-project/kuberay/ray-operator",
+      ldflags: [],
+      seconds: 75,
+      extras: {
+        module: "github.com/ray-project/kuberay/ray-operator",
+        from: "config/crd/bases",
+        to: "crds",
+      },
+    },
+  },
+];
+
+function kubernetes(name: string, role: string, seconds: number): Tool {
+  const isClient = name === "kubectl";
+  const [major = "", minor = ""] = kubernetesVersion.split(".");
+  const stamp = "k8s.io/component-base/version";
+  // kubectl may be one minor version off; the server's parts belong together.
+  const range: Range = isClient
+    ? { atLeast: "1.33.0", below: "1.36.0" }
+    : { atLeast: "1.34.0", below: "1.35.0" };
+  const build: GoBuild = {
+    version: kubernetesVersion,
+    module: "kubernetes",
+    package: `k8s.io/kubernetes/cmd/${name}`,
+    ldflags: [
+      `-X ${stamp}.gitVersion=v${kubernetesVersion}`,
+      `-X ${stamp}.gitMajor=${major}`,
+      `-X ${stamp}.gitMinor=${minor}`,
+    ],
+    seconds,
+  };
+  return {
+    name,
+    role,
+    range,
+    find: { on: "path", versionArgs: isClient ? ["version", "--client"] : ["--version"] },
+    build,
+    download: (platform) => kubernetesDownload(name, kubernetesVersion, platform),
+  };
+}
+
+function kwok(name: "kwok" | "kwokctl", role: string, seconds: number): Tool {
+  return {
+    name,
+    role,
+    range: { atLeast: kwokVersion, below: "0.9.0" },
+    find: { on: "path", versionArgs: ["--version"] },
+    download: (platform) => kwokDownload(name, kwokVersion, platform),
+    build: {
+      version: kwokVersion,
+      module: "kwok",
+      package: `sigs.k8s.io/kwok/cmd/${name}`,
+      ldflags: [],
+      seconds,
+    },
+  };
+}

@@ -1,0 +1,175 @@
+/** Gets every tool of the catalogue: from the machine, from our cache, from its vendor, or built here. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { LabError } from "../problem.ts";
+import { run } from "../run.ts";
+import type { Cache, Entry } from "./cache.ts";
+import { catalogue } from "./catalogue.ts";
+import { download, hostsOf } from "./download.ts";
+import { buildKey, buildWithGo, demandGo, estimateSeconds } from "./go.ts";
+import { askVersion, findOnMachine } from "./machine.ts";
+import { DownloadFailed, type Network } from "./network.ts";
+import type { Platform } from "./platform.ts";
+import { formatSeconds, type Progress } from "./progress.ts";
+import type { Download, GoBuild, ObtainedTool, Tool } from "./tool.ts";
+
+export interface Workshop {
+  readonly cache: Cache;
+  readonly network: Network;
+  readonly platform: Platform;
+  readonly progress: Progress;
+  /** The project's directory, where the stand-ins are. */
+  readonly root: string;
+}
+
+/** @throws {LabError} If a tool cannot be had in any way. */
+export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
+  const obtained: ObtainedTool[] = [];
+  const missing: Tool[] = [];
+  for (const tool of catalogue) {
+    const found = await findOnMachine(tool, obtained);
+    if (!("tool" in found) && found.reason !== undefined) {
+      shop.progress.line(`${tool.name}: ${found.reason}`);
+    }
+    const isOpen = missing.some(({ name }) => name === hostOf(tool));
+    const ready = "tool" in found ? found.tool : isOpen ? undefined : fromCache(tool, shop);
+    if (ready) obtained.push(ready);
+    else missing.push(tool);
+  }
+  if (missing.length > 0) await prepare(missing, shop);
+  for (const [i, tool] of missing.entries()) {
+    // What comes with another tool may be there now.
+    const found = tool.find.on === "beside" ? await findOnMachine(tool, obtained) : undefined;
+    const ready = found && "tool" in found ? found.tool : fromCache(tool, shop);
+    obtained.push(ready ?? (await obtain(tool, `[${i + 1}/${missing.length}]`, shop)));
+  }
+  return catalogue.flatMap(({ name }) => obtained.filter((tool) => tool.name === name));
+}
+
+/** Finds out at the start who answers, and says what lies ahead. */
+async function prepare(missing: readonly Tool[], shop: Workshop): Promise<void> {
+  const { network, platform, progress } = shop;
+  const downloads = missing.flatMap((tool) => tool.download?.(platform) ?? []);
+  await network.probe(downloads.flatMap(hostsOf));
+  if (network.silentHosts.length > 0) {
+    progress.line(`no answer from ${network.silentHosts.join(", ")}`);
+  }
+  const mustBuild = (tool: Tool): boolean => {
+    const host = missing.find(({ name }) => name === hostOf(tool));
+    if (host) return mustBuild(host);
+    return tool.build !== undefined && !canDownload(tool.download?.(platform), network);
+  };
+  const builds = missing.filter(mustBuild);
+  if (builds.length === 0) return;
+  await demandGo(builds.map(({ name }) => name));
+  const seconds = builds.reduce((sum, { build }) => sum + (build ? estimateSeconds(build) : 0), 0);
+  progress.line(
+    `${builds.length} tools are built with Go, once: about ${formatSeconds(seconds)} on this machine, less where Go has built parts of them before`,
+  );
+}
+
+/** The tool that this one comes with. */
+function hostOf({ find }: Tool): string | undefined {
+  return find.on === "beside" ? find.tool : undefined;
+}
+
+function canDownload(wanted: Download | undefined, network: Network): boolean {
+  return wanted !== undefined && !hostsOf(wanted).some((url) => network.isSilent(url));
+}
+
+async function obtain(tool: Tool, counter: string, shop: Workshop): Promise<ObtainedTool> {
+  const failures: string[] = [];
+  const wanted = tool.download?.(shop.platform);
+  if (wanted) {
+    try {
+      return await obtainDownload(tool, wanted, { ...shop, counter });
+    } catch (error) {
+      if (!(error instanceof DownloadFailed)) throw error;
+      failures.push(error.message);
+      if (canDownload(wanted, shop.network)) shop.progress.line(`${counter} ${error.message}`);
+    }
+  }
+  if (tool.build) return await obtainBuild(tool, tool.build, { ...shop, counter });
+  if (tool.standIn) {
+    const path = join(shop.root, tool.standIn.program);
+    shop.progress.line(
+      `${counter} ${tool.name}: the official plugin cannot be had (${failures.join("; ")}); the lab's stand-in takes its place: ${tool.standIn.limits}`,
+    );
+    const { name, standIn } = tool;
+    return { name, version: "stand-in", source: "stand-in", path, origin: standIn.program };
+  }
+  throw new LabError(`${tool.name} cannot be had: ${failures.join("; ")}`);
+}
+
+type Job = Workshop & { readonly counter: string };
+
+async function obtainDownload(tool: Tool, wanted: Download, job: Job): Promise<ObtainedTool> {
+  const key = downloadKey(tool.name, wanted, job.platform);
+  const label = `${job.counter} ${tool.name} ${wanted.version}`;
+  const work = async () => {
+    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
+      const contents = await download(tool.name, wanted, { directory, network: job.network });
+      await tryOut(tool, join(directory, tool.name));
+      return contents;
+    });
+    return { result: entry, summary: `${label}: downloaded` };
+  };
+  if (!canDownload(wanted, job.network)) {
+    const silent = hostsOf(wanted).filter((url) => job.network.isSilent(url));
+    const hosts = new Set(silent.map((url) => new URL(url).host));
+    throw new DownloadFailed(`no answer from ${[...hosts].join(", ")}`);
+  }
+  return toTool(tool, await job.progress.task(`${label}: downloading`, undefined, work));
+}
+
+async function obtainBuild(tool: Tool, build: GoBuild, job: Job): Promise<ObtainedTool> {
+  await demandGo([tool.name]);
+  const key = buildKey(tool.name, build, job.platform);
+  const label = `${job.counter} ${tool.name} ${build.version}`;
+  const work = async () => {
+    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
+      return await buildWithGo(tool.name, build, { directory, log: job.cache.log(key) });
+    });
+    return { result: entry, summary: `${label}: built` };
+  };
+  return toTool(tool, await job.progress.task(`${label}: building`, estimateSeconds(build), work));
+}
+
+function waiting(label: string, { progress }: Workshop): (pid: number | undefined) => void {
+  return (pid) => {
+    progress.line(`${label}: waiting for another process${pid === undefined ? "" : ` (${pid})`}`);
+  };
+}
+
+/** A download that does not run here (another C library, a missing interpreter) is no use. */
+async function tryOut({ name, find }: Tool, path: string): Promise<void> {
+  if (find.on === "path") {
+    if ((await askVersion(path, find.versionArgs)) !== undefined) return;
+    throw new DownloadFailed(`the downloaded ${name} does not run on this machine`);
+  }
+  const { code } = await run(path, ["-h"], { signal: AbortSignal.timeout(20_000) }).catch(() => ({
+    code: null,
+  }));
+  if (code === null || code > 2) {
+    throw new DownloadFailed(`the downloaded ${name} does not run on this machine`);
+  }
+}
+
+function fromCache(tool: Tool, { cache, platform }: Workshop): ObtainedTool | undefined {
+  const wanted = tool.download?.(platform);
+  const keys = [
+    ...(wanted ? [downloadKey(tool.name, wanted, platform)] : []),
+    ...(tool.build ? [buildKey(tool.name, tool.build, platform)] : []),
+  ];
+  const entry = keys.map((key) => cache.entry(key)).find((made) => made !== undefined);
+  return entry && toTool(tool, entry);
+}
+
+function toTool({ name }: Tool, { directory, version, source, origin }: Entry): ObtainedTool {
+  return { name, version, source, origin, path: join(directory, name) };
+}
+
+function downloadKey(name: string, wanted: Download, { os, arch }: Platform): string {
+  const hash = createHash("sha256").update(JSON.stringify(wanted)).digest("hex").slice(0, 12);
+  return `${name}-${wanted.version}-${os}-${arch}-download-${hash}`;
+}

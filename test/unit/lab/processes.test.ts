@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { executableOf, parts, sortOut } from "../../../lab/control-plane/parts.ts";
+import { placeOf } from "../../../lab/place.ts";
+import { parseProc, parsePs, processesIn, runsIn } from "../../../lab/processes.ts";
+
+const place = placeOf("/tmp", "test");
+const since = new Date("2026-11-21T01:53:09");
+
+describe("processes of a lab", () => {
+  it("are those whose executable lies inside its directory", () => {
+    const inside = [
+      `${place.directory}/bin/kuberay-operator --kubeconfig x`,
+      `${place.cluster}/bin/etcd`,
+    ];
+    const outside = [
+      `tail -f ${place.logs}/etcd.log`,
+      `vim ${place.kubeconfig}`,
+      `${place.directory}-2/bin/etcd`,
+      place.directory,
+      "/tmp/.lab/other/bin/etcd",
+      "",
+    ];
+    expect(inside.map((command) => runsIn(place.directory, command))).toEqual([true, true]);
+    expect(outside.filter((command) => runsIn(place.directory, command))).toEqual([]);
+  });
+
+  it("are sorted into parts, strays and guests", () => {
+    const commands = [
+      ...parts.map((part) => `${executableOf(place, part)} --flag`),
+      `${executableOf(place, "etcd")} --second`,
+      `${executableOf(place, "kube-scheduler")} --version`,
+      `${place.bin}/kwokctl create cluster`,
+      `${place.bin}/pulumi up`,
+      `${place.bin}/pulumi-resource-kubernetes 127.0.0.1:1`,
+    ];
+    const all = commands.map((command, i) => ({ pid: i + 1, since, command }));
+    const { parts: found, strays, guests } = sortOut(place, all);
+    expect([...found.keys()]).toEqual([...parts]);
+    expect(found.get("etcd")?.pid).toBe(1);
+    expect(strays.map(({ pid }) => pid)).toEqual([parts.length + 1, parts.length + 3]);
+    expect(guests.map(({ pid }) => pid)).toEqual([parts.length + 4, parts.length + 5]);
+  });
+
+  it("are read from ps as Linux and macOS print it", () => {
+    const text = [
+      "    1 Sat Nov 21 01:27:28 2026 /sbin/init",
+      " 1517 Sat Nov 21 01:53:09 2026 /x y/.lab/test/bin/etcd --name=node0 --data-dir=/x y",
+      "  502 Sun Nov  1 09:05:00 2026     /usr/sbin/cfprefsd agent",
+      "77777 Sat Nov 21 01:53:09 2026 (etcd)",
+      "",
+    ].join("\n");
+    expect(parsePs(text)).toEqual([
+      { pid: 1, since: new Date("2026-11-21T01:27:28"), command: "/sbin/init" },
+      { pid: 1517, since, command: "/x y/.lab/test/bin/etcd --name=node0 --data-dir=/x y" },
+      { pid: 502, since: new Date("2026-11-01T09:05:00"), command: "/usr/sbin/cfprefsd agent" },
+      { pid: 77777, since, command: "(etcd)" },
+    ]);
+  });
+
+  it("are read from /proc, also with an odd name", () => {
+    const fields = Array.from({ length: 49 }, (_, i) => String(i + 4));
+    fields[18] = "12345";
+    const stat = `42 (a b) c) S ${fields.join(" ")}`;
+    const words = ["/x y/bin/etcd", "--a", "b c", ""];
+    expect(parseProc(42, { words, stat, boot: 1000 })).toEqual({
+      pid: 42,
+      since: new Date((1000 + 123.45) * 1000),
+      command: "/x y/bin/etcd --a b c",
+    });
+    expect(parseProc(43, { words: [""], stat, boot: 1000 }).command).toBe("");
+  });
+
+  it("are none where nothing runs", async () => {
+    expect(await processesIn("/nonexistent")).toEqual([]);
+  });
+});
