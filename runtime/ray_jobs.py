@@ -1,0 +1,251 @@
+"""Client of Ray's job API, for Ray 2.52 (the first with token authentication) to 2.60.
+
+Standard library only: it also runs in images without Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.client import HTTPException
+from typing import IO, Any
+from urllib.parse import quote
+
+PARTIAL_CONTENT = 206
+
+ACTIVE = ("PENDING", "RUNNING")
+"""States that a submission leaves again. The others are STOPPED, SUCCEEDED and FAILED."""
+
+
+class RayJobsError(Exception):
+    """Ray's job API did not do what it was asked to do."""
+
+
+class Unreachable(RayJobsError):
+    """Nobody answered, or not in time."""
+
+
+class ServerFailed(RayJobsError):
+    """Ray answered with 5xx: it is starting, stopping or broken."""
+
+
+class TokenRefused(RayJobsError):
+    """Ray wants another token (401, 403)."""
+
+
+class NoSuchJob(RayJobsError):
+    """Ray does not know the submission, or not any more: a restarted head forgets them all."""
+
+
+class JobExists(RayJobsError):
+    """A submission with this id is there already."""
+
+
+TRANSIENT = (Unreachable, ServerFailed)
+"""Failures that may pass by themselves."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submission. Times are Unix times in seconds."""
+
+    submission_id: str
+    status: str
+    message: str = ""
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    agent: str | None = None
+    """Base URL of the Ray agent on the node where the entry point runs; None before it runs."""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status not in ACTIVE
+
+
+class RayJobs:
+    """Ray's job API at `url`, for example http://ray-head-svc.single-node-train:8265."""
+
+    def __init__(self, url: str, token: str, timeout: float = 30.0) -> None:
+        """`timeout` bounds each wait for an answer, in seconds."""
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not an HTTP address")
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("the token has characters that no HTTP header can carry")
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+        # The token goes to Ray and to nobody else: not to a proxy, not along a redirect.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+
+    def submit(
+        self, submission_id: str, entrypoint: str, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Starts a shell command on the head.
+
+        Ray refuses an id that it knows, so a repeated call cannot start a second process.
+        """
+        body = {
+            "submission_id": submission_id,
+            "entrypoint": entrypoint,
+            "metadata": dict(metadata or {}),
+        }
+        try:
+            self._ask_collection("POST", body)
+        except ServerFailed as error:
+            # Ray wraps its own 400 into a 500 here.
+            if f"{submission_id} already exists" in str(error):
+                raise JobExists(f"Ray already has a submission {submission_id}") from None
+            raise
+
+    def submissions(self) -> list[Job]:
+        """Every submission that Ray remembers, in no particular order."""
+        rows = _typed(self._ask_collection("GET"), list)
+        return [_job(row) for row in rows if _typed(row, dict).get("type") == "SUBMISSION"]
+
+    def get(self, submission_id: str) -> Job:
+        return _job(self._ask("GET", f"/api/jobs/{quote(submission_id, safe='')}"))
+
+    def stop(self, submission_id: str) -> None:
+        """Asks a submission to end; Ray kills it after three seconds. Returns at once."""
+        self._ask("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop")
+
+    def logs(self, submission_id: str) -> str:
+        """The whole output so far. For short outputs: Ray sends all of it each time."""
+        answer = _typed(self._ask("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs"), dict)
+        return str(answer.get("logs") or "")
+
+    def read_output(self, job: Job, start: int, length: int) -> bytes:
+        """Bytes of the output from position `start`, at most `length`; empty at its end.
+
+        The job API cannot read on from a position: its log stream begins anew with each request,
+        and Ray cuts it after five minutes. But the agent of the job's node serves the same file,
+        with byte ranges.
+        """
+        if job.agent is None:
+            return b""
+        span = {"Range": f"bytes={start}-{start + length - 1}"}
+        try:
+            answer = self._send("GET", _output_url(job), span)
+        except _PastTheEnd:
+            return b""
+        content = answer.content
+        return content[:length] if answer.status == PARTIAL_CONTENT else content[start:][:length]
+
+    def output_size(self, job: Job) -> int:
+        """Bytes of output so far."""
+        if job.agent is None:
+            return 0
+        return int(self._send("HEAD", _output_url(job), {}).headers.get("Content-Length") or 0)
+
+    def _ask_collection(self, method: str, body: object = None) -> object:
+        try:
+            return self._ask(method, "/api/jobs/", body)
+        except NoSuchJob as error:
+            raise ServerFailed(f"there is no job API yet: {error}") from None
+
+    def _ask(self, method: str, path: str, body: object = None) -> object:
+        headers = {"Content-Type": "application/json"}
+        text = self._send(method, self._url + path, headers, body).content
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise RayJobsError(
+                f"{self._url} answers, but not as Ray's job API: {text[:80]!r}"
+            ) from None
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: object = None
+    ) -> _Answer:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, method=method)
+        for name, value in headers.items():
+            request.add_header(name, value)
+        request.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            with self._opener.open(request, timeout=self._timeout) as response:
+                return _Answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error, url) from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error or type(error).__name__
+            raise Unreachable(f"{url} does not answer: {reason}") from None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Message
+    content: bytes
+
+
+class _PastTheEnd(RayJobsError):
+    """Range not satisfiable."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> None:
+        return None
+
+
+def _refusal(error: urllib.error.HTTPError, url: str) -> RayJobsError:
+    try:
+        text = error.read(65536).decode(errors="replace").strip()
+    except (OSError, HTTPException):
+        text = ""
+    # Ray answers failures with a traceback; its last line names the cause.
+    cause = next((line for line in reversed(text.splitlines()) if len(line) > 1), error.reason)
+    if error.code in (401, 403):
+        return TokenRefused(f"{url} refuses the token (RAY_AUTH_TOKEN) with {error.code}: {cause}")
+    if error.code == 404:
+        return NoSuchJob(f"{url}: {cause}")
+    if error.code == 416:
+        return _PastTheEnd(url)
+    if error.code >= 500:
+        return ServerFailed(f"{url} answers {error.code}: {cause}")
+    return RayJobsError(f"{url} answers {error.code}: {cause}")
+
+
+def _output_url(job: Job) -> str:
+    return f"{job.agent}/logs/job-driver-{quote(job.submission_id, safe='')}.log"
+
+
+def _typed(value: object, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise RayJobsError(
+            f"Ray's job API answers {str(value)[:80]!r} where a {kind.__name__} is due"
+        )
+    return value
+
+
+def _job(answer: object) -> Job:
+    row = _typed(answer, dict)
+
+    def seconds(name: str) -> float | None:
+        milliseconds = row.get(name)
+        return None if milliseconds is None else float(milliseconds) / 1000
+
+    return Job(
+        submission_id=str(row.get("submission_id") or ""),
+        status=str(row.get("status") or ""),
+        message=str(row.get("message") or ""),
+        started=seconds("start_time"),
+        ended=seconds("end_time"),
+        exit_code=row.get("driver_exit_code"),
+        metadata=row.get("metadata") or {},
+        agent=row.get("driver_agent_http_address"),
+    )
