@@ -1,0 +1,175 @@
+/**
+ * Gives the Python tests what our own code makes of settings.
+ *
+ *   node plans.ts            prints a table of plans, from shipped and made-up configuration files
+ *   node plans.ts override   reads [[key, value], ...] from standard input, prints Hydra overrides
+ */
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { stringify } from "yaml";
+import { load } from "../../config/load.ts";
+import { plan } from "../../config/plan/plan.ts";
+import { formatOverride, type OverrideValue } from "../../config/plan/verl/override.ts";
+
+type Changes = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+const project = join(import.meta.dirname, "../..");
+
+/** Variations on `config/single-node.yaml`. Each changes several things that have nothing to do with each other. */
+const variations: Record<string, Changes> = {
+  official: {},
+  "ppo with a critic": {
+    algorithm: { adv_estimator: "ppo", policy_loss_mode: "vanilla", loss_agg_mode: "token-mean" },
+    credentials: { wandb_mode: "disabled" },
+  },
+  "kl loss": {
+    algorithm: {
+      use_kl_loss: true,
+      kl_loss_coef: 0.0025,
+      kl_loss_type: "k3",
+      loss_agg_mode: "seq-mean-token-sum",
+    },
+  },
+  "static batches": {
+    training: { use_dynamic_bsz: false },
+    algorithm: { use_kl_loss: true, loss_agg_mode: "seq-mean-token-sum-norm" },
+  },
+  "static batches with a critic": {
+    training: { use_dynamic_bsz: false },
+    algorithm: { adv_estimator: "ppo" },
+  },
+  "sampled validation and other numbers": {
+    algorithm: {
+      val_temperature: 0.7,
+      val_top_p: 0.95,
+      val_top_k: 20,
+      temperature: 0.8,
+      top_p: 0.9,
+      top_k: 40,
+      learning_rate: 1e-7,
+      clip_ratio_low: 0.2,
+      clip_ratio_high: 1e-9,
+      entropy_coeff: 1e-3,
+    },
+    harbor_agent: { temperature: 0.8 },
+    infrastructure: { ngpus_per_node: 4 },
+    vllm: {
+      gen_tp: 2,
+      max_model_length: 65536,
+      gpu_memory_utilization: 0.5,
+      max_num_seqs: 32,
+      dtype: "float16",
+      enforce_eager: true,
+      enable_chunked_prefill: false,
+    },
+    training: {
+      train_batch_size: 16,
+      train_prompt_mini_batch_size: 8,
+      n_resp_per_prompt: 4,
+      max_prompt_length: 8192,
+      max_response_length: 16384,
+      sp_size: 2,
+      actor_offload: false,
+      ref_offload: false,
+      total_epochs: 1000000,
+      save_freq: -1,
+      test_freq: -1,
+      val_before_train: true,
+      val_batch_size: 7,
+    },
+    harbor_runtime: { num_workers: 8 },
+  },
+  "odd paths": {
+    model: { model_path: "/models/a=b,c:d/e'f\"g/[h](i){j}/~k+l*m/\\n/%20#o;p&q|r?s!/ä漢🙂" },
+    data: { train_index: "/data/a,b.parquet", val_index: "/data/x=1/${HOME}/y\\'z\\.parquet" },
+    verl: { tool_call_parser: "hermes" },
+    trainer: { project_dir: "/work$pace/'quoted'", agent_loop_config: "/etc/loop,1.yaml" },
+  },
+  "names that look like something else": {
+    model: { served_model_name: "1e5" },
+    experiment: { project_name: "0x1F", exp_name: "1_000" },
+    trainer: { agent_loop: "true" },
+    verl: { tool_call_parser: "null" },
+  },
+  "own overrides": {
+    verl: {
+      overrides: {
+        "trainer.max_actor_ckpt_to_keep": 3,
+        "trainer.balance_batch": false,
+        "trainer.rollout_data_dir": "it's ${not} an interpolation, but {a: [text]}\\",
+        "trainer.validation_data_dir": null,
+        "algorithm.gamma": 0.99,
+        "actor_rollout_ref.rollout.multi_turn.format": "",
+      },
+    },
+  },
+};
+
+const everything = Object.keys(variations);
+/** The fork differs in where its configuration files are, so a few suffice. */
+const few = ["ppo with a critic", "own overrides"];
+
+const releases = [
+  { version: "0.8.0", distribution: "stock", titles: everything },
+  { version: "0.8.0", distribution: "fork", titles: few },
+  { version: "0.9.1", distribution: "stock", titles: everything },
+  { version: "0.9.1", distribution: "fork", titles: few },
+] as const;
+
+function printPlans(): void {
+  const root = mkdtempSync(join(tmpdir(), "swe-rl-plans-"));
+  try {
+    cpSync(join(project, "config"), join(root, "config"), {
+      recursive: true,
+      filter: (file) => !file.endsWith(".ts"),
+    });
+    // The lab tracks nothing; a real site does.
+    mkdirSync(join(root, "config/sites"), { recursive: true });
+    writeFileSync(join(root, "config/sites/real.yaml"), "extends: lab.yaml\ntracking: allowed\n");
+    const shipped = ["single-node", "smoke"].map((stack) => planned(root, stack, stack));
+    const made = releases.flatMap(({ version, distribution, titles }) =>
+      titles.map((title) => {
+        const changes = variations[title]!;
+        const name = `${title}, verl ${version} ${distribution}`;
+        const verl = { ...changes["verl"], version, distribution };
+        const settings = { extends: "single-node.yaml", ...changes, verl };
+        writeFileSync(join(root, "config/variation.yaml"), stringify(settings));
+        return planned(root, name, "variation");
+      }),
+    );
+    process.stdout.write(JSON.stringify([...shipped, ...made]));
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+function planned(root: string, name: string, stack: string): unknown {
+  const secrets = new Set(["wandbApiKey"]);
+  const { settings } = load(root, { stack, site: "real", secrets });
+  const { plan: result, problems } = plan(settings);
+  if (problems.length > 0) throw new Error(`${name}: ${JSON.stringify(problems)}`);
+  return {
+    name,
+    stack,
+    settings: settings.experiment,
+    version: result.trainer.verl.version,
+    distribution: result.trainer.verl.distribution,
+    rayNamespace: result.trainer.rayNamespace,
+    argv: result.trainer.argv,
+    litellm: result.proxy.litellm,
+    aliases: result.proxy.aliases,
+  };
+}
+
+async function printOverrides(): Promise<void> {
+  const pairs = JSON.parse(await text(process.stdin)) as [string, OverrideValue][];
+  const overrides = pairs.map(([key, value]) =>
+    formatOverride({ key, value, prefix: "", source: "test" }),
+  );
+  process.stdout.write(JSON.stringify(overrides));
+}
+
+if (process.argv[2] === "override") await printOverrides();
+else printPlans();

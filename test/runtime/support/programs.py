@@ -1,0 +1,71 @@
+"""The programs under test, started as their pods start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .cluster import JOBS_URL, TOKEN
+from .processes import Tree
+
+RUNTIME = Path(__file__).parents[3] / "runtime"
+
+
+def start_program(name: str, environment: Mapping[str, str], log: Path) -> Tree:
+    """Runs it without any installed package: its image has the standard library, and no more."""
+    inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    return Tree(
+        [sys.executable, "-S", "-B", RUNTIME / name], log=log, env={**inherited, **environment}
+    )
+
+
+def discovery_environment(
+    directory: Path, template: Mapping[str, Any], **more: str
+) -> dict[str, str]:
+    """Environment of discover_rollouts.py, with its template written to the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    template_file = directory / "template.json"
+    template_file.write_text(json.dumps(template))
+    return {
+        "RAY_JOBS_URL": JOBS_URL,
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_NAMESPACE": "run",
+        "ROLLOUT_SERVERS": "2",
+        "LIST_PROGRAM": str(RUNTIME / "list_rollouts.py"),
+        "PROXY_TEMPLATE": str(template_file),
+        "PROXY_CONFIG": str(directory / "proxy" / "config.yaml"),
+        "DISCOVERY_TIMEOUT_SECONDS": "120",
+        **more,
+    }
+
+
+def follower_environment(
+    directory: Path, name: str, argv: Sequence[str], *, fingerprint: str = "aaaa", **more: str
+) -> dict[str, str]:
+    """Environment of follow_run.py, with its run's logs in the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    spec = {
+        "name": name,
+        "fingerprint": fingerprint,
+        "argv": list(argv),
+        "workingDirectory": str(directory),
+        "trainingLog": str(directory / "logs" / "run.log"),
+        "vllmLog": str(directory / "logs" / "run_vllm.log"),
+        "maxRestarts": int(more.pop("max_restarts", "3")),
+    }
+    spec_file = directory / f"run-{fingerprint}.json"
+    spec_file.write_text(json.dumps(spec))
+    return {
+        "RAY_JOBS_URL": JOBS_URL,
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RUN_SPEC": str(spec_file),
+        "LAUNCH_PROGRAM": str(RUNTIME / "launch_run.py"),
+        "HEAD_TIMEOUT_SECONDS": "120",
+        "POLL_SECONDS": "0.5",
+        "RESTART_PAUSE_SECONDS": "0.2",
+        **more,
+    }

@@ -1,0 +1,258 @@
+"""The proxy's init container, against a real Ray."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import discover_rollouts
+import pod
+import pytest
+import ray_jobs
+import yaml
+from support.cluster import JOBS_URL, TOKEN, Cluster
+from support.network import free_port
+from support.our_code import shipped_plan
+from support.processes import Tree, wait_until
+from support.programs import discovery_environment, start_program
+from support.rollouts import rollouts, server
+
+Discover = Callable[..., Tree]
+
+
+@pytest.fixture
+def discover(tmp_path: Path) -> Iterator[Discover]:
+    """Starts the program; its configuration goes to `config(tree)`."""
+    started: list[Tree] = []
+
+    def start(**environment: str) -> Tree:
+        directory = tmp_path / f"pod-{len(started)}"
+        template = shipped_plan("single-node")["litellm"]
+        variables = discovery_environment(directory, template, **environment)
+        tree = start_program("discover_rollouts.py", variables, directory / "log")
+        started.append(tree)
+        return tree
+
+    yield start
+    for tree in started:
+        tree.kill()
+
+
+def config_of(tree: Tree) -> Path:
+    return tree.log.parent / "proxy" / "config.yaml"
+
+
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Ports on which something listens."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        yield [listener.getsockname()[1] for listener in listeners]
+
+
+def running_listings() -> list[str]:
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN).submissions()
+    mine = [job.submission_id for job in jobs if not job.is_over]
+    return [submission_id for submission_id in mine if submission_id.startswith("discover-run-")]
+
+
+def nothing_runs() -> bool:
+    return running_listings() == []
+
+
+def test_two_pods_wait_for_a_late_server_and_write_the_same_configuration(
+    cluster: Cluster, discover: Discover, ports: list[int], tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    servers = [server(0, ports[0]), server(1, ports[1], once=str(ready))]
+    with rollouts(cluster, "run", servers, tmp_path / "rollouts.log"):
+        pods = [discover(), discover()]
+        said = (
+            "1 of 2 rollout servers are ready; missing vllm_server_1_0: registered, but not ready"
+        )
+        wait_until(
+            lambda: all(said in pod.errors for pod in pods), 90, "lines about the late server"
+        )
+        assert not any(config_of(pod).exists() for pod in pods)
+        ready.touch()
+        for pod in pods:
+            assert pod.wait(60) == 0, pod.errors
+    first, second = (yaml.safe_load(config_of(pod).read_text()) for pod in pods)
+    assert first == second
+    plan = shipped_plan("single-node")["litellm"]
+    assert {key: value for key, value in first.items() if key != "model_list"} == plan["settings"]
+    assert first["model_list"] == [
+        {
+            "model_name": name,
+            "litellm_params": {
+                "model": "hosted_vllm/vllm_model",
+                "api_base": f"http://127.0.0.1:{port}/v1",
+                "api_key": "os.environ/VLLM_API_KEY",
+            },
+            "model_info": {"id": id},
+        }
+        for name, port, id in [
+            ("vllm_model", ports[0], "vllm-server-0"),
+            ("vllm_model", ports[1], "vllm-server-1"),
+            ("claude-*", ports[0], "claude-vllm-server-0"),
+            ("claude-*", ports[1], "claude-vllm-server-1"),
+        ]
+    ]
+    beside = sorted(path.name for path in config_of(pods[0]).parent.iterdir())
+    assert beside == ["config.yaml", "sandbox_auth.py"]
+    assert TOKEN not in pods[0].errors + config_of(pods[0]).read_text()
+    wait_until(nothing_runs, 20, "end of the listings")
+
+
+@pytest.fixture(scope="class")
+def failed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Tree]]:
+    """Pods that have ended, each for a reason of its own. Servers 0 and 2 are there, 0 is ready."""
+    directory = tmp_path_factory.mktemp("failed")
+    template = shipped_plan("single-node")["litellm"]
+    variations: dict[str, dict[str, str]] = {
+        "fewer": {"ROLLOUT_SERVERS": "3", "DISCOVERY_TIMEOUT_SECONDS": "25"},
+        "more": {"ROLLOUT_SERVERS": "1", "DISCOVERY_TIMEOUT_SECONDS": "3600"},
+        "token": {"RAY_AUTH_TOKEN": "wrong", "DISCOVERY_TIMEOUT_SECONDS": "3600"},
+        "deleted": {"ROLLOUT_SERVERS": "3", "DISCOVERY_TIMEOUT_SECONDS": "3600"},
+        "program": {"LIST_PROGRAM": "/nowhere/list.py", "DISCOVERY_TIMEOUT_SECONDS": "25"},
+    }
+    servers = [server(0, port=4000), server(2, once="/never")]
+    pods: dict[str, Tree] = {}
+    try:
+        with rollouts(cluster, "run", servers, directory / "rollouts.log"):
+            for name, variables in variations.items():
+                environment = discovery_environment(directory / name, template, **variables)
+                log = directory / name / "log"
+                pods[name] = start_program("discover_rollouts.py", environment, log)
+            # One that is told to end, while another still waits for its deadline.
+            deleted = pods["deleted"]
+            wait_until(lambda: "1 of 3 rollout servers" in deleted.errors, 60, "a first look")
+            deleted.signal(signal.SIGTERM)
+            for pod in pods.values():
+                pod.wait(90)
+        yield pods
+    finally:
+        for pod in pods.values():
+            pod.kill()
+
+
+class TestGivesUp:
+    def test_fewer_than_promised(self, failed: dict[str, Tree]) -> None:
+        pod = failed["fewer"]
+        assert pod.wait(0) == 3, pod.errors
+        last = pod.errors.splitlines()[-1]
+        assert "given up after 25 s: 1 of 3 rollout servers are ready" in last
+        assert "vllm_server_1_0: not registered" in last
+        assert "vllm_server_2_0: registered, but not ready: AssertionError" in last
+
+    def test_more_than_promised(self, failed: dict[str, Tree]) -> None:
+        pod = failed["more"]
+        assert pod.wait(0) == 5, pod.errors
+        assert "2 rollout servers are registered, but 1 were promised" in pod.errors
+
+    def test_wrong_token(self, failed: dict[str, Tree]) -> None:
+        pod = failed["token"]
+        assert pod.wait(0) == 4, pod.errors
+        assert "refuses the token (RAY_AUTH_TOKEN) with 403" in pod.errors
+
+    def test_no_program_on_the_head(self, failed: dict[str, Tree]) -> None:
+        pod = failed["program"]
+        assert pod.wait(0) == 3, pod.errors
+        last = pod.errors.splitlines()[-1]
+        assert "the listing failed on the head" in last
+        assert "/nowhere/list.py" in last
+
+    def test_sigterm(self, failed: dict[str, Tree]) -> None:
+        pod = failed["deleted"]
+        assert pod.wait(0) == 143, pod.errors
+        assert "ended by a signal" in pod.errors
+
+    def test_leaves_nothing(self, failed: dict[str, Tree]) -> None:
+        assert not [name for name, pod in failed.items() if config_of(pod).exists()]
+        wait_until(nothing_runs, 20, "end of the listings")
+
+
+def test_ready_but_out_of_reach() -> None:
+    """Shown without Ray: what a wrong network policy would do."""
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
+    discovery = discover_rollouts.Discovery(
+        jobs, namespace="run", expected=2, list_program="", timeout=60
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = free_port()
+        reachable = discover_rollouts.Server(0, "127.0.0.1", listener.getsockname()[1])
+        servers = [reachable, discover_rollouts.Server(1, "127.0.0.1", port)]
+        with pytest.raises(pod.GiveUp) as end:
+            discovery.await_reach(servers, patience=1)
+        discovery.await_reach([reachable], patience=1)
+    assert end.value.code == 6
+    assert "1 of 2 rollout servers are ready, but cannot be reached" in str(end.value)
+    assert f"vllm_server_1_0 at 127.0.0.1:{port} (Connection refused)" in str(end.value)
+    assert "proxy-to-rollout-servers" in str(end.value)
+
+
+def test_nobody_answers(private_network: None, discover: Discover) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    pod = discover(RAY_JOBS_URL=url, DISCOVERY_TIMEOUT_SECONDS="1")
+    assert pod.wait(30) == 3
+    assert f"Ray's head does not answer: {url}" in pod.errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"RAY_AUTH_TOKEN": ""}, "RAY_AUTH_TOKEN is not set"),
+        ({"RAY_AUTH_TOKEN": "a\nb"}, "no HTTP header can carry"),
+        ({"RAY_JOBS_URL": "ray-head-svc:8265"}, "is not an HTTP address"),
+        ({"ROLLOUT_SERVERS": "two"}, "ROLLOUT_SERVERS must be a number"),
+        ({"ROLLOUT_SERVERS": "1.5"}, "ROLLOUT_SERVERS must be a whole number"),
+        ({"ROLLOUT_SERVERS": "0"}, "ROLLOUT_SERVERS must be a whole number of at least 1"),
+        ({"DISCOVERY_TIMEOUT_SECONDS": "nan"}, "DISCOVERY_TIMEOUT_SECONDS must be a number"),
+        ({"PROXY_TEMPLATE": "/nowhere.json"}, "PROXY_TEMPLATE: [Errno 2]"),
+    ],
+)
+def test_unusable_environment(
+    discover: Discover, environment: dict[str, str], complaint: str
+) -> None:
+    pod = discover(**environment)
+    assert pod.wait(30) == 2
+    assert complaint in pod.errors
+    assert len(pod.errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"modelNames": [], "backendModel": "x", "settings": {}}',
+        '{"modelNames": 1}',
+    ],
+)
+def test_unusable_template(discover: Discover, tmp_path: Path, template: str) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(template)
+    pod = discover(PROXY_TEMPLATE=str(file))
+    assert pod.wait(30) == 2
+    assert "PROXY_TEMPLATE" in pod.errors
+    assert len(pod.errors.splitlines()) == 1
+
+
+def test_waiting_is_not_silent_and_no_flood(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    progress = pod.Progress()
+    for second in range(300):
+        progress.say("waiting" if second < 200 else "waiting for another", left=3600 - second)
+    lines = capfd.readouterr().err.splitlines()
+    # Each call looks at the clock once or twice, so 300 calls last a little over 300 seconds.
+    assert 10 <= len(lines) <= 12, lines
+    assert lines[0] == "waiting (3600 s left)"
+    assert [line for line in lines if "another" in line][0].startswith("waiting for another (3400")
