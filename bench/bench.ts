@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Measurements, type Step, steps, type Subject, subjects } from "./report.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -80,7 +80,11 @@ export class Bench {
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     if (subject === "stack") {
       for (const part of ["components", "config", "preflight", "runtime", "stacks"]) {
-        cpSync(join(root, part), join(folder, part), { recursive: true });
+        cpSync(join(root, part), join(folder, part), {
+          recursive: true,
+          // The user's own stacks: another backend's salts and secrets.
+          filter: (file) => !/^Pulumi\..+\.yaml$/.test(basename(file)),
+        });
       }
     } else if (subject === "bare") {
       cpSync(join(root, "bench/bare/index.ts"), join(folder, "stacks/index.ts"));

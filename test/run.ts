@@ -85,8 +85,16 @@ async function vitest(project: string): Promise<Tally> {
 }
 
 async function pytest(): Promise<Tally> {
-  const { pythonEnvironment } = await import("./runtime/environment.ts");
-  const { python, variables } = await pythonEnvironment();
+  const { pythonEnvironment, PythonProblem } = await import("./runtime/environment.ts");
+  const environment = await pythonEnvironment().catch((error: unknown) => {
+    if (error instanceof PythonProblem) return error;
+    throw error;
+  });
+  if (environment instanceof PythonProblem) {
+    process.stderr.write(`${environment.message}\n`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const { python, variables } = environment;
   return withFolder(async (folder) => {
     const file = join(folder, "report.xml");
     const status = await run(

@@ -29,7 +29,7 @@ export interface TrainerJobArgs {
 const specDirectory = "/etc/swe-rl";
 
 /** Exit codes of the follower after which another pod would only fail again: see `runtime/follow_run.py`. */
-const finalFailures = [1, 2, 4, 5];
+const finalFailures = [2, 3, 4, 5];
 
 /** The job that submits the run to Ray and follows it. Not awaited: a run takes days. */
 export class TrainerJob extends pulumi.ComponentResource {

@@ -185,7 +185,8 @@ def test_a_signal_reaches_the_command_and_its_children(launched: Launched, numbe
     wait_until(lambda: "child\n" in run.output, 20, "the child")
     run.signal(number)
     assert run.wait(20) == 128 + number
-    assert "saving\n" in run.output
+    # Both write to one pipe, so the child's traceback may come between the word and its line's end.
+    assert "saving" in run.output
     # Python ends by SIGINT with a traceback and by the signal itself.
     assert f"child ended {-number}\n" in run.output
 

@@ -36,6 +36,8 @@ function formatString(text: string): string {
   ) {
     return text;
   }
-  const escaped = text.replaceAll(/(\\*)'/g, "$1$1\\'").replace(/(\\+)$/, "$1$1");
-  return `'${escaped.replaceAll("${", "\\${")}'`;
+  // OmegaConf takes backslashes before an interpolation as escapes, Hydra those before a quote and at the end.
+  const literal = text.replaceAll(/(\\*)\$\{/g, "$1$1\\${");
+  const escaped = literal.replaceAll(/(\\*)'/g, "$1$1\\'").replace(/(\\+)$/, "$1$1");
+  return `'${escaped}'`;
 }

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { inject } from "vitest";
 import { projectRoot } from "../../support/settings.ts";
 
@@ -31,7 +31,11 @@ export class Project {
 
   constructor(environment: Record<string, string> = {}) {
     for (const part of parts) {
-      cpSync(join(projectRoot, part), join(this.root, part), { recursive: true });
+      cpSync(join(projectRoot, part), join(this.root, part), {
+        recursive: true,
+        // The user's own stacks: another backend's salts and secrets.
+        filter: (file) => !/^Pulumi\..+\.yaml$/.test(basename(file)),
+      });
     }
     symlinkSync(join(projectRoot, "node_modules"), join(this.root, "node_modules"));
     this.#environment = { ...inject("lab"), ...environment };

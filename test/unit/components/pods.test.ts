@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Plan } from "../../../config/plan/plan.ts";
 import type { KubernetesObject, Recording } from "../../support/recorder.ts";
@@ -236,10 +237,15 @@ describe("the trainer's job", () => {
       "pulumi.com/skipAwait": "true",
     });
     expect(job().template.spec.restartPolicy).toBe("Never");
+    const codes = followerExitCodes();
+    const final = ["BAD_INPUT", "RUN_FAILED", "TOKEN_REFUSED", "STOPPED"].map((name) =>
+      codes.indexOf(name),
+    );
+    expect(final).not.toContain(-1);
     expect(job().podFailurePolicy.rules).toEqual([
       {
         action: "FailJob",
-        onExitCodes: { operator: "In", values: [1, 2, 4, 5], containerName: "follower" },
+        onExitCodes: { operator: "In", values: final, containerName: "follower" },
       },
       { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
     ]);
@@ -332,3 +338,9 @@ describe("the proxy", () => {
     expect(service.metadata.annotations).toMatchObject({ "pulumi.com/skipAwait": "true" });
   });
 });
+
+/** Names of the follower's exit codes, each at its number, as its program defines them. */
+function followerExitCodes(): string[] {
+  const program = readFileSync("runtime/follow_run.py", "utf8");
+  return /^(SUCCEEDED, .*) = range\(\d+\)$/m.exec(program)?.[1]?.split(", ") ?? [];
+}
