@@ -15,6 +15,8 @@ interface StateResource {
   readonly inputs: Record<string, unknown>;
   readonly dependencies?: readonly string[];
   readonly retainOnDelete?: boolean;
+  /** In seconds. */
+  readonly customTimeouts?: { readonly create?: number; readonly delete?: number };
 }
 
 /** Arguments of `pulumi` that make each step; nothing is previewed twice. */
@@ -106,13 +108,14 @@ export class Bench {
       ({ custom, type }) => custom && !type.startsWith("pulumi:"),
     );
     const bare = resources.map(
-      ({ urn, type, inputs, dependencies = [], retainOnDelete = false }) => ({
+      ({ urn, type, inputs, dependencies = [], retainOnDelete = false, customTimeouts = {} }) => ({
         urn,
         type,
         name: urn.split("::").at(-1),
         inputs: withoutSecrets(type, inputs),
         dependencies,
         retainOnDelete,
+        deleteSeconds: customTimeouts.delete,
       }),
     );
     writeFileSync(join(this.#folder, "bare/objects.json"), JSON.stringify(bare));
@@ -180,7 +183,8 @@ export class Bench {
 /** Exported secrets are ciphertext; the API server gets some text of their length instead. */
 function withoutSecrets(type: string, inputs: Record<string, unknown>): Record<string, unknown> {
   if (type !== "kubernetes:core/v1:Secret") return inputs;
-  return { ...inputs, stringData: { value: "x".repeat(43) } };
+  const { data: _data, stringData: _stringData, ...rest } = inputs;
+  return { ...rest, stringData: { value: "x".repeat(43) } };
 }
 
 function progress(line: string): void {

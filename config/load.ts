@@ -5,13 +5,14 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { findIneffective } from "./load/ineffective.ts";
-import { type Layers, locate, readLayers } from "./load/layers.ts";
+import { type Layers, locate, merge, readLayers } from "./load/layers.ts";
 import { nearest } from "./load/suggest.ts";
 import { validate } from "./load/validate.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
-import { experiment, type Experiment } from "./schema/experiment.ts";
+import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
 import { type ModelFacts, models } from "./schema/models.ts";
 import { site, type Site } from "./schema/site.ts";
+import { tierDefaults } from "./schema/tier-defaults.ts";
 
 /** What the user wrote, typed and complete. */
 export interface Settings {
@@ -67,7 +68,8 @@ export function load(root: string, selection: Selection): Loaded {
   const checkedModels = catalogue.layers && validate(models, catalogue.layers);
   const problems = [...parts, catalogue].flatMap((part) => part.problems);
   problems.push(...(checkedModels?.problems ?? []));
-  const checkedExperiment = experimentPart.layers && validate(experiment, experimentPart.layers);
+  const checkedExperiment =
+    experimentPart.layers && validate(experiment, withTierDefaults(experimentPart.layers));
   const checkedSite = sitePart.layers && validate(site, sitePart.layers);
   problems.push(...(checkedExperiment?.problems ?? []), ...(checkedSite?.problems ?? []));
   if (problems.length > 0 || !checkedExperiment?.settings || !checkedSite?.settings) {
@@ -88,6 +90,15 @@ export function load(root: string, selection: Selection): Loaded {
     locate: (path) =>
       path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),
   };
+}
+
+/** The settings on top of their tier's defaults. An unknown tier has none, and is refused by the schema. */
+function withTierDefaults(layers: Layers): Layers {
+  const tier = layers.settings["tier"] ?? "single-node";
+  const known = tiers.find((name) => name === tier);
+  return known
+    ? { ...layers, settings: merge({ ...tierDefaults[known] }, layers.settings) }
+    : layers;
 }
 
 interface Part {

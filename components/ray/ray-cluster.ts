@@ -116,7 +116,7 @@ export class RayCluster extends pulumi.ComponentResource {
 
 function startParameters(pod: RayPod): Record<string, string> {
   return {
-    "num-cpus": String(pod.cpus),
+    "num-cpus": String(pod.schedulableCpus),
     "num-gpus": String(pod.gpus),
     "object-store-memory": String(pod.objectStoreBytes),
   };

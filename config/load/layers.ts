@@ -52,7 +52,8 @@ function atExtends(problem: Problem, from: Location | undefined): Problem {
   return from && !problem.location ? { ...problem, path: ["extends"], location: from } : problem;
 }
 
-function merge(
+/** The base with everything of the derived settings on top: mappings key by key, anything else as a whole. */
+export function merge(
   base: Record<string, unknown>,
   derived: Record<string, unknown>,
 ): Record<string, unknown> {

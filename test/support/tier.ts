@@ -17,8 +17,8 @@ export async function recordTier(
   );
   const recording = await record(async () => {
     const { connect } = await import("../../stacks/cluster.ts");
-    const { singleNode } = await import("../../stacks/single-node.ts");
-    return singleNode(result.plan, connect(changed), secrets);
+    const { provisionTier } = await import("../../stacks/tier.ts");
+    return provisionTier(result.plan, connect(changed), secrets);
   }, options);
   return { recording, plan: result.plan };
 }
