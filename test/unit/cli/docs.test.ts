@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { decide } from "../../../cli/decide.ts";
 import { generatedPages } from "../../../cli/docs/pages.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
 import { settingsOf } from "../../../config/reference.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { site } from "../../../config/schema/site.ts";
-import { planWith, projectRoot } from "../../support/settings.ts";
+import { ConfigFolder, planWith, projectRoot } from "../../support/settings.ts";
 
 const pages = generatedPages(projectRoot);
 
@@ -66,5 +67,16 @@ describe("generated documentation", () => {
     for (const { name } of environment) expect(page).toContain(`| \`${name}\` |`);
     expect(page).toMatch(/\| `ANTHROPIC_API_KEY` \| [^|]+ \| \*secret:\* `sandboxKey` \|/);
     expect(page).toMatch(/\| `ANTHROPIC_BASE_URL` \| [^|]+ \| \*known on the cluster:\* /);
+  });
+});
+
+describe("docs/experiments.md", () => {
+  it("shows an experiment that works", () => {
+    const page = readFileSync(join(projectRoot, "docs/experiments.md"), "utf8");
+    const [, example = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+    using folder = new ConfigFolder();
+    folder.write("exp-42.yaml", example);
+    const { plan, warnings } = decide(folder.root, { stack: "exp-42" });
+    expect([plan.batches.prompts, warnings]).toEqual([32, []]);
   });
 });
