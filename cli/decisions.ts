@@ -46,11 +46,19 @@ function withoutFingerprint(plan: Plan): Plan {
 
 function overrideDecision(override: Override): [string, Decision] {
   const { prefix, key, source } = override;
-  return [`override ${prefix}${key}`, { value: overrideValue(override), source }];
+  const decision: Decision = looksSecret(key)
+    ? { value: "not shown", source, unknown: "secret" }
+    : { value: overrideValue(override), source };
+  return [`override ${prefix}${key}`, decision];
+}
+
+/** Whether a key of the user's own may hold a secret; the schema refuses those that it knows. */
+export function looksSecret(key: string): boolean {
+  return /api_?key|secret|password|credential|access_?token/i.test(key);
 }
 
 /** An override's value as Hydra reads it. */
-export function overrideValue(override: Override): string {
+function overrideValue(override: Override): string {
   return formatOverride({ ...override, prefix: "", key: "" }).slice(1);
 }
 

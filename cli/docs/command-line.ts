@@ -26,36 +26,13 @@ interface Column {
 
 /** docs/command-line.md */
 export function commandLinePage(root: string): string {
-  const shipped = [...tiers, ...further]
-    .filter((name) => existsSync(join(root, `config/${name}.yaml`)))
-    .map((name) => ({ name, plan: planOf(root, name) }));
-  const columns: Column[] = shipped.map(({ name, plan }) => ({
-    title: name,
-    decisions: decisionsOf(plan),
-  }));
-  const refused: string[] = [];
-  for (const { name, plan } of shipped.filter(({ name }) => !further.includes(name))) {
-    for (const engine of engines) {
-      if (engine === plan.trainer.verl.engine) continue;
-      const title = `${name}, ${String(engine)}`;
-      const text = stringify({ extends: `${name}.yaml`, verl: { engine } });
-      try {
-        columns.push({ title, decisions: decisionsOf(planOf(root, "engine", text)) });
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        const reasons = error.problems.map(
-          ({ path, message }) => `${code(path.join("."))} ${message}`,
-        );
-        refused.push(`- ${title}: ${reasons.join(" ")}`);
-      }
-    }
-  }
+  const { columns, refused } = columnsOf(root);
   return `${[
     "# Command line and environment",
     "Made by `npm run docs` from the Plan; do not edit.",
     "What verl is started with, and the environment of every training pod. Source is the setting (" +
-      "[settings.md](settings.md)) or the rule ([rules.md](rules.md)) that a value comes from. A value that all have " +
-      "stands under *all* only; `-` means that this one does not set it. The stack is called `stack` here, the site is " +
+      "[settings.md](settings.md)) or the rule ([rules.md](rules.md)) that a value comes from. An empty cell means the " +
+      "value of the first stack, `-` that this one does not set it. The stack is called `stack` here, the site is " +
       "[example.yaml](../config/sites/example.yaml).",
     "## Command",
     table(columns, "trainer.command", "Part"),
@@ -75,6 +52,34 @@ export function commandLinePage(root: string): string {
   ].join("\n\n")}\n`;
 }
 
+/** A column for every shipped experiment, then one for every tier with each other engine that it can take. */
+function columnsOf(root: string): { columns: Column[]; refused: string[] } {
+  const shipped = [...tiers, ...further]
+    .filter((name) => existsSync(join(root, `config/${name}.yaml`)))
+    .map((name) => ({ name, plan: planOf(root, name) }));
+  const columns = shipped.map(({ name, plan }): Column => ({
+    title: name,
+    decisions: decisionsOf(plan),
+  }));
+  const refused: string[] = [];
+  for (const { name, plan } of shipped.filter(({ name }) => !further.includes(name))) {
+    for (const engine of engines.filter((other) => other !== plan.trainer.verl.engine)) {
+      const title = `${name}, ${String(engine)}`;
+      const text = stringify({ extends: `${name}.yaml`, verl: { engine } });
+      try {
+        columns.push({ title, decisions: decisionsOf(planOf(root, "engine", text)) });
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        const reasons = error.problems.map(
+          ({ path, message }) => `${code(path.join("."))} ${message}`,
+        );
+        refused.push(`- ${title}: ${reasons.join(" ")}`);
+      }
+    }
+  }
+  return { columns, refused };
+}
+
 /** The Plan of an experiment of this project, or of one that stands only here. */
 function planOf(root: string, experiment: string, text?: string): Plan {
   const secrets = new Set(["wandbApiKey"]);
@@ -91,14 +96,13 @@ function table(columns: readonly Column[], kind: string, head: string): string {
     const decisions = columns.map((column) => column.decisions.get(key));
     const sources = new Set(decisions.flatMap((decision) => decision?.source ?? []));
     const values = decisions.map(shown);
-    const same = values.every((value) => value === values[0]);
     return [
       code(key.slice(kind.length) || "command"),
       [...sources].join("; "),
-      ...(same ? [values[0] ?? "", ...columns.map(() => "")] : ["", ...values]),
+      ...values.map((value, i) => (i > 0 && value === values[0] ? "" : value)),
     ];
   });
-  return markdownTable([head, "Source", "all", ...columns.map(({ title }) => title)], rows);
+  return markdownTable([head, "Source", ...columns.map(({ title }) => title)], rows);
 }
 
 function shown(decision: Decision | undefined): string {

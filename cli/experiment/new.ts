@@ -46,7 +46,7 @@ function create(args: readonly string[]): Answer {
   const base = existingExperiment(root, values.from.replace(/\.yaml$/, ""));
   const file = `config/${name}.yaml`;
   const path = resolve(root, file);
-  refuseExisting(path, file);
+  if (existsSync(path)) throw alreadyThere(file);
   const text = compose(base, (values.set ?? []).map(parseSetting));
   const stackFile = readStackFile(root, name);
   const site = values.site ?? stackFile.site;
@@ -81,10 +81,6 @@ function existingExperiment(root: string, name: string): string {
   throw new CommandError(
     `--from ${name}: config/${name}.yaml is not an experiment. ${similar === undefined ? `There: ${names.join(", ")}.` : `Did you mean ${similar}?`}`,
   );
-}
-
-function refuseExisting(path: string, file: string): void {
-  if (existsSync(path)) throw alreadyThere(file);
 }
 
 function alreadyThere(file: string): CommandError {

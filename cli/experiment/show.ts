@@ -5,6 +5,7 @@ import { summarize } from "../../config/plan/summary.ts";
 import { formatPath, type SettingPath } from "../../config/problem.ts";
 import { settingsOf } from "../../config/reference.ts";
 import { experiment } from "../../config/schema/experiment.ts";
+import { looksSecret } from "../decisions.ts";
 import { type Decided, decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
 
@@ -70,10 +71,7 @@ function leaves(value: unknown, path: SettingPath): Leaf[] {
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, [...path, key]));
 }
 
-/** The schema refuses secrets; keys of the user's own (`verl.overrides`, `environment`) may still hold one. */
 function shown(path: SettingPath, value: unknown): string {
-  if (/api_?key|secret|password|credential|access_?token/i.test(String(path.at(-1)))) {
-    return "(not shown)";
-  }
+  if (looksSecret(String(path.at(-1)))) return "(not shown)";
   return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
 }
