@@ -1,19 +1,22 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
-import { z } from "zod";
 import type { Plan } from "../../config/plan/plan.ts";
 import { ConfigError } from "../../config/problem.ts";
 import { tiers } from "../../config/schema/experiment.ts";
-import { verl } from "../../config/schema/platform.ts";
 import { decide } from "../decide.ts";
 import { type Decision, type Decisions, decisionsOf } from "../decisions.ts";
 import { code, markdownTable } from "./markdown.ts";
 
 /** Experiments that this project ships beside one for every tier. */
-const further = ["smoke"];
+const further = ["smoke", "three-node-veomni"];
 
-const engines = z.toJSONSchema(verl.shape.engine, { io: "input" }).enum ?? [];
+/** What an engine needs of an experiment that was written for another one. */
+const engines = {
+  fsdp: {},
+  veomni: {},
+  megatron: { training: { sp_size: 1, fsdp_size: -1, tp_size: 4, pp_size: 2 } },
+} satisfies Record<Plan["engine"]["name"], object>;
 
 /** The pages show one stack of this name on this site, so that nothing depends on a name or on a real cluster. */
 const stack = "stack";
@@ -63,9 +66,10 @@ function columnsOf(root: string): { columns: Column[]; refused: string[] } {
   }));
   const refused: string[] = [];
   for (const { name, plan } of shipped.filter(({ name }) => !further.includes(name))) {
-    for (const engine of engines.filter((other) => other !== plan.trainer.verl.engine)) {
-      const title = `${name}, ${String(engine)}`;
-      const text = stringify({ extends: `${name}.yaml`, verl: { engine } });
+    for (const [engine, needs] of Object.entries(engines)) {
+      if (engine === plan.engine.name) continue;
+      const title = `${name}, ${engine}`;
+      const text = stringify({ extends: `${name}.yaml`, verl: { engine }, ...needs });
       try {
         columns.push({ title, decisions: decisionsOf(planOf(root, "engine", text)) });
       } catch (error) {

@@ -4,7 +4,6 @@ import { readLayers } from "../../config/load/layers.ts";
 import { ConfigError } from "../../config/problem.ts";
 import { decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
-import { gpusOf, scaffoldOf } from "./facts.ts";
 
 const usage = `Usage: npm run -s experiment -- list [--site SITE] [--json]
 
@@ -73,9 +72,9 @@ function describe(root: string, name: string, site: string | undefined): Row {
       ...row,
       plan: {
         tier: plan.topology.tier,
-        gpus: gpusOf(plan),
+        gpus: plan.topology.gpuNodes * plan.topology.gpusPerNode,
         model: basename(settings.experiment.model.model_path),
-        scaffold: scaffoldOf(plan),
+        scaffold: plan.scaffold.name,
         batch: [prompts, trialsPerPrompt],
       },
       problems: 0,

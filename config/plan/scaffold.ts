@@ -11,7 +11,7 @@ export interface Scaffold {
   readonly runtimeImage: string;
   readonly mountPath: string;
   readonly imageSubpath: string;
-  /** Version of the agent in the runtime image, if it is known. */
+  /** Version of the agent in the runtime image; undefined for an image that we do not know. */
   readonly version: string | undefined;
   /** File of the agent-loop configuration. */
   readonly loopConfig: string;
@@ -63,6 +63,7 @@ export function planScaffold(settings: Settings, problems: Problems): Scaffold {
   const preset = name === "custom" ? undefined : presets[name];
   if (!preset) demandCustomSettings(settings, problems);
   checkImportPath(name, agent.agent_import_path, problems);
+  const runtimeImage = agent.runtime_image ?? preset?.runtimeImage ?? "";
   const mountPath = agent.runtime_mount_path ?? preset?.mountPath ?? "";
   const agentName = agent.agent_name === undefined ? preset?.agentName : agent.agent_name;
   checkName(name, agentName ?? null, problems);
@@ -70,11 +71,10 @@ export function planScaffold(settings: Settings, problems: Problems): Scaffold {
     name,
     agentName: agentName ?? null,
     importPath: agent.agent_import_path ?? preset?.importPath ?? "",
-    runtimeImage: agent.runtime_image ?? preset?.runtimeImage ?? "",
+    runtimeImage,
     mountPath,
     imageSubpath: agent.runtime_image_subpath ?? mountPath.slice(1),
-    // Another image brings another version.
-    version: agent.runtime_image === undefined ? preset?.version : undefined,
+    version: runtimeImage === preset?.runtimeImage ? preset.version : undefined,
     loopConfig: preset?.loopConfig ?? presets["claude-code"].loopConfig,
     toolCallParser: planToolCallParser(settings, name, problems),
   };

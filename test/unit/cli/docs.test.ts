@@ -47,7 +47,7 @@ describe("generated documentation", () => {
     expect(facts("vllm.gpu_memory_utilization")).toEqual(["number > 0, ≤ 1", 0.85]);
     expect(facts("infrastructure.ray_port")).toEqual(["whole number ≥ 1024, ≤ 65535", 6379]);
     expect(facts("infrastructure.nnodes")).toEqual(["whole number ≥ 1", undefined]);
-    expect(facts("harbor_agent.agent_name")).toEqual(["string or `null`", "claude-code"]);
+    expect(facts("harbor_agent.agent_name")).toEqual(["string or `null`", undefined]);
     expect(facts("network.rollout_ports.from")).toEqual(["whole number ≥ 1024, ≤ 65535", 40000]);
     expect(facts("volumes.models.kind")).toEqual([
       "`claim`, `existing`, `nfs`, `host_path`",

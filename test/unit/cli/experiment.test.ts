@@ -182,10 +182,7 @@ describe("list", () => {
       .write("broken.yaml", "a: [1\nb: 2")
       .write("wrong.yaml", "extends: smoke.yaml\nvllm: { gen_tp: 3, gen_pt: 1 }")
       .write("sum.yaml", "extends: smoke.yaml\nvllm: { gen_tp: 3 }")
-      .write(
-        "hands.yaml",
-        "extends: smoke.yaml\nharbor_agent: { agent_name: null, agent_import_path: a.b:OpenHands }",
-      );
+      .write("hands.yaml", "extends: smoke.yaml\nharbor_agent: { scaffold: openhands }");
     const { output } = run(folder, "list");
     const row = (name: string) =>
       output
@@ -205,7 +202,7 @@ describe("list", () => {
       "sound",
     ]);
     expect(row("single-node")?.slice(1, 3)).toEqual(["-", "single-node"]);
-    expect(row("hands")?.[5]).toBe("OpenHands");
+    expect(row("hands")?.[5]).toBe("openhands");
     expect(row("broken")?.at(-1)).toMatch(/problem/);
     expect(row("wrong")?.slice(1, 3)).toEqual(["smoke.yaml", "-"]);
     expect(row("wrong")?.at(-1)).toBe("1 problem");
@@ -240,7 +237,7 @@ describe("show", () => {
     const { output, warnings } = run(folder, "show", "exp-42");
     const lines = output.split("\n").map((line) => line.trim().split(/ {2,}/).join(" | "));
     expect(lines).toContain("vllm.gen_tp | 2 | config/exp-42.yaml:3");
-    expect(lines).toContain("training.train_batch_size | 8 | config/smoke.yaml:6");
+    expect(lines).toContain("smoke | true | config/smoke.yaml:4");
     expect(lines).toContain("verl.overrides.a.b | true | config/exp-42.yaml:5");
     expect(lines).toContain(
       "model.model_path | /models/Qwen3-30B-A3B-Instruct-2507 | config/single-node.yaml:6",
