@@ -52,7 +52,7 @@ export class Bench {
     for (let run = 0; run <= runs; run++) {
       for (const subject of subjects) {
         for (const step of steps) {
-          const time = this.#time(
+          const time = this.time(
             "pulumi",
             [...commands[step], "-s", stack, "--non-interactive"],
             subject,
@@ -96,12 +96,12 @@ export class Bench {
     // One project name, but a backend for each: the three have the same stack.
     const backend = join(folder, "backend");
     mkdirSync(backend);
-    this.#time("pulumi", ["stack", "init", stack, "--non-interactive"], subject);
+    this.time("pulumi", ["stack", "init", stack, "--non-interactive"], subject);
   }
 
   /** Brings the stack up once and takes its objects from the engine's state. */
   #deriveBareProgram(): StateResource[] {
-    this.#time("pulumi", [...commands.up, "-s", stack], "stack");
+    this.time("pulumi", [...commands.up, "-s", stack], "stack");
     const exported = this.#run("pulumi", ["stack", "export", "-s", stack], "stack");
     const state = JSON.parse(exported) as { deployment: { resources: StateResource[] } };
     const resources = state.deployment.resources.filter(
@@ -119,7 +119,7 @@ export class Bench {
       }),
     );
     writeFileSync(join(this.#folder, "bare/objects.json"), JSON.stringify(bare));
-    this.#time("pulumi", [...commands.destroy, "-s", stack], "stack");
+    this.time("pulumi", [...commands.destroy, "-s", stack], "stack");
     this.#clean();
     return resources.filter(({ type }) => type.startsWith("kubernetes:"));
   }
@@ -128,7 +128,7 @@ export class Bench {
     const items = objects.map(({ type, inputs }) => withoutSecrets(type, inputs));
     const file = join(this.#folder, "objects.json");
     writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
-    const time = this.#time(
+    const time = this.time(
       "kubectl",
       ["apply", "--server-side", "--force-conflicts", "-f", file],
       "empty",
@@ -148,15 +148,20 @@ export class Bench {
     this.#lab("up");
   }
 
-  /** Seconds of wall time. */
-  #time(command: string, args: readonly string[], subject: Subject): number {
+  /** Project of a program. */
+  folder(subject: Subject): string {
+    return join(this.#folder, subject);
+  }
+
+  /** Runs a command in the project of a program. @returns Seconds of wall time. */
+  time(command: string, args: readonly string[], subject: Subject): number {
     const began = performance.now();
     this.#run(command, args, subject);
     return (performance.now() - began) / 1000;
   }
 
   #run(command: string, args: readonly string[], subject: Subject): string {
-    const cwd = join(this.#folder, subject);
+    const cwd = this.folder(subject);
     const { status, stdout, stderr } = spawnSync(command, args, {
       cwd,
       env: { ...this.#environment, PULUMI_BACKEND_URL: `file://${cwd}/backend` },
