@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { GpuNodeClaim } from "../components/compute/gpu-node-claim.ts";
 import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
@@ -12,6 +11,8 @@ import { TrainerAccount } from "../components/training/trainer-account.ts";
 import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
+import { frozenModels } from "./frozen-models.ts";
+import { nodes } from "./nodes.ts";
 
 /** Secrets that the user stored in the stack. */
 export interface UserSecrets {
@@ -99,10 +100,6 @@ export function singleNode(plan: Plan, cluster: Cluster, user: UserSecrets): Pro
     { labels, service: names.proxy, port: plan.proxy.port, namespace: proxy.namespace },
     inProxy,
   );
-  const gpuNodes = plan.nodeClaim
-    ? [new GpuNodeClaim("gpu-nodes", { claim: plan.nodeClaim }, { provider })]
-    : [];
-
   const ray = new RayCluster(
     "ray",
     {
@@ -118,9 +115,15 @@ export function singleNode(plan: Plan, cluster: Cluster, user: UserSecrets): Pro
       mounts: volumes,
       authenticationSecret: secrets.rayAuthentication,
       startupMinutes: rolloutMinutes,
+      disruption: plan.disruption,
     },
     // No training before the sandboxes' namespace is closed and bounded.
-    { provider, dependsOn: [train, sandbox, bounds, account, ...gpuNodes] },
+    { provider, dependsOn: [train, sandbox, bounds, account, ...nodes(plan, { provider })] },
+  );
+  frozenModels(
+    plan,
+    { namespace: train.namespace, volumes, pullSecret: secrets.pull.train },
+    { provider, dependsOn: [train, ray] },
   );
   const job = new TrainerJob(
     "trainer",

@@ -1,5 +1,5 @@
 import type { Settings } from "../load.ts";
-import type { Toleration } from "../schema/scalars.ts";
+import { type Placement, sandboxPlacement } from "./node-pools.ts";
 import type { Problems } from "./problems.ts";
 
 const MiB = 2 ** 20;
@@ -12,7 +12,7 @@ const endingShare = 0.25;
 const ephemeralStorageBytes = 32 * GiB;
 
 /** Bounds of the sandbox namespace. */
-export interface Sandboxes {
+export interface Sandboxes extends Placement {
   readonly parallelTrials: number;
   /** Pods that the quota admits. */
   readonly pods: number;
@@ -30,12 +30,10 @@ export interface Sandboxes {
   };
   /** Seconds after which Kubernetes ends a sandbox pod. */
   readonly deadlineSeconds: number;
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly Toleration[];
 }
 
 export function planSandboxes(settings: Settings, problems: Problems): Sandboxes {
-  const { experiment, site } = settings;
+  const { experiment } = settings;
   const { harbor_agent: agent, harbor_runtime: runtime, sandbox, k8s } = experiment;
   if (sandbox.parallel_trials < runtime.num_workers) {
     problems.error(
@@ -74,7 +72,6 @@ export function planSandboxes(settings: Settings, problems: Problems): Sandboxes
       ephemeralStorageBytes: pods * ephemeralStorageBytes,
     },
     deadlineSeconds: k8s.pod_active_deadline_seconds,
-    nodeSelector: site.sandbox_nodes.selector,
-    tolerations: site.sandbox_nodes.tolerations,
+    ...sandboxPlacement(settings),
   };
 }

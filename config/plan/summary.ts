@@ -1,5 +1,6 @@
 import type { Flow } from "./network.ts";
 import { describePeer } from "./network.ts";
+import { nodeRows, servingLines } from "./summary-nodes.ts";
 import type { Plan } from "./plan.ts";
 import type { RayPod } from "./ray.ts";
 import type { Volume } from "./storage.ts";
@@ -14,6 +15,8 @@ export function summarize(plan: Plan): string {
     ["Step", step(plan)],
     ["Proxy", proxy(plan)],
     ["Sandboxes", sandboxes(plan)],
+    ["Nodes", table(nodeRows(plan))],
+    ["Frozen models", servingLines(plan)],
     ["Volumes", volumes(plan)],
     ["Ports", ports(plan)],
     ["Network", plan.flows.map((flow) => describeFlow(flow, plan))],
@@ -22,6 +25,7 @@ export function summarize(plan: Plan): string {
     ["Outputs", table(Object.entries({ ...plan.outputs }))],
   ];
   return sections
+    .filter(([, lines]) => lines.length > 0)
     .map(([title, lines]) => [title, ...lines.map((line) => `  ${line}`)].join("\n"))
     .join("\n\n");
 }
