@@ -27,7 +27,8 @@ export class KarpenterPool extends pulumi.ComponentResource {
         metadata: owner({ labels, app: "node-pool", component: pool.purpose }, pool.name),
         spec: {
           template: {
-            metadata: { labels: { ...labels, ...pool.label } },
+            // No others: Karpenter refuses labels of the domain kubernetes.io on nodes.
+            metadata: { labels: { ...pool.label } },
             spec: {
               nodeClassRef: { ...pool.nodeClass },
               requirements: pool.requirements.map(({ key, operator, values }) => ({

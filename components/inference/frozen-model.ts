@@ -98,7 +98,7 @@ export class FrozenModel extends pulumi.ComponentResource {
               labels: { ...labelsOf(identity), ...selector, [roleLabel]: role },
               annotations: { ...args.disruption.podAnnotations },
             },
-            spec: podSpec(args, { account: account.metadata.name, selector }),
+            spec: podSpec(args, account.metadata.name),
           },
         },
       },
@@ -114,21 +114,28 @@ export class FrozenModel extends pulumi.ComponentResource {
 
 function podSpec(
   args: FrozenModelArgs,
-  { account, selector }: { account: pulumi.Input<string>; selector: Record<string, string> },
+  account: pulumi.Input<string>,
 ): k8s.types.input.core.v1.PodSpec {
   const { model, models } = args;
   return {
     ...podBasis(args.nodes, account),
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: graceSeconds,
-    topologySpreadConstraints: [
-      {
-        maxSkew: 1,
-        topologyKey: "kubernetes.io/hostname",
-        whenUnsatisfiable: "ScheduleAnyway",
-        labelSelector: { matchLabels: selector },
+    // Beside other frozen models, of whichever stack: spread out, they would leave no node whole for Ray's workers.
+    affinity: {
+      podAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          {
+            weight: 100,
+            podAffinityTerm: {
+              topologyKey: "kubernetes.io/hostname",
+              namespaceSelector: {},
+              labelSelector: { matchLabels: { [roleLabel]: role } },
+            },
+          },
+        ],
       },
-    ],
+    },
     securityContext: { seccompProfile: { type: "RuntimeDefault" } },
     containers: [server(args)],
     volumes: [

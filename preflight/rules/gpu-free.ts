@@ -4,6 +4,7 @@ import type { Plan } from "../../config/plan/plan.ts";
 import type { NodeFact } from "../facts/facts.ts";
 import type { GpuPodFact } from "../facts/gpu-pods.ts";
 import { ok, unknown } from "../finding.ts";
+import { gpuNodeClaim } from "./gpu-claim.ts";
 import { claimOf, matches, tolerates } from "./placement.ts";
 import type { Rule } from "./rule.ts";
 
@@ -26,7 +27,8 @@ interface Candidate {
  * The stack's pods fit beside what others hold. Its own pods do not count, so that a second `up` does not refuse
  * itself. Two stacks that come up in the same moment can both pass; the pods of one then wait.
  */
-export const gpuFree: Rule = (plan, { nodes, gpuPods }) => {
+export const gpuFree: Rule = (plan, facts) => {
+  const { nodes, gpuPods } = facts;
   const id = "gpu-free";
   const { gpuDemand: demand, names } = plan;
   const expected = `free GPUs for ${names.stack}: ${describeDemand(demand)}`;
@@ -35,11 +37,11 @@ export const gpuFree: Rule = (plan, { nodes, gpuPods }) => {
   if (!gpuPods.known) return [unknown(id, expected, gpuPods.reason)];
   const others = gpuPods.value.filter(({ stack }) => stack !== names.stack);
   const all = candidatesOf(plan, nodes.value, others);
-  // Too few nodes even if all were free: gpu-nodes says so.
+  // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
   const tooFew = plan.ray.groups.some(
     (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
   );
-  if (tooFew) return [];
+  if (tooFew || gpuNodeClaim(plan, facts).some(({ severity }) => severity === "fatal")) return [];
   const candidates = all.filter(({ node }) => plan.nodeClaim?.nodes.includes(node.name) ?? true);
   const total = candidates.reduce((sum, { gpus }) => sum + gpus, 0);
   const whole = candidates.filter(({ free }) => free >= demand.gpusPerNode).length;
@@ -151,12 +153,8 @@ function describeNeed({ pods, gpusPerNode }: GpuDemand): string {
 function describeTaken(taken: readonly Candidate[]): string {
   if (taken.length === 0) return "";
   const named = taken.slice(0, mostNamed).map(({ node, held, closed }) => {
-    const holders = [...held].map(([name, gpus]) => `${name} (${gpus})`).join(" and ");
-    const reasons = [
-      ...(closed === undefined ? [] : [closed]),
-      ...(holders === "" ? [] : [`is held by ${holders}`]),
-    ];
-    return `${node.name} ${reasons.join(" and ")}`;
+    const holders = [...held].map(([name, gpus]) => `${name} (${gpus})`);
+    return `${node.name} ${closed ?? `is held by ${holders.join(" and ")}`}`;
   });
   const more = taken.length - named.length;
   return `: ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
