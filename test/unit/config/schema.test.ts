@@ -50,6 +50,7 @@ describe("the schema", () => {
         visit(value, `${path}${key}.`);
       }
       for (const branch of [...(node.anyOf ?? []), ...(node.oneOf ?? [])]) visit(branch, path);
+      if (node.items) visit(node.items, `${path}[].`);
     };
     visit(schema.toJSONSchema({ io: "input" }) as JsonSchema, "");
     expect(undescribed).toEqual([]);
@@ -102,4 +103,5 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
+  items?: JsonSchema;
 }
