@@ -86,6 +86,10 @@ export function planNodePools(
     checkGpuLimit(gpu.pool.limits?.[demand.resource], { demand, gpus }, problems);
   }
   if (sandbox.pool.kind === "karpenter") {
+    problems.warn(
+      ["site", "sandbox_nodes", "pool"],
+      "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves. Until admission on your cluster adds both, they run elsewhere.",
+    );
     pools.push({
       ...ownPool(settings, "sandbox", disruption),
       ...made(sandbox.pool),

@@ -64,7 +64,7 @@ export async function readFacts(access: Access, plan: Plan): Promise<Facts> {
     };
   }
   const nodes = read(async () => (await client.core.listNode()).items.map(describeNode));
-  const gpuPods = nodes.then((known) => readGpuPods(client, known, plan.gpuDemand));
+  const gpuPods = nodes.then((known) => readGpuPods(client, known, plan));
   const [server, rayClusterVersions, nodePoolVersions, namespaces, storageClasses] =
     await Promise.all([
       read(async () => (await client.version.getCode()).gitVersion),

@@ -1,6 +1,7 @@
 import type { V1Pod, V1PodSpec, V1Toleration } from "@kubernetes/client-node";
-import type { GpuDemand } from "../../config/plan/gpu-demand.ts";
+import type { Plan } from "../../config/plan/plan.ts";
 import type { Fact } from "../finding.ts";
+import { gpusFor, madeByKarpenter } from "../placement.ts";
 import { type Client, read } from "./client.ts";
 import type { NodeFact } from "./facts.ts";
 
@@ -23,18 +24,19 @@ const atOnce = 16;
 const alive = "status.phase!=Succeeded,status.phase!=Failed";
 
 /**
- * The pods with GPUs on the nodes that have any, and those that wait for one. Asked node by node, which API servers
- * answer from an index: a cluster may have thousands of other pods.
+ * The pods with GPUs on the nodes that the stack could use, and those that wait for one. Asked node by node, which
+ * API servers answer from an index: a cluster may have thousands of other pods.
  */
 export async function readGpuPods(
   { core }: Client,
   nodes: Fact<readonly NodeFact[]>,
-  { resource }: GpuDemand,
+  plan: Plan,
 ): Promise<Fact<readonly GpuPodFact[]>> {
+  // Nodes that Karpenter makes for the stack are nobody else's.
+  if (madeByKarpenter(plan)) return { known: true, value: [] };
   if (!nodes.known) return nodes;
-  const names = nodes.value
-    .filter(({ allocatable }) => Number(allocatable[resource] ?? 0) > 0)
-    .map(({ name }) => name);
+  const { resource } = plan.gpuDemand;
+  const names = nodes.value.filter((node) => gpusFor(plan, node) > 0).map(({ name }) => name);
   const selectors = ["", ...names].map((name) => `spec.nodeName=${name},${alive}`);
   return read(async () => {
     const found: GpuPodFact[] = [];

@@ -1,8 +1,8 @@
 import { type Finding, ok, unknown } from "../finding.ts";
+import { madeByKarpenter, matches } from "../placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
-import { gpuFree, madeByKarpenter } from "./gpu-free.ts";
+import { gpuFree } from "./gpu-free.ts";
 import { karpenter } from "./node-pools.ts";
-import { matches } from "./placement.ts";
 import type { Rule } from "./rule.ts";
 
 export const reachable: Rule = (_plan, { server }) =>

@@ -1,6 +1,6 @@
 import { claimKey } from "../../config/plan/node-claim.ts";
 import { type Finding, ok, unknown } from "../finding.ts";
-import { claimOf } from "./placement.ts";
+import { claimOf } from "../placement.ts";
 import type { Rule } from "./rule.ts";
 
 /** Claimed nodes are there, are not another stack's, and have no taint but ours. */

@@ -4,8 +4,8 @@ import type { Plan } from "../../config/plan/plan.ts";
 import type { NodeFact } from "../facts/facts.ts";
 import type { GpuPodFact } from "../facts/gpu-pods.ts";
 import { ok, unknown } from "../finding.ts";
+import { claimOf, gpusFor, madeByKarpenter, matches, tolerates } from "../placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
-import { claimOf, matches, tolerates } from "./placement.ts";
 import type { Rule } from "./rule.ts";
 
 /** Most nodes that a message names. */
@@ -36,7 +36,7 @@ export const gpuFree: Rule = (plan, facts) => {
   if (!nodes.known) return [unknown(id, expected, nodes.reason)];
   if (!gpuPods.known) return [unknown(id, expected, gpuPods.reason)];
   const others = gpuPods.value.filter(({ stack }) => stack !== names.stack);
-  const all = candidatesOf(plan, nodes.value, others);
+  const all = candidatesOf(plan, nodes.value, gpuPods.value);
   // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
   const tooFew = plan.ray.groups.some(
     (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
@@ -67,25 +67,23 @@ export const gpuFree: Rule = (plan, facts) => {
   ];
 };
 
-export function madeByKarpenter({ nodePools }: Plan): boolean {
-  return nodePools.some(({ purpose }) => purpose === "gpu");
-}
-
 function candidatesOf(
   plan: Plan,
   nodes: readonly NodeFact[],
-  others: readonly GpuPodFact[],
+  pods: readonly GpuPodFact[],
 ): Candidate[] {
-  const { gpuDemand, gpuPlacement, nodeClaim } = plan;
-  const selector = Object.entries(gpuPlacement.nodeSelector)
-    // A claimed node gets this label only in the course of the update.
-    .filter(([key]) => !(nodeClaim && key in nodeClaim.label));
+  const own = pods.filter(({ stack }) => stack === plan.names.stack);
+  const others = pods.filter((pod) => !own.includes(pod));
   const candidates = nodes
-    .filter((node) => node.ready && matches(node, selector))
+    .filter(({ ready }) => ready)
     .map((node): Candidate => {
-      const gpus = Number(node.allocatable[gpuDemand.resource] ?? 0);
+      const gpus = gpusFor(plan, node);
       const closed = closedBy(node, plan);
-      return { node, gpus, free: closed === undefined ? gpus : 0, held: new Map(), closed };
+      // What the stack has on a closed node it keeps.
+      const kept = own
+        .filter((pod) => pod.node === node.name)
+        .reduce((sum, pod) => sum + pod.gpus, 0);
+      return { node, gpus, free: closed === undefined ? gpus : kept, held: new Map(), closed };
     })
     .filter(({ gpus }) => gpus > 0);
   for (const pod of others) {

@@ -55,8 +55,8 @@ serving:
   });
 
   it("is made of objects that the API server finds valid, unknown fields included", async () => {
-    const frozen = (await readState(project, "judged")).filter(({ urn, type }) =>
-      /FrozenModel\$/.test(urn) ? type.startsWith("kubernetes:") : false,
+    const frozen = (await readState(project, "judged")).filter(
+      ({ urn, custom }) => custom && urn.includes("FrozenModel$"),
     );
     expect(frozen).toHaveLength(8);
     for (const { inputs } of frozen) {

@@ -1,14 +1,14 @@
-import { ApiException, type V1Pod } from "@kubernetes/client-node";
+import { ApiException } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import type { Client } from "../../../preflight/facts/client.ts";
 import type { NodeFact } from "../../../preflight/facts/facts.ts";
 import { readGpuPods } from "../../../preflight/facts/gpu-pods.ts";
 import { planWith } from "../../support/settings.ts";
 
-const { gpuDemand } = planWith().plan;
-const node = (name: string, gpus: string): NodeFact => ({
+const { plan } = planWith();
+const node = (name: string, gpus: string, pool = "gpu"): NodeFact => ({
   name,
-  labels: {},
+  labels: { "swe-rl.dev/pool": pool },
   ready: true,
   schedulable: true,
   taints: [],
@@ -21,7 +21,7 @@ const container = (gpus?: number) => ({
 });
 
 /** A stand-in for the API server: it answers by the node in the field selector. */
-function client(pods: Record<string, V1Pod[]>): { client: Client; asked: string[] } {
+function client(pods: Record<string, object[]>): { client: Client; asked: string[] } {
   const asked: string[] = [];
   const core = {
     listPodForAllNamespaces: ({ fieldSelector }: { fieldSelector: string }) => {
@@ -34,10 +34,15 @@ function client(pods: Record<string, V1Pod[]>): { client: Client; asked: string[
 }
 
 describe("the pods with GPUs", () => {
-  it("are asked for by node, and only of nodes that have GPUs", async () => {
+  it("are asked for by node, and only of nodes that the stack could use", async () => {
     const { client: stub, asked } = client({});
-    const nodes = [node("gpu-0", "8"), node("cpu-0", ""), node("gpu-1", "0")];
-    await readGpuPods(stub, { known: true, value: nodes }, gpuDemand);
+    const nodes = [
+      node("gpu-0", "8"),
+      node("cpu-0", ""),
+      node("gpu-1", "0"),
+      node("other", "8", "other"),
+    ];
+    await readGpuPods(stub, { known: true, value: nodes }, plan);
     const alive = "status.phase!=Succeeded,status.phase!=Failed";
     expect(asked).toEqual([`spec.nodeName=,${alive}`, `spec.nodeName=gpu-0,${alive}`]);
   });
@@ -58,7 +63,7 @@ describe("the pods with GPUs", () => {
         { metadata: { namespace: "c" }, spec: { nodeName: "gpu-0", containers: [container()] } },
       ],
     });
-    const found = await readGpuPods(stub, { known: true, value: [node("gpu-0", "8")] }, gpuDemand);
+    const found = await readGpuPods(stub, { known: true, value: [node("gpu-0", "8")] }, plan);
     expect(found).toMatchObject({
       known: true,
       value: [
@@ -75,11 +80,11 @@ describe("the pods with GPUs", () => {
       },
     } as unknown as Client;
     const reason = "this user may not read it (403)";
-    expect(await readGpuPods(forbidden, { known: true, value: [] }, gpuDemand)).toEqual({
+    expect(await readGpuPods(forbidden, { known: true, value: [] }, plan)).toEqual({
       known: false,
       reason,
     });
     const unread = { known: false, reason } as const;
-    expect(await readGpuPods(client({}).client, unread, gpuDemand)).toEqual(unread);
+    expect(await readGpuPods(client({}).client, unread, plan)).toEqual(unread);
   });
 });

@@ -19,19 +19,15 @@ const node = (name: string, change: Partial<NodeFact> = {}): NodeFact => ({
   simulated: true,
   ...change,
 });
-const pod = (
-  holder: string,
-  gpus: number,
-  where: string | undefined,
-  change: Partial<GpuPodFact> = {},
-): GpuPodFact => ({
-  node: where,
+/** @param where Node that the pod is bound to, or what else is different; without a node it waits. */
+const pod = (holder: string, gpus: number, where: string | Partial<GpuPodFact>): GpuPodFact => ({
+  node: typeof where === "string" ? where : undefined,
   gpus,
   stack: holder,
   namespace: `${holder}-train`,
   nodeSelector: { "swe-rl.dev/pool": "gpu" },
   tolerations: [],
-  ...change,
+  ...(typeof where === "string" ? {} : where),
 });
 const three = [node("gpu-0"), node("gpu-1"), node("gpu-2")];
 const claimedBy = (stack: string): Partial<NodeFact> => ({
@@ -91,7 +87,7 @@ describe("free GPUs", () => {
     ],
     [
       "another stack waits, but room is left",
-      { pods: [pod("a", 8, undefined)] },
+      { pods: [pod("a", 8, {})] },
       "of 3 GPU nodes (24 GPUs) 2 are free",
     ],
     [
@@ -100,10 +96,15 @@ describe("free GPUs", () => {
         pods: [
           pod("a", 8, "gpu-0"),
           pod("b", 8, "gpu-1"),
-          pod("c", 8, undefined, { nodeSelector: { pool: "elsewhere" } }),
+          pod("c", 8, { nodeSelector: { pool: "elsewhere" } }),
         ],
       },
       "of 3 GPU nodes (24 GPUs) 1 is free",
+    ],
+    [
+      "the stack's own node is cordoned",
+      { nodes: [node("gpu-0", { schedulable: false })], pods: [pod("run", 8, "gpu-0")] },
+      "of 1 GPU nodes (8 GPUs) 1 is free",
     ],
     [
       "the node is claimed by the stack itself",
@@ -129,13 +130,13 @@ describe("free GPUs", () => {
       "somebody who is no stack has them",
       {
         nodes: [node("gpu-0")],
-        pods: [pod("", 1, "gpu-0", { stack: undefined, namespace: "jupyter" })],
+        pods: [pod("", 1, { node: "gpu-0", stack: undefined, namespace: "jupyter" })],
       },
       "run needs 1 node with 8 free GPUs; of 1 GPU nodes (8 GPUs) 0 are free: gpu-0 is held by namespace jupyter (1)",
     ],
     [
       "another stack came first and still waits",
-      { nodes: [node("gpu-0")], pods: [pod("a", 8, undefined)] },
+      { nodes: [node("gpu-0")], pods: [pod("a", 8, {})] },
       "run needs 1 node with 8 free GPUs; of 1 GPU nodes (8 GPUs) 0 are free: gpu-0 is held by waiting a (8)",
     ],
     [
@@ -204,26 +205,32 @@ describe("free GPUs", () => {
 });
 
 describe("a claim of nodes", () => {
-  it.each<[string, Case, string, string]>([
+  it.each<[string, Case & { found: string; remedy: string }]>([
     [
       "a node of another stack",
-      { nodes: [node("gpu-0", claimedBy("exp-42"))] },
-      "node gpu-0 is claimed by stack exp-42",
-      "pulumi destroy -s exp-42",
+      {
+        nodes: [node("gpu-0", claimedBy("exp-42"))],
+        found: "node gpu-0 is claimed by stack exp-42",
+        remedy: "pulumi destroy -s exp-42",
+      },
     ],
     [
       "a node that is not there",
-      { nodes: [node("gpu-1")] },
-      "there is no node gpu-0",
-      "kubectl get nodes",
+      {
+        nodes: [node("gpu-1")],
+        found: "there is no node gpu-0",
+        remedy: "kubectl get nodes",
+      },
     ],
     [
       "a node with a taint of somebody else",
-      { nodes: [node("gpu-0", { taints: [{ key: "nvidia.com/gpu", effect: "NoSchedule" }] })] },
-      "node gpu-0 has the taint nvidia.com/gpu",
-      "kubectl taint nodes gpu-0 nvidia.com/gpu-",
+      {
+        nodes: [node("gpu-0", { taints: [{ key: "nvidia.com/gpu", effect: "NoSchedule" }] })],
+        found: "node gpu-0 has the taint nvidia.com/gpu",
+        remedy: "kubectl taint nodes gpu-0 nvidia.com/gpu-",
+      },
     ],
-  ])("is refused: %s", (_case, given, found, remedy) => {
+  ])("is refused: %s", (_case, { found, remedy, ...given }) => {
     const findings = check("gpu-node-claim", { ...given, claim: ["gpu-0"] });
     expect(findings).toMatchObject([{ severity: "fatal", found }]);
     expect(findings[0]?.remedy).toContain(remedy);

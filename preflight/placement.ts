@@ -1,6 +1,7 @@
 /** Which pod may run on which node, as far as labels, taints and claims decide. */
-import { claimKey } from "../../config/plan/node-claim.ts";
-import type { NodeFact } from "../facts/facts.ts";
+import { claimKey } from "../config/plan/node-claim.ts";
+import type { Plan } from "../config/plan/plan.ts";
+import type { NodeFact } from "./facts/facts.ts";
 
 interface Toleration {
   readonly key?: string | undefined;
@@ -11,6 +12,18 @@ interface Toleration {
 
 export function matches(node: NodeFact, selector: readonly (readonly [string, string])[]): boolean {
   return selector.every(([key, value]) => node.labels[key] === value);
+}
+
+/** GPUs of a node that the stack's GPU pods ask for by labels; 0 where they would not go. */
+export function gpusFor({ gpuPlacement, gpuDemand, nodeClaim }: Plan, node: NodeFact): number {
+  const selector = Object.entries(gpuPlacement.nodeSelector)
+    // A claimed node gets this label only in the course of the update.
+    .filter(([key]) => !(nodeClaim && key in nodeClaim.label));
+  return matches(node, selector) ? Number(node.allocatable[gpuDemand.resource] ?? 0) : 0;
+}
+
+export function madeByKarpenter({ nodePools }: Plan): boolean {
+  return nodePools.some(({ purpose }) => purpose === "gpu");
 }
 
 /** Whether no taint keeps a pod with these tolerations away. */
