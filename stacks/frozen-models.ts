@@ -1,25 +1,19 @@
+/** Models for evaluation and judging beside a tier's run. */
 import type * as pulumi from "@pulumi/pulumi";
 import { FrozenModel } from "../components/inference/frozen-model.ts";
-import type { Mount } from "../components/ray/pod-template.ts";
 import type { Plan } from "../config/plan/plan.ts";
-
-/** Where the frozen models live: in the training namespace, since they mount its models volume. */
-export interface TrainingNamespace {
-  readonly namespace: pulumi.Input<string>;
-  readonly volumes: readonly Mount[];
-  readonly pullSecret: pulumi.Input<string> | undefined;
-}
+import type { Foundation } from "./foundation.ts";
 
 /**
- * The frozen models of a stack. They must depend on its Ray cluster: whose workers need whole nodes must be placed
- * first, and the models take what is left.
+ * They live in the training namespace, since they mount its models volume.
+ * @param ray The Ray cluster, which is placed first: its workers need whole nodes, and the models take what is left.
  */
-export function frozenModels(
+export function serveFrozenModels(
   plan: Plan,
-  { namespace, volumes, pullSecret }: TrainingNamespace,
-  opts: pulumi.ComponentResourceOptions,
+  { provider, train, mounts, secrets }: Foundation,
+  ray: pulumi.Resource,
 ): void {
-  const models = volumes.find(({ name }) => name === "models");
+  const models = mounts.find(({ name }) => name === "models");
   if (!models) throw new Error("the Plan has no models volume");
   for (const model of plan.serving) {
     new FrozenModel(
@@ -30,11 +24,11 @@ export function frozenModels(
         gpuResource: plan.gpuDemand.resource,
         nodes: plan.gpuPlacement,
         disruption: plan.disruption,
-        namespace,
+        namespace: train.namespace,
         models,
-        pullSecret,
+        pullSecret: secrets.pull.train,
       },
-      opts,
+      { provider, dependsOn: [train, ray] },
     );
   }
 }

@@ -4,10 +4,10 @@ import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Proxy } from "../../config/plan/proxy.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
-import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
 
 export interface LiteLlmProxyArgs {
   names: Names;
@@ -19,9 +19,7 @@ export interface LiteLlmProxyArgs {
   labels: Labels;
   /** Address of Ray's job API, which discovery asks for the rollout servers. */
   jobsUrl: pulumi.Input<string>;
-  rayToken: SecretKey;
-  masterKey: SecretKey;
-  sandboxKey: SecretKey;
+  secrets: ProxySecrets;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until the policy must be served. */
@@ -123,6 +121,7 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
         customTimeouts: {
           create: `${args.rolloutMinutes}m`,
           update: `${args.rolloutMinutes}m`,
+          delete: deletionTimeout,
         },
       },
     );
@@ -153,7 +152,7 @@ function discovery(args: LiteLlmProxyArgs): Container {
     securityContext: hardened,
     env: [
       { name: "RAY_JOBS_URL", value: args.jobsUrl },
-      fromSecret("RAY_AUTH_TOKEN", args.rayToken),
+      fromSecret("RAY_AUTH_TOKEN", args.secrets.rayToken),
       { name: "RAY_NAMESPACE", value: trainer.rayNamespace },
       { name: "ROLLOUT_SERVERS", value: String(proxy.rolloutServers) },
       { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
@@ -193,8 +192,8 @@ function server(args: LiteLlmProxyArgs): Container {
     ],
     securityContext: hardened,
     env: [
-      fromSecret("LITELLM_MASTER_KEY", args.masterKey),
-      fromSecret("SANDBOX_API_KEY", args.sandboxKey),
+      fromSecret("LITELLM_MASTER_KEY", args.secrets.masterKey),
+      fromSecret("SANDBOX_API_KEY", args.secrets.sandboxKey),
       // verl's rollout servers ask for no key; LiteLLM must send something.
       { name: "VLLM_API_KEY", value: "none" },
       // Without this it looks for model prices on the internet first.

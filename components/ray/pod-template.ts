@@ -99,13 +99,15 @@ export function containerEnvironment(
   environment: readonly EnvironmentVariable[],
   known: {
     secrets: Readonly<Record<TrainingSecret, SecretKey>>;
-    deferred: Readonly<Record<"proxyUrl", pulumi.Input<string>>>;
+    /** undefined where nothing refers to it: proxy mode `in_process`. */
+    proxyUrl: pulumi.Input<string> | undefined;
   },
 ): EnvVar[] {
   return environment.map((variable) => {
     if ("secret" in variable) return fromSecret(variable.name, known.secrets[variable.secret]);
     if ("deferred" in variable) {
-      return { name: variable.name, value: pulumi.output(known.deferred[variable.deferred]) };
+      const url = pulumi.interpolate`${known.proxyUrl}${variable.suffix ?? ""}`;
+      return { name: variable.name, value: url };
     }
     return { name: variable.name, value: variable.value };
   });

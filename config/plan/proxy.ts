@@ -36,7 +36,7 @@ export function planProxy({ experiment, site }: Settings, topology: Topology): P
   const served = experiment.model.served_model_name;
   const hosted = `hosted_vllm/${served}`;
   return {
-    mode: experiment.proxy.mode,
+    mode: "litellm",
     image: site.images.litellm,
     port: experiment.infrastructure.litellm_port,
     replicas: experiment.proxy.replicas,

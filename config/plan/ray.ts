@@ -24,6 +24,8 @@ const rayWorkerPorts = { from: 10002, to: 19999 } as const;
 
 export interface RayPod extends Placement {
   readonly cpus: number;
+  /** CPUs that Ray may give to actors: none on the head, so that driver, agent loops and trainers stay off it. */
+  readonly schedulableCpus: number;
   /** Request and limit in bytes; shared memory counts into it. */
   readonly memoryBytes: number;
   readonly sharedMemoryBytes: number;
@@ -65,6 +67,7 @@ export function planRay(
   const { ray } = experiment;
   const head: RayPod = {
     cpus: ray.head_cpus,
+    schedulableCpus: 0,
     memoryBytes: bytesOf(ray.head_memory),
     sharedMemoryBytes: headSharedMemoryBytes,
     objectStoreBytes: headObjectStoreBytes,
@@ -77,6 +80,7 @@ export function planRay(
     name: group.name,
     replicas: group.nodes,
     cpus: site.gpu_nodes.cpus,
+    schedulableCpus: site.gpu_nodes.cpus,
     memoryBytes: bytesOf(site.gpu_nodes.memory),
     sharedMemoryBytes: wholeGiB(ray.object_store_bytes + workerSharedMemoryAllowanceBytes),
     objectStoreBytes: ray.object_store_bytes,

@@ -116,20 +116,8 @@ function planExpertParallel(
   problems: Problems,
 ): boolean {
   const facts = settings.models[basename(wanted.model_path)];
-  if (!facts) {
-    if (wanted.gpus > 1) {
-      problems.warn(
-        ["serving", i, "model_path"],
-        `is not in config/models.yaml, so it is unknown whether gpus ${wanted.gpus} divides its KV heads (C-01)${wanted.expert_parallel === undefined ? " and whether it has experts (expert_parallel is off)" : ""}. Add the model there.`,
-      );
-    }
-    return wanted.expert_parallel ?? false;
-  }
-  problems.divides(
-    ["serving", i, "gpus"],
-    [wanted.gpus, facts.kv_heads],
-    `is ${wanted.gpus}, which does not divide the model's ${facts.kv_heads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass (C-01). Choose a divisor of ${facts.kv_heads}; for more throughput, more replicas.`,
-  );
+  checkKvHeads(wanted, { kvHeads: facts?.kv_heads, i }, problems);
+  if (!facts) return wanted.expert_parallel ?? false;
   if (wanted.expert_parallel === true && !facts.mixture_of_experts) {
     problems.error(
       ["serving", i, "expert_parallel"],
@@ -137,6 +125,25 @@ function planExpertParallel(
     );
   }
   return wanted.expert_parallel ?? (facts.mixture_of_experts && wanted.gpus > 1);
+}
+
+function checkKvHeads(
+  { gpus }: Wanted,
+  { kvHeads, i }: { kvHeads: number | undefined; i: number },
+  problems: Problems,
+): void {
+  if (kvHeads !== undefined) {
+    problems.divides(
+      ["serving", i, "gpus"],
+      [gpus, kvHeads],
+      `is ${gpus}, which does not divide the model's ${kvHeads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass (C-01). Choose a divisor of ${kvHeads}; for more throughput, more replicas.`,
+    );
+  } else if (gpus > 1) {
+    problems.warn(
+      ["serving", i, "model_path"],
+      `has no kv_heads in config/models.yaml, so it is unknown whether gpus ${gpus} divides them (C-01). Look up num_key_value_heads in its config.json and add it there.`,
+    );
+  }
 }
 
 function command(wanted: Wanted, expertParallel: boolean): string[] {

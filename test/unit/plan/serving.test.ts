@@ -123,13 +123,10 @@ describe("a frozen model", () => {
 
   it("without experts cannot spread them", () => {
     const { settings } = settingsWith(serving(entry(", expert_parallel: true")));
-    const models = {
-      "Qwen3-30B-A3B-Instruct-2507": {
-        kv_heads: 4,
-        mixture_of_experts: false,
-        tool_call_parser: {},
-      },
-    };
+    const [name, facts] = Object.entries(settings.models).find(
+      ([, { kv_heads }]) => kv_heads === 4,
+    )!;
+    const models = { [name]: { ...facts, mixture_of_experts: false } };
     expect(problemsOf(plan({ ...settings, models }))).toEqual([
       expect.stringContaining(
         "serving.0.expert_parallel: is true, but the model has no experts",

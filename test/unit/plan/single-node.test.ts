@@ -48,9 +48,16 @@ describe("the official single-node run", () => {
         ephemeral: { from: 40000, to: 49999 },
       },
     ],
-    ["proxy port", official.proxy.port, 8002],
-    ["proxy waits for", official.proxy.rolloutServers, 2],
-    ["aliases", official.proxy.aliases, ["claude-*", "hosted_vllm/vllm_model", "vllm_model"]],
+    [
+      "proxy",
+      official.proxy,
+      expect.objectContaining({
+        mode: "litellm",
+        port: 8002,
+        rolloutServers: 2,
+        aliases: ["claude-*", "hosted_vllm/vllm_model", "vllm_model"],
+      }),
+    ],
     ["quota pods (96 + 25 %)", official.sandboxes.pods, 120],
     ["quota CPUs", official.sandboxes.quota.cpus, 120],
     ["quota memory requests", official.sandboxes.quota.memoryRequestBytes, 120 * 8192 * 2 ** 20],
@@ -241,7 +248,7 @@ describe("a setting that contradicts another", () => {
       "node count against the tier",
       "infrastructure: { nnodes: 2 }",
       [
-        "infrastructure.nnodes: is 2, but tier single-node has 1. Leave it out, or choose another tier.",
+        "infrastructure.nnodes: is 2, but tier single-node has 1 (C-11). Leave it out, or choose another tier.",
       ],
     ],
     [
