@@ -8,7 +8,7 @@ interface Pod {
   spec: { nodeName: string };
 }
 
-/** Frozen models beside a run on the lab's three GPU nodes, and a second stack that no longer fits. */
+/** Frozen models beside a run on the lab's six GPU nodes, and a second stack that no longer fits. */
 describe("a stack with frozen models", () => {
   let project: Project;
   const succeed = async (...args: string[]) => {
@@ -28,7 +28,7 @@ serving:
     );
     project.write(
       "config/second.yaml",
-      "extends: single-node.yaml\nserving: [{ name: judge, model_path: /models/x }]\n",
+      "extends: three-node.yaml\nserving: [{ name: judge, model_path: /models/x, gpus: 8, replicas: 2 }]\n",
     );
   });
   afterAll(async () => {
@@ -97,7 +97,7 @@ serving:
     );
     expect(status).not.toBe(0);
     expect(output).toMatch(
-      /gpu-free: second needs 1 node with 8 free GPUs and 1 × 1 GPUs for frozen model judge; of 3 GPU nodes \(24 GPUs\) 1 is free: gpu-\d is held by judged \(8\), gpu-\d is held by judged \(8\);/,
+      /gpu-free: second needs 5 nodes with 8 free GPUs; of 6 GPU nodes \(48 GPUs\) 4 are free: gpu-\d is held by judged \(8\), gpu-\d is held by judged \(8\);/,
     );
     expect(output).toContain("To do: end another run: pulumi destroy -s judged; or wait");
     expect(await labelledObjects(project, "second")).toEqual([]);
