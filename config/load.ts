@@ -11,7 +11,7 @@ import { nearest } from "./load/suggest.ts";
 import { validate } from "./load/validate.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
 import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
-import { type ModelFacts, models } from "./schema/models.ts";
+import { type ModelFacts, type Models, models } from "./schema/models.ts";
 import { site, type Site } from "./schema/site.ts";
 import { tierDefaults } from "./schema/tier-defaults.ts";
 
@@ -25,6 +25,8 @@ export interface Settings {
   readonly site: Site;
   /** What `config/models.yaml` knows of the policy; undefined if it does not know it. */
   readonly modelFacts: ModelFacts | undefined;
+  /** All of `config/models.yaml`. */
+  readonly models: Models;
   /** Names of the stack secrets that are set; undefined if they cannot be known here (no engine). */
   readonly secrets: ReadonlySet<string> | undefined;
 }
@@ -82,6 +84,7 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       siteName,
       site: checkedSite.settings,
       modelFacts: checkedModels?.settings?.[basename(checkedExperiment.settings.model.model_path)],
+      models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
     },
     warnings: experimentPart.layers ? findIneffective(experimentPart.layers) : [],

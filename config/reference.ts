@@ -73,7 +73,7 @@ function mergeBranches(branches: readonly JsonSchema[], path: readonly string[])
   for (const branch of branches) {
     const kind = kindOf(branch);
     for (const setting of childrenOf({ ...branch, oneOf: [] }, path)) {
-      if (setting.path.at(-1) === kind?.key) continue;
+      if (setting.path.length === path.length + 1 && setting.path.at(-1) === kind?.key) continue;
       const identity = JSON.stringify([setting.path, setting.type, setting.description]);
       const entry = merged.get(identity) ?? { setting, kinds: [] };
       merged.set(identity, entry);

@@ -12,7 +12,7 @@ export interface PreflightResult {
 
 /** Joins the Plan with what the cluster says of itself. Changes nothing. */
 export async function preflight(plan: Plan, access: Access): Promise<PreflightResult> {
-  const facts = await readFacts(access, plan.names);
+  const facts = await readFacts(access, plan);
   // Without a cluster every further check would only repeat that there is none.
   const rules = facts.server.known ? clusterRules : [reachable];
   return {

@@ -1,6 +1,5 @@
 /** What every tier stands on: namespaces with their policies, secrets, volumes, bounds and accounts. */
 import type * as pulumi from "@pulumi/pulumi";
-import { GpuNodeClaim } from "../components/compute/gpu-node-claim.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
 import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
@@ -9,6 +8,7 @@ import { TrainerAccount } from "../components/training/trainer-account.ts";
 import type { CompartmentPlan } from "../config/plan/compartments.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
+import { nodes } from "./nodes.ts";
 
 /** Secrets that the user stored in the stack. */
 export interface UserSecrets {
@@ -77,9 +77,6 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     },
     inTrain,
   );
-  const gpuNodes = plan.nodeClaim
-    ? [new GpuNodeClaim("gpu-nodes", { claim: plan.nodeClaim }, { provider })]
-    : [];
   return {
     provider,
     train,
@@ -88,6 +85,6 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     mounts,
     serviceAccount: account.serviceAccount,
     /** No training before the sandboxes' namespace is closed and bounded. */
-    beforeTraining: [train, sandbox, bounds, account, ...gpuNodes],
+    beforeTraining: [train, sandbox, bounds, account, ...nodes(plan, { provider })],
   };
 }

@@ -5,6 +5,7 @@ import { RayCluster } from "../components/ray/ray-cluster.ts";
 import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
+import { serveFrozenModels } from "./frozen-models.ts";
 
 export interface Training {
   /** Address of Ray's job API. */
@@ -35,9 +36,11 @@ export function startTraining(
       mounts: foundation.mounts,
       authenticationSecret: secrets.rayAuthentication,
       startupMinutes: rolloutMinutes,
+      disruption: plan.disruption,
     },
     { provider, dependsOn: foundation.beforeTraining },
   );
+  serveFrozenModels(plan, foundation, ray);
   const job = new TrainerJob(
     "trainer",
     {

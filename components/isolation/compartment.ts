@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { CompartmentPlan, PodSecurity } from "../../config/plan/compartments.ts";
@@ -57,28 +58,47 @@ export class Compartment extends pulumi.ComponentResource {
       options,
     );
     for (const flow of args.flows) {
-      const leaves = isHere(flow.from, compartment);
-      const enters = isHere(flow.to, compartment);
-      if (!leaves && !enters) continue;
-      const here = leaves ? flow.from : flow.to;
-      new k8s.networking.v1.NetworkPolicy(
-        `${name}-${flow.name}`,
-        {
-          metadata: leaf(policyIdentity, flow.name, {
-            annotations: { "swe-rl.dev/reason": flow.reason },
-          }),
-          spec: {
-            podSelector: selectorOf(here),
-            policyTypes: [...(enters ? ["Ingress"] : []), ...(leaves ? ["Egress"] : [])],
-            ...(enters ? { ingress: [ingressRule(flow, args.namespaces)] } : {}),
-            ...(leaves ? { egress: [egressRule(flow, args.namespaces)] } : {}),
+      for (const end of endsHere(flow, compartment)) {
+        const { enters, leaves } = end;
+        new k8s.networking.v1.NetworkPolicy(
+          `${name}-${end.name}`,
+          {
+            metadata: leaf(policyIdentity, end.name, {
+              annotations: { "swe-rl.dev/reason": flow.reason },
+            }),
+            spec: {
+              podSelector: selectorOf(end.peer),
+              policyTypes: [...(enters ? ["Ingress"] : []), ...(leaves ? ["Egress"] : [])],
+              ...(enters ? { ingress: [ingressRule(flow, args.namespaces)] } : {}),
+              ...(leaves ? { egress: [egressRule(flow, args.namespaces)] } : {}),
+            },
           },
-        },
-        options,
-      );
+          options,
+        );
+      }
     }
     this.registerOutputs({ namespace: this.namespace });
   }
+}
+
+/** One policy: the pods that it selects, and which directions of the flow it lets through. */
+interface End {
+  readonly name: string;
+  readonly peer: Peer;
+  readonly leaves: boolean;
+  readonly enters: boolean;
+}
+
+/** A flow between different pods of one namespace needs a policy for each; between the same pods, one for both. */
+function endsHere({ name, from, to }: Flow, compartment: Name): End[] {
+  const leaves = isHere(from, compartment);
+  const enters = isHere(to, compartment);
+  if (leaves && enters && isDeepStrictEqual(from, to))
+    return [{ name, peer: from, leaves, enters }];
+  return [
+    ...(leaves ? [{ name, peer: from, leaves, enters: false }] : []),
+    ...(enters ? [{ name: leaves ? `${name}-in` : name, peer: to, leaves: false, enters }] : []),
+  ];
 }
 
 function isHere(peer: Peer, compartment: Name): boolean {

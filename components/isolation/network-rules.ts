@@ -18,9 +18,10 @@ const namespaceName = "kubernetes.io/metadata.name";
 
 /** The pods of our own end of a flow. */
 export function selectorOf(peer: Peer): Selector {
-  return peer.kind === "pods" && peer.role !== undefined
-    ? { matchLabels: { [roleLabel]: peer.role } }
-    : {};
+  if (peer.kind !== "pods") return {};
+  if (peer.role !== undefined) return { matchLabels: { [roleLabel]: peer.role } };
+  if (peer.except === undefined) return {};
+  return { matchExpressions: [{ key: roleLabel, operator: "NotIn", values: [peer.except] }] };
 }
 
 export function egressRule(flow: Flow, namespaces: Namespaces): EgressRule {

@@ -22,6 +22,7 @@ export interface Mount {
 /** What all pods of a Ray cluster have in common. */
 export interface RayPodBase {
   readonly labels: Labels;
+  readonly annotations: Readonly<Record<string, string>>;
   readonly image: string;
   readonly serviceAccount: pulumi.Input<string>;
   readonly environment: readonly EnvVar[];
@@ -38,12 +39,6 @@ export interface RayPodRole {
   readonly programs?: { readonly configMap: pulumi.Input<string>; readonly mountPath: string };
 }
 
-/** Neither Karpenter nor the cluster autoscaler may drain a pod of a run. */
-const doNotDisrupt = {
-  "karpenter.sh/do-not-disrupt": "true",
-  "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-};
-
 export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole): PodTemplateSpec {
   const gpus = pod.gpus > 0 ? { [pod.gpuResource]: String(pod.gpus) } : {};
   const { from, to } = base.ports.ephemeral;
@@ -53,7 +48,7 @@ export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole):
         ...labelsOf({ labels: base.labels, app: "ray", component: role.role }),
         [roleLabel]: role.role,
       },
-      annotations: doNotDisrupt,
+      annotations: { ...base.annotations },
     },
     spec: {
       ...podBasis(pod, base.serviceAccount),

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { Disruption } from "../../config/plan/disruption.ts";
 import type { Names } from "../../config/plan/names.ts";
 import type { Ray, RayPod } from "../../config/plan/ray.ts";
 import { RayClusterResource } from "../crds/ray-cluster.ts";
@@ -21,6 +22,7 @@ export interface RayClusterComponentArgs {
   authenticationSecret: pulumi.Input<string>;
   /** Minutes that the pods may take to be provisioned: images of many gigabytes. */
   startupMinutes: number;
+  disruption: Pick<Disruption, "rayMaxUnavailable" | "podAnnotations">;
 }
 
 /** The Ray cluster of a run: a head without GPUs and one group of workers per role, a worker per node. */
@@ -37,7 +39,13 @@ export class RayCluster extends pulumi.ComponentResource {
       app: "ray",
       component: "training",
     };
-    const base: RayPodBase = { ...args, image: ray.image, ports: ray.ports };
+    const { podAnnotations, rayMaxUnavailable } = args.disruption;
+    const base: RayPodBase = {
+      ...args,
+      annotations: podAnnotations,
+      image: ray.image,
+      ports: ray.ports,
+    };
     const headPrograms = programs(
       `${name}-programs`,
       {
@@ -97,18 +105,19 @@ export class RayCluster extends pulumi.ComponentResource {
         customTimeouts: timeouts(args.startupMinutes),
       },
     );
-    new k8s.policy.v1.PodDisruptionBudget(
-      `${name}-disruption`,
-      {
-        metadata: leaf({ ...identity, app: "ray-disruption" }, names.rayCluster),
-        spec: {
-          // A run does not survive the loss of its head or of a worker (kuberay#2153, #3860).
-          maxUnavailable: 0,
-          selector: { matchLabels: { "ray.io/cluster": names.rayCluster } },
+    if (rayMaxUnavailable !== undefined) {
+      new k8s.policy.v1.PodDisruptionBudget(
+        `${name}-disruption`,
+        {
+          metadata: leaf({ ...identity, app: "ray-disruption" }, names.rayCluster),
+          spec: {
+            maxUnavailable: rayMaxUnavailable,
+            selector: { matchLabels: { "ray.io/cluster": names.rayCluster } },
+          },
         },
-      },
-      { parent: this },
-    );
+        { parent: this },
+      );
+    }
     this.jobsUrl = pulumi.interpolate`http://${names.rayHeadService}.${args.namespace}:${ray.ports.dashboard}`;
     this.registerOutputs({ jobsUrl: this.jobsUrl });
   }

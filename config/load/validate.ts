@@ -83,7 +83,9 @@ function unknownKey(schema: z.ZodType, layers: Layers, path: SettingPath): Probl
   const siblings = known.filter(
     (other) => other.length === path.length && startsWith(other, section),
   );
-  const elsewhere = known.find((other) => other.length > 1 && other.at(-1) === key);
+  const elsewhere = known.find(
+    (other) => other.length > 1 && other.at(-1) === key && !other.includes(anyItem),
+  );
   const similar = nearest(
     key,
     siblings.map((other) => String(other.at(-1))),
@@ -152,12 +154,15 @@ function foundAt(settings: unknown, path: SettingPath): string | undefined {
 }
 
 function startsWith(path: SettingPath, prefix: SettingPath): boolean {
-  return prefix.every((part, i) => path[i] === part);
+  return prefix.every((part, i) => path[i] === (typeof part === "number" ? anyItem : part));
 }
+
+/** Stands in a known path for the index of a list. */
+const anyItem = "[]";
 
 const pathsOfSchema = new WeakMap<z.ZodType, SettingPath[]>();
 
-/** Every path that a schema knows, sections included. */
+/** Every path that a schema knows, sections included; `[]` stands for the index of a list. */
 export function knownPaths(schema: z.ZodType): readonly SettingPath[] {
   let paths = pathsOfSchema.get(schema);
   if (!paths) {
@@ -175,7 +180,10 @@ function collect(schema: JsonSchema, prefix: SettingPath): SettingPath[] {
     const path = [...prefix, key];
     return [path, ...(isSchema(inner) ? collect(inner, path) : [])];
   });
-  return [...own, ...branches.flatMap((branch) => collect(branch, prefix))];
+  const { items } = schema;
+  const listed =
+    isSchema(items) && !Array.isArray(items) ? collect(items, [...prefix, anyItem]) : [];
+  return [...own, ...listed, ...branches.flatMap((branch) => collect(branch, prefix))];
 }
 
 function isSchema(value: unknown): value is JsonSchema {

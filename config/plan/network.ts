@@ -4,12 +4,17 @@ import type { RayPorts } from "./ray.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
-export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy";
+export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy" | "frozen-model";
 
 /** One end of a flow. */
 export type Peer =
-  /** Pods of the stack: those with a role, or all of a namespace. */
-  | { readonly kind: "pods"; readonly compartment: Compartment; readonly role?: Role }
+  /** Pods of the stack: those with a role, or all of a namespace, or all of it but those with a role. */
+  | {
+      readonly kind: "pods";
+      readonly compartment: Compartment;
+      readonly role?: Role;
+      readonly except?: Role;
+    }
   /** Pods of a namespace that is not ours. */
   | {
       readonly kind: "foreign";
@@ -162,7 +167,7 @@ function monitoringFlows(namespace: string, ports: RayPorts, proxyPort: number):
 export function describePeer(peer: Peer, names: Names): string {
   switch (peer.kind) {
     case "pods":
-      return `${names.namespaces[peer.compartment]}/${peer.role ?? "*"}`;
+      return `${names.namespaces[peer.compartment]}/${peer.role ?? (peer.except ? `* but ${peer.except}` : "*")}`;
     case "foreign":
       return peer.namespace;
     case "anywhere":

@@ -1,7 +1,10 @@
 import type { Settings } from "../load.ts";
 import type { Toleration } from "../schema/scalars.ts";
+import { describeDemand, type GpuDemand } from "./gpu-demand.ts";
 import type { Problems } from "./problems.ts";
-import type { Topology } from "./topology.ts";
+
+/** Label and taint of a claimed node; their value is the stack. */
+export const claimKey = "swe-rl.dev/claimed-by";
 
 /** GPU nodes that a stack reserves for itself until it is destroyed. */
 export interface NodeClaim {
@@ -16,18 +19,18 @@ export interface NodeClaim {
 /** Undefined where the site names no nodes: then the stack takes any node that its selector matches. */
 export function planNodeClaim(
   settings: Settings,
-  topology: Topology,
+  demand: GpuDemand,
   problems: Problems,
 ): NodeClaim | undefined {
   const nodes = settings.site.gpu_nodes.claim;
   if (nodes.length === 0) return undefined;
-  if (nodes.length !== topology.gpuNodes) {
+  if (nodes.length !== demand.nodes) {
     problems.error(
       ["site", "gpu_nodes", "claim"],
-      `names ${nodes.length} nodes, but tier ${topology.tier} has ${topology.gpuNodes}: the rest would wait for ever, or stand idle.`,
+      `names ${nodes.length} nodes, but the stack takes ${demand.nodes} (${describeDemand(demand)}): the rest would wait for ever, or stand idle.`,
     );
   }
-  const [key, value, effect] = ["swe-rl.dev/claimed-by", settings.stack, "NoSchedule"] as const;
+  const [key, value, effect] = [claimKey, settings.stack, "NoSchedule"] as const;
   return {
     nodes,
     label: { [key]: value },

@@ -3,10 +3,13 @@ import type { Problem } from "../problem.ts";
 import { type AsyncTraining, planAsyncTraining } from "./async-training.ts";
 import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
+import { type Disruption, planDisruption } from "./disruption.ts";
+import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
 import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
+import { gpuPlacement, type NodePool, type Placement, planNodePools } from "./node-pools.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
 import { Problems } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
@@ -14,6 +17,7 @@ import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./prox
 import { planRay, type Ray } from "./ray.ts";
 import { planScaffold, type Scaffold } from "./scaffold.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
+import { type FrozenModel, planServing, withServingFlows } from "./serving.ts";
 import { planStorage, type Storage } from "./storage.ts";
 import { planTopology, type Topology } from "./topology.ts";
 import { planTrainer, type Trainer } from "./trainer.ts";
@@ -40,6 +44,15 @@ export interface Plan {
   readonly flows: readonly Flow[];
   /** GPU nodes that the stack reserves for itself, if the site names any. */
   readonly nodeClaim: NodeClaim | undefined;
+  /** GPUs of the whole stack: Ray's and the frozen models'. */
+  readonly gpuDemand: GpuDemand;
+  /** Where its GPU pods run. */
+  readonly gpuPlacement: Placement;
+  /** Nodes that Karpenter makes for the stack. */
+  readonly nodePools: readonly NodePool[];
+  /** Frozen models beside the run. */
+  readonly serving: readonly FrozenModel[];
+  readonly disruption: Disruption;
   /** Minutes that `pulumi up` waits for the policy to be served. */
   readonly rolloutMinutes: number;
   readonly outputs: Outputs;
@@ -62,8 +75,13 @@ export function plan(settings: Settings): PlanResult {
   const asyncTraining = planAsyncTraining(settings, { topology, batches }, problems);
   const scaffold = planScaffold(settings, problems);
   const storage = planStorage(settings, { names, topology }, problems);
-  const claim = planNodeClaim(settings, topology, problems);
-  const ray = planRay(settings, { topology, claim }, problems);
+  const gpuDemand = planGpuDemand(settings, topology, problems);
+  const claim = planNodeClaim(settings, gpuDemand, problems);
+  const placement = gpuPlacement(settings, claim);
+  const ray = planRay(settings, { topology, placement }, problems);
+  const serving = planServing(settings, topology, problems);
+  const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
+  const disruption = planDisruption(settings);
   const proxy =
     settings.experiment.proxy.mode === "litellm"
       ? planProxy(settings, topology)
@@ -85,9 +103,14 @@ export function plan(settings: Settings): PlanResult {
       trainer,
       proxy,
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
-      sandboxes: planSandboxes(settings, { batches, asyncTraining }, problems),
-      flows: planFlows(settings, ray.ports),
+      sandboxes,
+      flows: withServingFlows(planFlows(settings, ray.ports), serving),
       nodeClaim: claim,
+      gpuDemand,
+      gpuPlacement: placement,
+      nodePools: planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems),
+      serving,
+      disruption,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,
       outputs: planOutputs(names, storage, trainer.tracked),
     },

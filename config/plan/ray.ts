@@ -1,6 +1,6 @@
 import type { Settings } from "../load.ts";
-import { bytesOf, type Toleration } from "../schema/scalars.ts";
-import type { NodeClaim } from "./node-claim.ts";
+import { bytesOf } from "../schema/scalars.ts";
+import type { Placement } from "./node-pools.ts";
 import type { Problems } from "./problems.ts";
 import type { Topology } from "./topology.ts";
 
@@ -22,7 +22,7 @@ const fixedRayPorts = { client: 10001, metrics: 8080, dashboardAgent: 52365 } as
 /** Ray's workers take ports from this range unless told otherwise. */
 const rayWorkerPorts = { from: 10002, to: 19999 } as const;
 
-export interface RayPod {
+export interface RayPod extends Placement {
   readonly cpus: number;
   /** CPUs that Ray may give to actors: none on the head, so that driver, agent loops and trainers stay off it. */
   readonly schedulableCpus: number;
@@ -32,8 +32,6 @@ export interface RayPod {
   readonly objectStoreBytes: number;
   readonly gpus: number;
   readonly gpuResource: string;
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly Toleration[];
 }
 
 export interface RayGroup extends RayPod {
@@ -61,11 +59,11 @@ export interface Ray {
 
 export function planRay(
   settings: Settings,
-  parts: { topology: Topology; claim: NodeClaim | undefined },
+  parts: { topology: Topology; placement: Placement },
   problems: Problems,
 ): Ray {
   const { experiment, site } = settings;
-  const { topology, claim } = parts;
+  const { topology, placement } = parts;
   const { ray } = experiment;
   const head: RayPod = {
     cpus: ray.head_cpus,
@@ -88,8 +86,7 @@ export function planRay(
     objectStoreBytes: ray.object_store_bytes,
     gpus: group.gpusPerNode,
     gpuResource: site.gpu_nodes.resource,
-    nodeSelector: { ...site.gpu_nodes.selector, ...claim?.label },
-    tolerations: [...site.gpu_nodes.tolerations, ...(claim ? [claim.toleration] : [])],
+    ...placement,
   }));
   checkMemory(["ray", "head_memory"], head, problems);
   for (const group of groups) checkMemory(["site", "gpu_nodes", "memory"], group, problems);

@@ -1,8 +1,8 @@
 import type { Settings } from "../load.ts";
 import type { Experiment } from "../schema/experiment.ts";
-import type { Toleration } from "../schema/scalars.ts";
 import type { AsyncTraining } from "./async-training.ts";
 import type { Batches } from "./batches.ts";
+import { type Placement, sandboxPlacement } from "./node-pools.ts";
 import type { Problems } from "./problems.ts";
 
 const MiB = 2 ** 20;
@@ -15,7 +15,7 @@ const endingShare = 0.25;
 const ephemeralStorageBytes = 32 * GiB;
 
 /** Bounds of the sandbox namespace. */
-export interface Sandboxes {
+export interface Sandboxes extends Placement {
   readonly parallelTrials: number;
   /** Pods that the quota admits. */
   readonly pods: number;
@@ -33,8 +33,6 @@ export interface Sandboxes {
   };
   /** Seconds after which Kubernetes ends a sandbox pod. */
   readonly deadlineSeconds: number;
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly Toleration[];
 }
 
 export function planSandboxes(
@@ -42,7 +40,7 @@ export function planSandboxes(
   parts: { batches: Batches; asyncTraining: AsyncTraining | undefined },
   problems: Problems,
 ): Sandboxes {
-  const { experiment, site } = settings;
+  const { experiment } = settings;
   const { harbor_agent: agent, sandbox, k8s } = experiment;
   checkParallelTrials(experiment, parts, problems);
   if (k8s.pod_active_deadline_seconds <= agent.max_timeout_sec) {
@@ -76,8 +74,7 @@ export function planSandboxes(
       ephemeralStorageBytes: pods * ephemeralStorageBytes,
     },
     deadlineSeconds: k8s.pod_active_deadline_seconds,
-    nodeSelector: site.sandbox_nodes.selector,
-    tolerations: site.sandbox_nodes.tolerations,
+    ...sandboxPlacement(settings),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Settings } from "../load.ts";
+import type { SettingPath } from "../problem.ts";
 import type { Site } from "../schema/site.ts";
 import type { Names } from "./names.ts";
 import type { Problems } from "./problems.ts";
@@ -116,9 +117,18 @@ function planTrialsDir(
   return path;
 }
 
+/** Reports a path that is not on the models volume. */
+export function checkOnModels(
+  setting: { path: SettingPath; value: string },
+  { volumes: { models } }: Site,
+  problems: Problems,
+): void {
+  checkInside(setting, { name: "models", mountPath: models.mount_path }, problems);
+}
+
 function checkInside(
-  setting: { path: string[]; value: string },
-  volume: Volume,
+  setting: { path: SettingPath; value: string },
+  volume: Pick<Volume, "name" | "mountPath">,
   problems: Problems,
 ): void {
   if (isInside(setting.value, volume.mountPath)) return;

@@ -3,6 +3,7 @@ import type { CompartmentPlan } from "./compartments.ts";
 import type { Engine } from "./engine.ts";
 import type { Flow } from "./network.ts";
 import { describePeer } from "./network.ts";
+import { nodeRows, servingLines } from "./summary-nodes.ts";
 import type { Plan } from "./plan.ts";
 import type { RayPod } from "./ray.ts";
 import type { Volume } from "./storage.ts";
@@ -17,6 +18,8 @@ export function summarize(plan: Plan): string {
     ["Step", step(plan)],
     ["Proxy", proxy(plan)],
     ["Sandboxes", sandboxes(plan)],
+    ["Nodes", table(nodeRows(plan))],
+    ["Frozen models", servingLines(plan)],
     ["Volumes", volumes(plan)],
     ["Ports", ports(plan)],
     ["Network", plan.flows.map((flow) => describeFlow(flow, plan))],
@@ -25,6 +28,7 @@ export function summarize(plan: Plan): string {
     ["Outputs", table(Object.entries({ ...plan.outputs }))],
   ];
   return sections
+    .filter(([, lines]) => lines.length > 0)
     .map(([title, lines]) => [title, ...lines.map((line) => `  ${line}`)].join("\n"))
     .join("\n\n");
 }

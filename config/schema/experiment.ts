@@ -4,6 +4,7 @@ import { data, environment, infrastructure, k8s, model, vllm } from "./contract.
 import { harborAgent, harborRuntime } from "./harbor.ts";
 import { proxy, ray, sandbox, storage, trainer, verl } from "./platform.ts";
 import { credentials, experiment as run } from "./run.ts";
+import { serving } from "./serving.ts";
 import { algorithm, asyncTraining, training } from "./training.ts";
 
 export const tiers = ["single-node", "two-node", "three-node"] as const;
@@ -43,6 +44,15 @@ export const experiment = z.strictObject({
   proxy: proxy.prefault({}).describe("LiteLLM."),
   sandbox: sandbox.prefault({}).describe("Bounds of the sandboxes."),
   storage: storage.prefault({}).describe("Volumes of the run."),
+  serving: serving.describe(
+    "Frozen models for evaluation or judging, served by plain vLLM on GPUs of their own. Weights are never synchronised to them.",
+  ),
+  disruption: z
+    .enum(["never", "voluntary"])
+    .default("never")
+    .describe(
+      "Whether nodes may be drained under the run: `never` blocks it; `voluntary` allows it, and the run resumes from the newest checkpoint.",
+    ),
 });
 
 export type Experiment = z.output<typeof experiment>;

@@ -24,3 +24,4 @@ const facts = z.strictObject({
 export const models = z.record(z.string(), facts);
 
 export type ModelFacts = z.output<typeof facts>;
+export type Models = z.output<typeof models>;

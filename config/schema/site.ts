@@ -1,5 +1,6 @@
 /** The site layer: facts about one cluster, written once and shared by all experiments on it. */
 import { z } from "zod";
+import { gpuPool, sandboxPool } from "./node-pool.ts";
 import {
   absolutePath,
   byteQuantity,
@@ -11,38 +12,67 @@ import {
   toleration,
 } from "./scalars.ts";
 
-const nodes = (purpose: string) =>
-  z
-    .strictObject({
-      selector: labels().default({}).describe("Node labels that all must match."),
-      tolerations: z.array(toleration()).default([]).describe("Taints that the pods tolerate."),
-    })
-    .prefault({})
-    .describe(purpose);
-
-const gpuNodes = z.strictObject({
-  pool: z.literal("existing").default("existing").describe("Nodes that are there already."),
-  selector: labels()
-    .refine((selector) => Object.keys(selector).length > 0, {
-      error: "must name at least one label, or training could land on any node",
-    })
-    .describe("Node labels that select the GPU nodes."),
-  tolerations: z
-    .array(toleration())
-    .default([{ key: "nvidia.com/gpu", operator: "Exists" }])
-    .describe("Taints that the training pods tolerate."),
-  claim: z
-    .array(z.string())
-    .default([])
-    .describe(
-      "Names of nodes to reserve for a stack: they get its label and a taint that keeps other pods away until destroy.",
-    ),
-  resource: z.string().default("nvidia.com/gpu").describe("Extended resource of one GPU."),
-  cpus: count().default(96).describe("CPUs of one training pod (it takes a whole node)."),
-  memory: byteQuantity()
-    .default("1400Gi")
-    .describe("Memory limit of one training pod; its /dev/shm counts into it."),
+const nodes = z.strictObject({
+  selector: labels().default({}).describe("Node labels that all must match."),
+  tolerations: z.array(toleration()).default([]).describe("Taints that the pods tolerate."),
 });
+
+const sandboxNodes = nodes.extend({ pool: sandboxPool() }).superRefine(checkPool);
+
+const gpuNodes = z
+  .strictObject({
+    pool: gpuPool(),
+    selector: labels()
+      .default({})
+      .describe("Node labels that select the GPU nodes; required of `existing` nodes."),
+    tolerations: z
+      .array(toleration())
+      .default([{ key: "nvidia.com/gpu", operator: "Exists" }])
+      .describe("Taints that the training pods tolerate."),
+    claim: z
+      .array(z.string())
+      .default([])
+      .describe(
+        "Names of nodes to reserve for a stack: they get its label and a taint that keeps other pods away until destroy.",
+      ),
+    resource: z.string().default("nvidia.com/gpu").describe("Extended resource of one GPU."),
+    cpus: count().default(96).describe("CPUs of one training pod (it takes a whole node)."),
+    memory: byteQuantity()
+      .default("1400Gi")
+      .describe("Memory limit of one training pod; its /dev/shm counts into it."),
+  })
+  .superRefine((gpu, context) => {
+    checkPool(gpu, context);
+    if (gpu.pool.kind === "existing" && Object.keys(gpu.selector).length === 0) {
+      context.addIssue({
+        code: "custom",
+        path: ["selector"],
+        message: "must name at least one label, or training could land on any node",
+      });
+    }
+    if (gpu.pool.kind === "karpenter" && gpu.claim.length > 0) {
+      context.addIssue({
+        code: "custom",
+        path: ["claim"],
+        message:
+          "names nodes, but pool.kind is karpenter, whose nodes are the stack's own anyway. Leave one of them out",
+      });
+    }
+  });
+
+/** Nodes that Karpenter makes carry the pool's label, and what they are is said by its requirements. */
+function checkPool(
+  { pool, selector }: { pool: { kind: string }; selector: Record<string, string> },
+  context: z.RefinementCtx,
+): void {
+  if (pool.kind === "existing" || Object.keys(selector).length === 0) return;
+  context.addIssue({
+    code: "custom",
+    path: ["selector"],
+    message:
+      "must be left out where pool.kind is karpenter: its nodes carry the pool's own label. Say under pool.requirements what they must be",
+  });
+}
 
 const backing = {
   mount_path: absolutePath().describe("Where the training pods see the volume."),
@@ -108,8 +138,8 @@ export const site = z.strictObject({
     })
     .describe("The cluster."),
   gpu_nodes: gpuNodes.describe("Nodes of the trainer and the rollout servers."),
-  cpu_nodes: nodes("Nodes of the Ray head, the proxy and the job follower."),
-  sandbox_nodes: nodes("Nodes of the sandboxes."),
+  cpu_nodes: nodes.prefault({}).describe("Nodes of the Ray head, the proxy and the job follower."),
+  sandbox_nodes: sandboxNodes.prefault({}).describe("Nodes of the sandboxes."),
   images: z
     .strictObject({
       training: image().describe(
@@ -118,6 +148,9 @@ export const site = z.strictObject({
       litellm: image()
         .default("ghcr.io/berriai/litellm-non_root:v1.106.2")
         .describe("LiteLLM proxy image."),
+      vllm: image()
+        .optional()
+        .describe("Image of the frozen models (`serving`). Default: the training image."),
     })
     .describe("Container images."),
   storage: z

@@ -1,9 +1,9 @@
-import type { Plan } from "../../config/plan/plan.ts";
-import type { Facts, NodeFact } from "../facts/facts.ts";
 import { type Finding, ok, unknown } from "../finding.ts";
-
-/** One check: pure, from the Plan and what is known of the cluster. */
-export type Rule = (plan: Plan, facts: Facts) => Finding[];
+import { madeByKarpenter, matches } from "../placement.ts";
+import { gpuNodeClaim } from "./gpu-claim.ts";
+import { gpuFree } from "./gpu-free.ts";
+import { karpenter } from "./node-pools.ts";
+import type { Rule } from "./rule.ts";
 
 export const reachable: Rule = (_plan, { server }) =>
   server.known
@@ -42,6 +42,7 @@ export const rayOperator: Rule = (_plan, { rayClusterVersions }) => {
 export const gpuNodes: Rule = (plan, { nodes }) =>
   plan.ray.groups.map((group): Finding => {
     const id = "gpu-nodes";
+    if (madeByKarpenter(plan)) return ok(id, "Karpenter makes them when pods need them");
     const selector = Object.entries(group.nodeSelector)
       // A claimed node gets this label only in the course of the update.
       .filter(([key]) => !(plan.nodeClaim && key in plan.nodeClaim.label));
@@ -122,14 +123,13 @@ export const storageClasses: Rule = (plan, { storageClasses: classes }) => {
   });
 };
 
-function matches(node: NodeFact, selector: readonly (readonly [string, string])[]): boolean {
-  return selector.every(([key, value]) => node.labels[key] === value);
-}
-
 export const clusterRules: readonly Rule[] = [
   reachable,
   rayOperator,
   gpuNodes,
+  gpuNodeClaim,
+  gpuFree,
+  karpenter,
   namespacesOurs,
   storageClasses,
 ];

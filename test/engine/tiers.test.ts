@@ -94,6 +94,31 @@ describe("stacks of all tiers", () => {
     await onEach((stack) => succeed(stack, "up", "--yes", "--expect-no-changes"));
   });
 
+  it("leave no GPUs for a fourth, which is refused with the arithmetic", async () => {
+    project.write("config/four.yaml", "extends: single-node.yaml\n");
+    await succeed("four", "stack", "init");
+    try {
+      const { status, output } = await project.pulumi(
+        "up",
+        "--yes",
+        "--skip-preview",
+        "-s",
+        "four",
+      );
+      expect(status).not.toBe(0);
+      expect(output).toContain(
+        "gpu-free: four needs 1 node with 8 free GPUs; of 6 GPU nodes (48 GPUs) 0 are free: ",
+      );
+      const holders = [...output.matchAll(/gpu-\d is held by (\w+) \(8\)/g)].map(
+        ([, stack]) => stack,
+      );
+      expect(holders.slice(0, 6).sort()).toEqual(["one", "three", "three", "three", "two", "two"]);
+      expect(await labelledObjects(project, "four")).toEqual([]);
+    } finally {
+      await project.pulumi("stack", "rm", "--yes", "--force", "four");
+    }
+  });
+
   it("go, each to its volumes and their namespace", async () => {
     await onEach(async (stack) => {
       await succeed(stack, "destroy", "--yes", "--skip-preview");

@@ -12,6 +12,7 @@ export interface Traffic {
 
 interface Selector {
   matchLabels?: Record<string, string>;
+  matchExpressions?: { key: string; operator: "NotIn"; values: string[] }[];
 }
 interface Peer {
   podSelector?: Selector;
@@ -70,7 +71,13 @@ export class Connectivity {
 }
 
 function matches(selector: Selector, labels: Record<string, string>): boolean {
-  return Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  return (
+    Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value) &&
+    // NotIn, the only operator that our policies use: true as well of pods without the label.
+    (selector.matchExpressions ?? []).every(
+      ({ key, values }) => !values.includes(labels[key] ?? ""),
+    )
+  );
 }
 
 function matchesPeer(peer: Peer, other: Endpoint, ownNamespace: string): boolean {

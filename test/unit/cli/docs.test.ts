@@ -26,7 +26,7 @@ describe("generated documentation", () => {
   ])("lists every setting of the %s", (_name, schema) => {
     const page = pages.get("docs/settings.md") ?? "";
     const missing = knownPaths(schema)
-      .map((path) => path.join("."))
+      .map((path) => path.join(".").replaceAll(".[]", "[]"))
       .filter((key) => !page.includes(`\`${key}\``) && !page.includes(`### ${key}\n`))
       .filter((key) => !page.includes(`\`${key}.`));
     expect(missing).toEqual([]);

@@ -136,7 +136,7 @@ describe("volumes", () => {
 describe("a claim of GPU nodes", () => {
   it("labels and taints the nodes, and only the stack's own pods follow", async () => {
     const gpu_nodes = {
-      pool: "existing",
+      pool: { kind: "existing" },
       selector: { pool: "gpu" },
       tolerations: [],
       claim: ["node-7"],

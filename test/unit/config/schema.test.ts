@@ -29,6 +29,7 @@ describe("the schema", () => {
         visit(value, `${path}${key}.`);
       }
       for (const branch of [...(node.anyOf ?? []), ...(node.oneOf ?? [])]) visit(branch, path);
+      if (node.items) visit(node.items, `${path}[].`);
     };
     visit(schema.toJSONSchema({ io: "input" }) as JsonSchema, "");
     expect(undescribed).toEqual([]);
@@ -81,4 +82,5 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
+  items?: JsonSchema;
 }

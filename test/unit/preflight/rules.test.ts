@@ -11,13 +11,17 @@ const gpuNode: NodeFact = {
   name: "gpu-0",
   labels: { "swe-rl.dev/pool": "gpu" },
   ready: true,
+  schedulable: true,
+  taints: [],
   allocatable: { "nvidia.com/gpu": "8" },
   simulated: true,
 };
 const fine: Facts = {
   server: { known: true, value: "v1.34.4" },
   rayClusterVersions: { known: true, value: ["v1", "v1alpha1"] },
+  nodePoolVersions: { known: true, value: [] },
   nodes: { known: true, value: [gpuNode] },
+  gpuPods: { known: true, value: [] },
   namespaces: { known: true, value: [] },
   storageClasses: { known: true, value: ["swe-rl-lab"] },
 };
@@ -34,7 +38,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("5 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("6 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -104,13 +108,16 @@ describe("preflight", () => {
     expect(bad(change)).toEqual([expected]);
   });
 
-  it.each<[keyof Facts, string]>([
-    ["rayClusterVersions", "kuberay-installed"],
-    ["nodes", "gpu-nodes"],
-    ["namespaces", "namespaces-ours"],
-    ["storageClasses", "storage-class"],
-  ])("calls what it could not read unknown, never fine: %s", (fact, id) => {
-    expect(bad({ [fact]: unread })).toEqual([[id, "unknown", `not known: ${unread.reason}`]]);
+  it.each<[keyof Facts, string[]]>([
+    ["rayClusterVersions", ["kuberay-installed"]],
+    ["nodes", ["gpu-nodes", "gpu-free"]],
+    ["gpuPods", ["gpu-free"]],
+    ["namespaces", ["namespaces-ours"]],
+    ["storageClasses", ["storage-class"]],
+  ])("calls what it could not read unknown, never fine: %s", (fact, ids) => {
+    expect(bad({ [fact]: unread })).toEqual(
+      ids.map((id) => [id, "unknown", `not known: ${unread.reason}`]),
+    );
   });
 
   it("accepts the stack's own namespaces, kept or half-built", () => {
