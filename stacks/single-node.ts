@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { GpuNodeClaim } from "../components/compute/gpu-node-claim.ts";
 import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
+import { Recorder } from "../components/inference/recorder.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
 import { containerEnvironment } from "../components/ray/pod-template.ts";
@@ -26,7 +27,7 @@ export interface Provisioned {
 
 /**
  * One node with 8 GPUs, synchronous: its Ray worker holds the trainer and, in turn with it, verl's rollout servers.
- * Agents in the sandboxes reach them through LiteLLM.
+ * Agents in the sandboxes reach them through LiteLLM and the recorder.
  */
 export function singleNode(plan: Plan, cluster: Cluster, user: UserSecrets): Provisioned {
   const { labels, names, rolloutMinutes, storage, trainer } = plan;
@@ -138,24 +139,40 @@ export function singleNode(plan: Plan, cluster: Cluster, user: UserSecrets): Pro
     },
     { provider, dependsOn: [ray] },
   );
+  const recorder = new Recorder(
+    "recorder",
+    {
+      labels,
+      names,
+      recorder: plan.proxy.recorder,
+      rolloutServers: plan.proxy.rolloutServers,
+      trainer,
+      trials: storage.directories.trials,
+      mounts: volumes.filter(({ name }) => name === "trials"),
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      jobsUrl: ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      pullSecret: secrets.pull.train,
+      rolloutMinutes,
+    },
+    // Rollout servers exist only when the trainer has started them.
+    { provider, dependsOn: [train, job] },
+  );
   new LiteLlmProxy(
     "litellm",
     {
       labels,
       names,
       proxy: plan.proxy,
-      trainer,
       nodes: plan.ray.head,
       namespace: proxy.namespace,
-      jobsUrl: ray.jobsUrl,
-      rayToken: secrets.rayTokenOfProxy,
       masterKey: secrets.masterKey,
       sandboxKey: secrets.sandboxKeyOfProxy,
       pullSecret: secrets.pull.proxy,
       rolloutMinutes,
     },
-    // Rollout servers exist only when the trainer has started them.
-    { provider, dependsOn: [proxy, endpoint, job] },
+    { provider, dependsOn: [proxy, endpoint, recorder] },
   );
   return { proxyUrl: endpoint.url };
 }

@@ -36,8 +36,6 @@ export class StackSecrets extends pulumi.ComponentResource {
   public readonly rayAuthentication: pulumi.Output<string>;
   /** Ray's token for programs of the training namespace. */
   public readonly rayToken: SecretKey;
-  /** Ray's token for the proxy's discovery. */
-  public readonly rayTokenOfProxy: SecretKey;
   /** LiteLLM's master key; it never leaves the proxy's namespace. */
   public readonly masterKey: SecretKey;
   /** The sandboxes' key as the proxy knows it. */
@@ -78,13 +76,8 @@ export class StackSecrets extends pulumi.ComponentResource {
       sandboxKey,
       ...(args.wandbApiKey ? { wandbApiKey: args.wandbApiKey } : {}),
     });
-    const proxy = secret("proxy-credentials", "proxy", {
-      masterKey,
-      sandboxKey,
-      rayToken,
-    });
+    const proxy = secret("proxy-credentials", "proxy", { masterKey, sandboxKey });
     this.rayToken = { name: this.rayAuthentication, key: rayTokenKey };
-    this.rayTokenOfProxy = { name: proxy, key: "rayToken" };
     this.masterKey = { name: proxy, key: "masterKey" };
     this.sandboxKeyOfProxy = { name: proxy, key: "sandboxKey" };
     this.training = {

@@ -62,7 +62,7 @@ export function plan(settings: Settings): PlanResult {
       storage,
       ray,
       trainer,
-      proxy: planProxy(settings, topology),
+      proxy: planProxy(settings, { names, topology }),
       sandboxes: planSandboxes(settings, problems),
       flows: planFlows(settings, ray.ports),
       nodeClaim: claim,

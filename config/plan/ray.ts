@@ -127,6 +127,8 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
   const single: readonly (readonly [path: string[], name: string, port: number])[] = [
     [["infrastructure", "ray_port"], "Ray's control store", gcs],
     [["infrastructure", "ray_dashboard_port"], "Ray's dashboard", dashboard],
+    [["infrastructure", "litellm_port"], "LiteLLM", experiment.infrastructure.litellm_port],
+    [["proxy", "recorder_port"], "the recorder", experiment.proxy.recorder_port],
     [rangePath, "Ray's client server", fixedRayPorts.client],
     [rangePath, "Ray's metrics", fixedRayPorts.metrics],
     [rangePath, "Ray's dashboard agent", fixedRayPorts.dashboardAgent],

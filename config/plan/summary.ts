@@ -61,10 +61,11 @@ function step({ batches, trainer }: Plan): string[] {
   ];
 }
 
-function proxy({ proxy }: Plan): string[] {
+function proxy({ proxy, storage }: Plan): string[] {
   return [
     `LiteLLM on port ${proxy.port}: ${proxy.replicas} pods × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
     `starts when ${proxy.rolloutServers} rollout servers answer; models ${proxy.aliases.join(", ")}`,
+    `recorder on port ${proxy.recorder.port}: 1 pod × ${proxy.recorder.cpus} CPUs, ${inGiB(proxy.recorder.memoryBytes)}; every call with its token ids, below ${storage.directories.trials}`,
   ];
 }
 
@@ -108,6 +109,7 @@ function ports({ ray, proxy }: Plan): string[] {
     ["ray dashboard", String(ray.ports.dashboard)],
     ["rollout servers", `${ray.ports.ephemeral.from}-${ray.ports.ephemeral.to}`],
     ["proxy", String(proxy.port)],
+    ["recorder", String(proxy.recorder.port)],
   ]);
 }
 

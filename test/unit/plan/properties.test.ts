@@ -24,6 +24,10 @@ const settings: fc.Arbitrary<Settings> = fc
     objectStore: fc.integer({ min: 1e9, max: 1.5e12 }),
     parallelTrials: fc.integer({ min: 8, max: 1000 }),
     rayPort: fc.oneof(fc.constant(6379), fc.integer({ min: 1024, max: 65535 })),
+    recorderPort: fc.oneof(
+      fc.constantFrom(8003, 8002, 6379),
+      fc.integer({ min: 1024, max: 65535 }),
+    ),
     epochs: fc.integer({ min: 1, max: 9 }),
   })
   .map((v) => ({
@@ -45,6 +49,7 @@ const settings: fc.Arbitrary<Settings> = fc
       harbor_runtime: { ...base.experiment.harbor_runtime, num_workers: v.workers },
       infrastructure: { ...base.experiment.infrastructure, ray_port: v.rayPort },
       ray: { ...base.experiment.ray, object_store_bytes: v.objectStore },
+      proxy: { ...base.experiment.proxy, recorder_port: v.recorderPort },
       sandbox: { ...base.experiment.sandbox, parallel_trials: v.parallelTrials },
     },
   }));
@@ -108,10 +113,10 @@ describe("an accepted Plan", () => {
     });
   });
 
-  it("has no two programs on one port of the head", () => {
-    accepted(({ ray }) => {
+  it("has no two programs on one port", () => {
+    accepted(({ ray, proxy }) => {
       const { ephemeral, ...single } = ray.ports;
-      const ports = Object.values(single);
+      const ports = [...Object.values(single), proxy.port, proxy.recorder.port];
       expect(new Set(ports).size).toBe(ports.length);
       for (const port of ports) {
         expect(port < ephemeral.from || port > ephemeral.to).toBe(true);
@@ -131,6 +136,17 @@ describe("an accepted Plan", () => {
         },
       ]);
       expect(flows.filter(({ to }) => sandbox(to))).toEqual([]);
+    });
+  });
+
+  it("lets LiteLLM reach the recorder on one port, and DNS", () => {
+    accepted(({ flows, proxy }) => {
+      const out = flows.filter(({ from }) => from.kind === "pods" && from.compartment === "proxy");
+      expect(out.map(({ name }) => name)).toEqual(["proxy-to-recorder", "proxy-to-dns"]);
+      expect(out[0]).toMatchObject({
+        to: { kind: "pods", compartment: "train", role: "recorder" },
+        ports: [{ protocol: "TCP", from: proxy.recorder.port, to: proxy.recorder.port }],
+      });
     });
   });
 

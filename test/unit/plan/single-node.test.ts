@@ -50,6 +50,20 @@ describe("the official single-node run", () => {
     ],
     ["proxy port", official.proxy.port, 8002],
     ["proxy waits for", official.proxy.rolloutServers, 2],
+    [
+      "LiteLLM's entries",
+      official.proxy.litellm.model_list.map((entry) => [
+        entry.model_name,
+        entry.litellm_params["api_base"],
+        entry.model_info.id,
+      ]),
+      [
+        ["vllm_model", "http://recorder.single-node-train:8003/servers/0/v1", "vllm-server-0"],
+        ["vllm_model", "http://recorder.single-node-train:8003/servers/1/v1", "vllm-server-1"],
+        ["claude-*", "http://recorder.single-node-train:8003/servers/0/v1", "claude-vllm-server-0"],
+        ["claude-*", "http://recorder.single-node-train:8003/servers/1/v1", "claude-vllm-server-1"],
+      ],
+    ],
     ["aliases", official.proxy.aliases, ["claude-*", "hosted_vllm/vllm_model", "vllm_model"]],
     ["quota pods (96 + 25 %)", official.sandboxes.pods, 120],
     ["quota CPUs", official.sandboxes.quota.cpus, 120],
@@ -256,6 +270,18 @@ describe("a setting that contradicts another", () => {
       "infrastructure: { ray_port: 45000 }",
       [
         "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
+      ],
+    ],
+    [
+      "C-06: the recorder on LiteLLM's port",
+      "proxy: { recorder_port: 8002 }",
+      ["proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM (C-06)."],
+    ],
+    [
+      "C-06: the recorder in the rollout range",
+      "proxy: { recorder_port: 40000 }",
+      [
+        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
       ],
     ],
     [
