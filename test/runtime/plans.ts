@@ -160,6 +160,7 @@ function planned(root: string, name: string, stack: string): unknown {
     argv: result.trainer.argv,
     litellm: result.proxy.litellm,
     aliases: result.proxy.aliases,
+    recorder: result.proxy.recorder,
   };
 }
 

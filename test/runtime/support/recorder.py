@@ -45,12 +45,17 @@ class Recorder:
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         }
-        self._log = directory / "recorder.log"
+        self._directory = directory
+        self._starts = 0
         self.start()
 
     def start(self) -> None:
+        """Starts it, or once more after its end."""
+        self._starts += 1
         self.process = Tree(
-            [sys.executable, "-u", RUNTIME / "recorder.py"], log=self._log, env=self.environment
+            [sys.executable, "-u", RUNTIME / "recorder.py"],
+            log=self._directory / f"recorder-{self._starts}.log",
+            env=self.environment,
         )
 
     def wait(self) -> None:
