@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import aiohttp
@@ -81,12 +82,12 @@ class Exchange:
         try:
             return await self._pass_on(request, client, call)
         except asyncio.CancelledError:
-            if call.why_ended is not None:
+            if call.why_ended is not None and not self.sampled.is_whole:
                 return self._failed(503, call.why_ended)
-            self._abort()
+            self._leave()
             raise
         except _ClientGone:
-            self._abort()
+            self._leave()
             raise Cut from None
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
             why = brief(error)
@@ -131,7 +132,7 @@ class Exchange:
         response = web.StreamResponse(
             headers={"Content-Type": answer.headers["Content-Type"], "Cache-Control": "no-cache"}
         )
-        async for data in answer.content.iter_any():
+        async for data in self._pieces(answer):
             call.heard = time.monotonic()
             self._first_byte = self._first_byte or time.time()
             passed = self.sampled.stream(data)
@@ -140,23 +141,35 @@ class Exchange:
             try:
                 # Only now, so that a server which dies before its first event can be replaced.
                 if not response.prepared:
+                    self._has_begun = True
                     await response.prepare(request)
                 await response.write(passed)
             except (ConnectionError, aiohttp.ClientError):
                 raise _ClientGone from None
-            self._has_begun = True
         if not self.sampled.is_whole:
             return self._failed(502, f"{self._server.name} broke off without a last event")
         self._complete()
         return response
+
+    async def _pieces(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        try:
+            async for data in answer.content.iter_any():
+                yield data
+        except (aiohttp.ClientError, OSError):
+            if not self.sampled.is_whole:
+                raise
 
     def _complete(self) -> None:
         self.sampled.end()
         self._error = self.sampled.error
         self.outcome = "failed" if self._error else "complete"
 
-    def _abort(self) -> None:
-        self.outcome = "aborted by client"
+    def _leave(self) -> None:
+        """The client has gone; some do as soon as they have read the last event."""
+        if self.sampled.is_whole:
+            self._complete()
+        else:
+            self.outcome = "aborted by client"
 
     def _failed(self, status: int, why: str) -> web.Response:
         self._error = why
