@@ -49,7 +49,8 @@ BAD_INPUT = 2
 MOST_CALLS = 2048
 """Calls at once; further ones are refused. A server decodes vllm.max_num_seqs of them, 96."""
 
-LARGEST_REQUEST_BYTES = 256 * 2**20
+LARGEST_REQUEST_BYTES = 16 * 2**20
+"""A window of 131,072 tokens is about 1 MB of JSON; a sandbox could send more, and fill memory."""
 
 DRAIN_SECONDS = 15.0
 

@@ -24,11 +24,10 @@ from typing import Any
 
 import aiohttp
 from discover_rollouts import Discovery, Server
-from pod import BadInput, GiveUp, Progress, say
-from ray_jobs import RayJobsError
+from pod import BadInput, Progress, say
 
 PROBE_SECONDS = 5.0
-PROBE_SECONDS_WHILE_DOWN = 1.0
+PROBE_SECONDS_IN_DOUBT = 1.0
 PROBE_TIMEOUT_SECONDS = 10.0
 FAILURES_UNTIL_DOWN = 3
 
@@ -66,14 +65,20 @@ class Route:
         """Set to have the server's health asked now."""
 
     def move_to(self, server: Server) -> None:
-        """Takes another address. What still runs at the old one is left to end by itself."""
+        """Takes another address. Ray has one actor of the name, so the old server is gone."""
         if server == self.server:
             return
         say(f"{server.name} moved from {self.server.authority} to {server.authority}")
         self.server = server
         self.why_down = "it was just found under another address"
         self._failures = 0
+        for call in list(self.calls):
+            call.end(f"{server.name} is gone from where it was")
         self.wake.set()
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return self.why_down is not None or self._failures > 0
 
     def is_well(self) -> None:
         if self.why_down:
@@ -151,7 +156,8 @@ class Routes:
                 report()
             if route.why_down:
                 self._look_now.set()
-                await asyncio.sleep(PROBE_SECONDS_WHILE_DOWN)
+            if route.is_in_doubt:
+                await asyncio.sleep(PROBE_SECONDS_IN_DOUBT)
             else:
                 await _within(PROBE_SECONDS, route.wake)
 
@@ -188,7 +194,8 @@ class Routes:
         try:
             looking = asyncio.get_running_loop().run_in_executor(self._looker, self._discovery.look)
             listing = await looking
-        except (RayJobsError, GiveUp) as error:
+        except Exception as error:
+            # Whatever a listing comes to, the next one may do better.
             self._progress.say(f"the rollout servers cannot be listed: {error}")
             return
         for server in listing.servers:

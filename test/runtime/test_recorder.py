@@ -169,6 +169,13 @@ def test_an_unusable_request(setup: Setup, body: bytes) -> None:
     assert len(setup.backends[0].calls) == before
 
 
+def test_a_request_of_any_size_fills_no_memory(setup: Setup) -> None:
+    answer = setup.post(CHAT, request_for(CHAT, user="x" * 17 * 2**20), "large")
+    assert answer.status_code == 413
+    answer = setup.post(CHAT, request_for(CHAT, user="x" * 15 * 2**20), "smaller")
+    assert answer.status_code == 200
+
+
 def test_bytes_come_as_they_are_sampled(setup: Setup) -> None:
     backend = setup.backends[0]
     backend.pause = 0.2
