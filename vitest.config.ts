@@ -18,7 +18,7 @@ export default defineConfig({
           globalSetup: "test/engine/support/lab.ts",
           // Every test drives the same control plane and the machine may have two cores.
           fileParallelism: false,
-          testTimeout: 240_000,
+          testTimeout: 480_000,
           hookTimeout: 300_000,
         },
       },

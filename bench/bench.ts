@@ -15,6 +15,8 @@ interface StateResource {
   readonly inputs: Record<string, unknown>;
   readonly dependencies?: readonly string[];
   readonly retainOnDelete?: boolean;
+  /** In seconds. */
+  readonly customTimeouts?: { readonly create?: number; readonly delete?: number };
 }
 
 /** Arguments of `pulumi` that make each step; nothing is previewed twice. */
@@ -50,7 +52,7 @@ export class Bench {
     for (let run = 0; run <= runs; run++) {
       for (const subject of subjects) {
         for (const step of steps) {
-          const time = this.#time(
+          const time = this.time(
             "pulumi",
             [...commands[step], "-s", stack, "--non-interactive"],
             subject,
@@ -94,29 +96,30 @@ export class Bench {
     // One project name, but a backend for each: the three have the same stack.
     const backend = join(folder, "backend");
     mkdirSync(backend);
-    this.#time("pulumi", ["stack", "init", stack, "--non-interactive"], subject);
+    this.time("pulumi", ["stack", "init", stack, "--non-interactive"], subject);
   }
 
   /** Brings the stack up once and takes its objects from the engine's state. */
   #deriveBareProgram(): StateResource[] {
-    this.#time("pulumi", [...commands.up, "-s", stack], "stack");
+    this.time("pulumi", [...commands.up, "-s", stack], "stack");
     const exported = this.#run("pulumi", ["stack", "export", "-s", stack], "stack");
     const state = JSON.parse(exported) as { deployment: { resources: StateResource[] } };
     const resources = state.deployment.resources.filter(
       ({ custom, type }) => custom && !type.startsWith("pulumi:"),
     );
     const bare = resources.map(
-      ({ urn, type, inputs, dependencies = [], retainOnDelete = false }) => ({
+      ({ urn, type, inputs, dependencies = [], retainOnDelete = false, customTimeouts = {} }) => ({
         urn,
         type,
         name: urn.split("::").at(-1),
         inputs: withoutSecrets(type, inputs),
         dependencies,
         retainOnDelete,
+        deleteSeconds: customTimeouts.delete,
       }),
     );
     writeFileSync(join(this.#folder, "bare/objects.json"), JSON.stringify(bare));
-    this.#time("pulumi", [...commands.destroy, "-s", stack], "stack");
+    this.time("pulumi", [...commands.destroy, "-s", stack], "stack");
     this.#clean();
     return resources.filter(({ type }) => type.startsWith("kubernetes:"));
   }
@@ -125,7 +128,7 @@ export class Bench {
     const items = objects.map(({ type, inputs }) => withoutSecrets(type, inputs));
     const file = join(this.#folder, "objects.json");
     writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
-    const time = this.#time(
+    const time = this.time(
       "kubectl",
       ["apply", "--server-side", "--force-conflicts", "-f", file],
       "empty",
@@ -145,15 +148,20 @@ export class Bench {
     this.#lab("up");
   }
 
-  /** Seconds of wall time. */
-  #time(command: string, args: readonly string[], subject: Subject): number {
+  /** Project of a program. */
+  folder(subject: Subject): string {
+    return join(this.#folder, subject);
+  }
+
+  /** Runs a command in the project of a program. @returns Seconds of wall time. */
+  time(command: string, args: readonly string[], subject: Subject): number {
     const began = performance.now();
     this.#run(command, args, subject);
     return (performance.now() - began) / 1000;
   }
 
   #run(command: string, args: readonly string[], subject: Subject): string {
-    const cwd = join(this.#folder, subject);
+    const cwd = this.folder(subject);
     const { status, stdout, stderr } = spawnSync(command, args, {
       cwd,
       env: { ...this.#environment, PULUMI_BACKEND_URL: `file://${cwd}/backend` },
@@ -180,7 +188,8 @@ export class Bench {
 /** Exported secrets are ciphertext; the API server gets some text of their length instead. */
 function withoutSecrets(type: string, inputs: Record<string, unknown>): Record<string, unknown> {
   if (type !== "kubernetes:core/v1:Secret") return inputs;
-  return { ...inputs, stringData: { value: "x".repeat(43) } };
+  const { data: _data, stringData: _stringData, ...rest } = inputs;
+  return { ...rest, stringData: { value: "x".repeat(43) } };
 }
 
 function progress(line: string): void {

@@ -6,15 +6,22 @@
 import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
 import { report } from "./report.ts";
+import { measureScale, reportScale } from "./scale.ts";
 
-const usage = `Usage: npm run bench [-- --runs N]
+const usage = `Usage: npm run bench [-- --runs N] [--scale]
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
+
+  --scale   instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
 `;
 
 function main(): number {
   const { values } = parseArgs({
-    options: { runs: { type: "string", default: "3" }, help: { type: "boolean", short: "h" } },
+    options: {
+      runs: { type: "string", default: "3" },
+      scale: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help) {
     process.stdout.write(usage);
@@ -28,7 +35,9 @@ function main(): number {
     return 2;
   }
   using bench = new Bench();
-  process.stdout.write(report(bench.measure(runs)));
+  process.stdout.write(
+    values.scale ? reportScale(measureScale(bench, runs)) : report(bench.measure(runs)),
+  );
   return 0;
 }
 

@@ -1,10 +1,9 @@
 /** `npm run -s plan -- STACK [--json]`: the Plan of a stack, without an engine or a cluster. */
 import { parseArgs } from "node:util";
-import { load } from "../config/load.ts";
-import { plan } from "../config/plan/plan.ts";
 import { summarize } from "../config/plan/summary.ts";
 import { planAsJson } from "../config/plan/view.ts";
-import { ConfigError, describeProblem } from "../config/problem.ts";
+import { ConfigError } from "../config/problem.ts";
+import { decide } from "./decide.ts";
 import { readStackFile } from "./stack-file.ts";
 
 const usage = `Usage: npm run -s plan -- STACK [--json] [--root DIRECTORY]
@@ -49,20 +48,11 @@ function main(): number {
   }
   const root = options.root ?? `${import.meta.dirname}/..`;
   try {
-    const { settings, warnings, locate } = load(root, readStackFile(root, stack));
-    const result = plan(settings);
-    if (result.problems.length > 0) {
-      throw new ConfigError(
-        result.problems.map((problem) => ({ ...problem, location: locate(problem.path) })),
-      );
-    }
-    for (const warning of [...warnings, ...result.warnings]) {
-      const location = warning.location ?? locate(warning.path);
-      process.stderr.write(`warning: ${describeProblem({ ...warning, location })}\n`);
-    }
+    const { settings, plan, warnings } = decide(root, readStackFile(root, stack));
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     const output = options.json
-      ? JSON.stringify(planAsJson(result.plan), null, 2)
-      : `Plan of stack ${stack} (site ${settings.siteName})\n\n${summarize(result.plan)}`;
+      ? JSON.stringify(planAsJson(plan), null, 2)
+      : `Plan of stack ${stack} (site ${settings.siteName})\n\n${summarize(plan)}`;
     process.stdout.write(`${output}\n`);
     return 0;
   } catch (error) {

@@ -5,15 +5,17 @@ import { site } from "./schema/site.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
+/** What may stand in `config/*.yaml`: the experiment, and what it is based on. */
+export const experimentFile = experiment.extend({
+  extends: z
+    .string()
+    .optional()
+    .describe("File that this one is based on, relative to it; mappings are merged key by key."),
+});
+
 /** Schema of `config/*.yaml`. */
 export function experimentSchema(): JsonSchema {
-  const extended = experiment.extend({
-    extends: z
-      .string()
-      .optional()
-      .describe("File that this one is based on, relative to it; mappings are merged key by key."),
-  });
-  return toEditorSchema(extended, "Experiment of swe-rl");
+  return toEditorSchema(experimentFile, "Experiment of swe-rl");
 }
 
 /** Schema of `config/sites/*.yaml`. */

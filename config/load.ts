@@ -3,15 +3,17 @@
  * All problems of all files are reported at once.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
+import type { Drafts } from "./load/document.ts";
 import { findIneffective } from "./load/ineffective.ts";
-import { type Layers, locate, readLayers } from "./load/layers.ts";
+import { type Layers, locate, merge, readLayers } from "./load/layers.ts";
 import { nearest } from "./load/suggest.ts";
 import { validate } from "./load/validate.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
-import { experiment, type Experiment } from "./schema/experiment.ts";
+import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
 import { type ModelFacts, models } from "./schema/models.ts";
 import { site, type Site } from "./schema/site.ts";
+import { tierDefaults } from "./schema/tier-defaults.ts";
 
 /** What the user wrote, typed and complete. */
 export interface Settings {
@@ -48,26 +50,24 @@ export interface Selection {
 /**
  * Loads and checks the settings of a stack.
  * @param root The project's directory.
+ * @param drafts Files to take from here instead of the disk, by absolute path.
  * @throws {ConfigError} If a file is missing, is not valid YAML or breaks the schema.
  */
-export function load(root: string, selection: Selection): Loaded {
+export function load(root: string, selection: Selection, drafts: Drafts = new Map()): Loaded {
   const experimentName = selection.experiment ?? selection.stack;
   const siteName = selection.site ?? "lab";
-  const parts = [
-    read(root, {
-      folder: "config",
-      name: experimentName,
-      key: "swe-rl:experiment",
-      kind: "experiment",
-    }),
-    read(root, { folder: "config/sites", name: siteName, key: "swe-rl:site", kind: "site" }),
+  const what = [
+    { folder: "config", name: experimentName, key: "swe-rl:experiment", kind: "experiment" },
+    { folder: "config/sites", name: siteName, key: "swe-rl:site", kind: "site" },
   ] as const;
+  const parts = [read(root, what[0], drafts), read(root, what[1], drafts)] as const;
   const [experimentPart, sitePart] = parts;
   const catalogue = readLayers(root, "config/models.yaml");
   const checkedModels = catalogue.layers && validate(models, catalogue.layers);
   const problems = [...parts, catalogue].flatMap((part) => part.problems);
   problems.push(...(checkedModels?.problems ?? []));
-  const checkedExperiment = experimentPart.layers && validate(experiment, experimentPart.layers);
+  const checkedExperiment =
+    experimentPart.layers && validate(experiment, withTierDefaults(experimentPart.layers));
   const checkedSite = sitePart.layers && validate(site, sitePart.layers);
   problems.push(...(checkedExperiment?.problems ?? []), ...(checkedSite?.problems ?? []));
   if (problems.length > 0 || !checkedExperiment?.settings || !checkedSite?.settings) {
@@ -90,36 +90,53 @@ export function load(root: string, selection: Selection): Loaded {
   };
 }
 
+/** The settings on top of their tier's defaults. An unknown tier has none, and is refused by the schema. */
+function withTierDefaults(layers: Layers): Layers {
+  const tier = layers.settings["tier"] ?? "single-node";
+  const known = tiers.find((name) => name === tier);
+  return known
+    ? { ...layers, settings: merge({ ...tierDefaults[known] }, layers.settings) }
+    : layers;
+}
+
 interface Part {
   readonly layers?: Layers;
   readonly problems: readonly Problem[];
 }
 
-function read(
-  root: string,
-  what: { folder: string; name: string; key: string; kind: string },
-): Part {
+interface Wanted {
+  readonly folder: string;
+  readonly name: string;
+  readonly key: string;
+  readonly kind: "experiment" | "site";
+}
+
+function read(root: string, what: Wanted, drafts: Drafts): Part {
   const file = `${what.folder}/${what.name}.yaml`;
   if (!/^[\w.-]+$/.test(what.name)) {
     const message = `"${what.name}" is not the name of a file in ${what.folder}/ (setting ${what.key})`;
     return { problems: [{ path: [], message }] };
   }
-  if (!existsSync(join(root, file))) {
+  if (!drafts.has(resolve(root, file)) && !existsSync(join(root, file))) {
     return { problems: [{ path: [], message: missing(root, what, file) }] };
   }
-  return readLayers(root, file);
+  return readLayers(root, file, drafts);
 }
 
-function missing(
-  root: string,
-  what: { folder: string; name: string; key: string; kind: string },
-  file: string,
-): string {
-  const names = readdirSync(join(root, what.folder))
-    .filter(
-      (name) => name.endsWith(".yaml") && !(what.kind === "experiment" && name === "models.yaml"),
-    )
-    .map((name) => name.slice(0, -".yaml".length));
+/** Names of the experiments in `config/`, in alphabetical order. */
+export function experimentNames(root: string): string[] {
+  return namesIn(root, "config").filter((name) => name !== "models");
+}
+
+function namesIn(root: string, folder: string): string[] {
+  return readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(".yaml"))
+    .map((name) => name.slice(0, -".yaml".length))
+    .sort();
+}
+
+function missing(root: string, what: Wanted, file: string): string {
+  const names = what.kind === "experiment" ? experimentNames(root) : namesIn(root, what.folder);
   const similar = nearest(what.name, names);
   const there = similar === undefined ? `There: ${names.join(", ")}.` : `Did you mean ${similar}?`;
   return `${file} does not exist, so this stack has no ${what.kind}. ${there} Create the file, or choose another: pulumi config set ${what.key} NAME`;

@@ -7,10 +7,9 @@ import { preflight } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";
 import { outputs } from "./outputs.ts";
-import { singleNode } from "./single-node.ts";
+import { provisionTier } from "./tier.ts";
 
 const root = `${import.meta.dirname}/..`;
-const tiers = { "single-node": singleNode };
 
 export default async function program() {
   const config = new pulumi.Config();
@@ -44,7 +43,8 @@ export default async function program() {
     );
   }
   await pulumi.log.info(`preflight: ${count(checked.findings)}`);
-  const provisioned = tiers[decided.topology.tier](decided, connect(loaded.settings), user);
+  await pulumi.log.info(`proxy mode ${decided.proxy.mode}: ${decided.proxyCost}`);
+  const provisioned = provisionTier(decided, connect(loaded.settings), user);
   return outputs(decided, { provisioned, checked, context: cluster.context });
 }
 

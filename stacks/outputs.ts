@@ -1,7 +1,8 @@
+import type { CompartmentPlan } from "../config/plan/compartments.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { PreflightResult } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
-import type { Provisioned } from "./single-node.ts";
+import type { Provisioned } from "./tier.ts";
 
 /** The outputs of a stack. Their names are a contract: renaming one is a breaking change. */
 export function outputs(
@@ -17,7 +18,11 @@ export function outputs(
   const retained = storage.volumes.filter(({ removal }) => removal === "retain");
   return {
     ...plan.outputs,
-    namespaces: names.namespaces,
+    namespaces: Object.fromEntries(
+      Object.values(plan.compartments).flatMap((of: CompartmentPlan | undefined) =>
+        of ? [[of.compartment, of.namespace]] : [],
+      ),
+    ),
     proxy_url: provisioned.proxyUrl,
     ray_dashboard: `${kubectl} port-forward svc/${names.rayHeadService} ${ray.ports.dashboard}:${ray.ports.dashboard}`,
     follow: `${kubectl} logs --follow job/${names.trainerJob}`,

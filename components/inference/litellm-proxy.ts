@@ -3,10 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Proxy } from "../../config/plan/proxy.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programs } from "../runtime-program.ts";
-import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
 
 export interface LiteLlmProxyArgs {
   names: Names;
@@ -15,8 +15,7 @@ export interface LiteLlmProxyArgs {
   nodes: Nodes;
   namespace: pulumi.Input<string>;
   labels: Labels;
-  masterKey: SecretKey;
-  sandboxKey: SecretKey;
+  secrets: ProxySecrets;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until the policy must be served. */
@@ -105,6 +104,7 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
         customTimeouts: {
           create: `${args.rolloutMinutes}m`,
           update: `${args.rolloutMinutes}m`,
+          delete: deletionTimeout,
         },
       },
     );
@@ -166,8 +166,8 @@ function server(args: LiteLlmProxyArgs): Container {
     ],
     securityContext: hardened,
     env: [
-      fromSecret("LITELLM_MASTER_KEY", args.masterKey),
-      fromSecret("SANDBOX_API_KEY", args.sandboxKey),
+      fromSecret("LITELLM_MASTER_KEY", args.secrets.masterKey),
+      fromSecret("SANDBOX_API_KEY", args.secrets.sandboxKey),
       // Without this it looks for model prices on the internet first.
       { name: "LITELLM_LOCAL_MODEL_COST_MAP", value: "True" },
       { name: "HOME", value: "/tmp" },

@@ -59,7 +59,7 @@ export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole):
       ...podBasis(pod, base.serviceAccount),
       securityContext: {
         seccompProfile: { type: "RuntimeDefault" },
-        // Whatever binds port 0 here lands in this range, which holds none of Ray's own ports.
+        // Whatever binds port 0 here lands in this range, which holds none of Ray's own ports; policies open no other for a proxy in process.
         sysctls: [{ name: "net.ipv4.ip_local_port_range", value: `${from} ${to}` }],
       },
       containers: [
@@ -104,13 +104,15 @@ export function containerEnvironment(
   environment: readonly EnvironmentVariable[],
   known: {
     secrets: Readonly<Record<TrainingSecret, SecretKey>>;
-    deferred: Readonly<Record<"proxyUrl", pulumi.Input<string>>>;
+    /** undefined where nothing refers to it: proxy mode `in_process`. */
+    proxyUrl: pulumi.Input<string> | undefined;
   },
 ): EnvVar[] {
   return environment.map((variable) => {
     if ("secret" in variable) return fromSecret(variable.name, known.secrets[variable.secret]);
     if ("deferred" in variable) {
-      return { name: variable.name, value: pulumi.output(known.deferred[variable.deferred]) };
+      const url = pulumi.interpolate`${known.proxyUrl}${variable.suffix ?? ""}`;
+      return { name: variable.name, value: url };
     }
     return { name: variable.name, value: variable.value };
   });

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../config/plan/names.ts";
 import type { Ray, RayPod } from "../../config/plan/ray.ts";
 import { RayClusterResource } from "../crds/ray-cluster.ts";
-import { type Labels, leaf, owner } from "../metadata.ts";
+import { deletionTimeout, type Labels, leaf, owner } from "../metadata.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { type Mount, type RayPodBase, rayPodTemplate } from "./pod-template.ts";
 
@@ -116,12 +116,12 @@ export class RayCluster extends pulumi.ComponentResource {
 
 function startParameters(pod: RayPod): Record<string, string> {
   return {
-    "num-cpus": String(pod.cpus),
+    "num-cpus": String(pod.schedulableCpus),
     "num-gpus": String(pod.gpus),
     "object-store-memory": String(pod.objectStoreBytes),
   };
 }
 
 function timeouts(minutes: number): pulumi.CustomTimeouts {
-  return { create: `${minutes}m`, update: `${minutes}m` };
+  return { create: `${minutes}m`, update: `${minutes}m`, delete: deletionTimeout };
 }

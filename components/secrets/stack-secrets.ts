@@ -11,9 +11,21 @@ export interface SecretKey {
   readonly key: string;
 }
 
+/** The proxy's credentials. */
+export interface ProxySecrets {
+  /** LiteLLM's master key; it never leaves the proxy's namespace. */
+  readonly masterKey: SecretKey;
+  /** The sandboxes' key, as the proxy knows it. */
+  readonly sandboxKey: SecretKey;
+}
+
 export interface StackSecretsArgs {
-  /** Namespaces of the stack, by compartment. */
-  namespaces: Readonly<Record<Compartment, pulumi.Input<string>>>;
+  /** Namespaces of the stack, by compartment; without a proxy's, nothing of it is generated. */
+  namespaces: {
+    readonly train: pulumi.Input<string>;
+    readonly proxy?: pulumi.Input<string> | undefined;
+    readonly sandbox: pulumi.Input<string>;
+  };
   /** Key of the tracker, from the stack's secrets; needed when runs are tracked online. */
   wandbApiKey?: pulumi.Output<string> | undefined;
   /** Content of a Docker `config.json` with credentials of the image registries, from the stack's secrets. */
@@ -36,10 +48,8 @@ export class StackSecrets extends pulumi.ComponentResource {
   public readonly rayAuthentication: pulumi.Output<string>;
   /** Ray's token for programs of the training namespace. */
   public readonly rayToken: SecretKey;
-  /** LiteLLM's master key; it never leaves the proxy's namespace. */
-  public readonly masterKey: SecretKey;
-  /** The sandboxes' key as the proxy knows it. */
-  public readonly sandboxKeyOfProxy: SecretKey;
+  /** What the proxy knows, in a Secret of its own namespace; undefined without a proxy. */
+  public readonly proxy: ProxySecrets | undefined;
   /** Secrets that training pods get as variables. */
   public readonly training: Readonly<Record<TrainingSecret, SecretKey>>;
   /** Secrets with registry credentials, by compartment; undefined without credentials. */
@@ -52,16 +62,16 @@ export class StackSecrets extends pulumi.ComponentResource {
         .result;
     const rayToken = generate("ray-token");
     // LiteLLM and its clients expect keys to begin so.
-    const masterKey = pulumi.interpolate`sk-${generate("master-key")}`;
-    const sandboxKey = pulumi.interpolate`sk-${generate("sandbox-key")}`;
+    const key = (part: string) => pulumi.interpolate`sk-${generate(part)}`;
+    const sandboxKey = key("sandbox-key");
 
-    const secret = (part: string, compartment: Compartment, data: SecretData) =>
+    const secret = (part: string, namespace: pulumi.Input<string>, data: SecretData) =>
       new k8s.core.v1.Secret(
         `${name}-${part}`,
         {
           metadata: leaf({
             labels: args.labels,
-            namespace: args.namespaces[compartment],
+            namespace,
             app: part,
             component: "secrets",
           }),
@@ -71,22 +81,33 @@ export class StackSecrets extends pulumi.ComponentResource {
         },
         { parent: this },
       ).metadata.name;
-    this.rayAuthentication = secret("ray-auth", "train", { [rayTokenKey]: rayToken });
-    const training = secret("training-credentials", "train", {
+    const { namespaces } = args;
+    this.rayAuthentication = secret("ray-auth", namespaces.train, { [rayTokenKey]: rayToken });
+    const training = secret("training-credentials", namespaces.train, {
       sandboxKey,
       ...(args.wandbApiKey ? { wandbApiKey: args.wandbApiKey } : {}),
     });
-    const proxy = secret("proxy-credentials", "proxy", { masterKey, sandboxKey });
     this.rayToken = { name: this.rayAuthentication, key: rayTokenKey };
-    this.masterKey = { name: proxy, key: "masterKey" };
-    this.sandboxKeyOfProxy = { name: proxy, key: "sandboxKey" };
     this.training = {
       sandboxKey: { name: training, key: "sandboxKey" },
       wandbApiKey: { name: training, key: "wandbApiKey" },
     };
+    if (namespaces.proxy !== undefined) {
+      const proxy = secret("proxy-credentials", namespaces.proxy, {
+        masterKey: key("master-key"),
+        sandboxKey,
+      });
+      this.proxy = {
+        masterKey: { name: proxy, key: "masterKey" },
+        sandboxKey: { name: proxy, key: "sandboxKey" },
+      };
+    }
     const registry = args.registryCredentials;
-    const pullSecret = (compartment: Compartment) =>
-      registry && secret(`registry-${compartment}`, compartment, { [dockerConfigKey]: registry });
+    const pullSecret = (compartment: Compartment) => {
+      const namespace = namespaces[compartment];
+      if (registry === undefined || namespace === undefined) return undefined;
+      return secret(`registry-${compartment}`, namespace, { [dockerConfigKey]: registry });
+    };
     this.pull = {
       train: pullSecret("train"),
       proxy: pullSecret("proxy"),

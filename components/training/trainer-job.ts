@@ -4,7 +4,7 @@ import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Directories } from "../../config/plan/storage.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
@@ -143,7 +143,12 @@ export class TrainerJob extends pulumi.ComponentResource {
         },
       },
       // A Job cannot be changed, and two followers of different runs must not be there at once.
-      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["spec.template"] },
+      {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["spec.template"],
+        customTimeouts: { delete: deletionTimeout },
+      },
     );
     this.registerOutputs();
   }

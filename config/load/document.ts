@@ -20,13 +20,15 @@ export type ReadResult =
 
 /** Keys of the original system's file around the settings. */
 const wrapper = ["runtime_info", "input"] as const;
-const aroundSettings = new Set(["meta_info", "runtime_info"]);
+
+/** Texts of files that are not written yet, by absolute path; they stand for what is on the disk. */
+export type Drafts = ReadonlyMap<string, string>;
 
 /** Reads one YAML file. `absolute` is read, `file` is shown. */
-export function readSource(absolute: string, file: string): ReadResult {
+export function readSource(absolute: string, file: string, drafts: Drafts): ReadResult {
   let text: string;
   try {
-    text = readFileSync(absolute, "utf8");
+    text = drafts.get(absolute) ?? readFileSync(absolute, "utf8");
   } catch (error) {
     return { ok: false, problems: [{ path: [], message: unreadable(file, error) }] };
   }
@@ -74,11 +76,10 @@ export function readSource(absolute: string, file: string): ReadResult {
 
 /** An original `config.yaml` nests the settings under `runtime_info.input`; what stands around them has no meaning here. */
 function unwrap(root: Record<string, unknown>): Record<string, unknown> {
-  const runtime = root["runtime_info"];
-  if (!isRecord(runtime)) return root;
-  const outer = Object.fromEntries(
-    Object.entries(root).filter(([key]) => !aroundSettings.has(key)),
-  );
+  const { meta_info: _, ...outer } = root;
+  const runtime = outer["runtime_info"];
+  if (!isRecord(runtime)) return outer;
+  delete outer["runtime_info"];
   const input = runtime["input"];
   return isRecord(input) ? { ...input, ...outer } : outer;
 }

@@ -1,6 +1,6 @@
 import { dirname, join, relative, resolve } from "node:path";
 import type { Location, Problem, SettingPath } from "../problem.ts";
-import { isRecord, readSource, type SourceFile } from "./document.ts";
+import { type Drafts, isRecord, readSource, type SourceFile } from "./document.ts";
 
 /** An experiment's files from the most derived to the base, and the settings that they add up to. */
 export interface Layers {
@@ -14,7 +14,7 @@ export interface LayersResult {
 }
 
 /** Reads a file and everything that it extends, then merges them: mappings key by key, anything else as a whole. */
-export function readLayers(root: string, file: string): LayersResult {
+export function readLayers(root: string, file: string, drafts: Drafts = new Map()): LayersResult {
   const files: SourceFile[] = [];
   const chain: string[] = [];
   let absolute: string | undefined = resolve(root, file);
@@ -29,7 +29,7 @@ export function readLayers(root: string, file: string): LayersResult {
       return { problems: [{ path: ["extends"], message, location: from }] };
     }
     chain.push(absolute);
-    const read = readSource(absolute, shown);
+    const read = readSource(absolute, shown, drafts);
     if (!read.ok) return { problems: read.problems.map((problem) => atExtends(problem, from)) };
     files.push(read.source);
     const base = read.source.settings["extends"];
@@ -52,13 +52,16 @@ function atExtends(problem: Problem, from: Location | undefined): Problem {
   return from && !problem.location ? { ...problem, path: ["extends"], location: from } : problem;
 }
 
-function merge(
+/** The base with everything of the derived settings on top: mappings key by key, anything else as a whole. */
+export function merge(
   base: Record<string, unknown>,
   derived: Record<string, unknown>,
 ): Record<string, unknown> {
   const merged = { ...base };
   for (const [key, value] of Object.entries(derived)) {
     const below = merged[key];
+    // A section whose keys are all commented out says nothing about the base's.
+    if (isRecord(below) && value === null) continue;
     merged[key] = isRecord(below) && isRecord(value) ? merge(below, value) : value;
   }
   return merged;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { formatPath, type Problem, type SettingPath } from "../problem.ts";
+import { isRecord } from "./document.ts";
 import { locate, locateKey, type Layers } from "./layers.ts";
 import { nearest } from "./suggest.ts";
 
@@ -8,7 +9,11 @@ export function validate<S extends z.ZodType>(
   schema: S,
   layers: Layers,
 ): { settings?: z.output<S>; problems: Problem[] } {
-  const result = schema.safeParse(withoutBlanks(layers.settings));
+  const settings = withoutBlanks(layers.settings);
+  let result = schema.safeParse(settings);
+  while (!result.success && leaveOutNulls(settings, result.error.issues, layers)) {
+    result = schema.safeParse(settings);
+  }
   if (result.success) return { settings: result.data, problems: [] };
   const problems = result.error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
@@ -27,11 +32,47 @@ export function validate<S extends z.ZodType>(
 
 /** The contract's rule: an empty value is not exported, so that the default applies. */
 function withoutBlanks(value: unknown): unknown {
-  if (Array.isArray(value) || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutBlanks);
+  if (!isRecord(value)) return value;
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, inner]) => inner !== "")
       .map(([key, inner]) => [key, withoutBlanks(inner)]),
+  );
+}
+
+/**
+ * A key without a value (YAML reads it as null) counts as left out, except where the schema gives null a meaning:
+ * what the schema refused is replaced by the base's value, if there is one. False if nothing was.
+ */
+function leaveOutNulls(
+  settings: unknown,
+  issues: readonly z.core.$ZodIssue[],
+  { files }: Layers,
+): boolean {
+  const refused = issues.flatMap(({ path }) => {
+    const [section, key] = [valueAt(settings, path.slice(0, -1)), path.at(-1)];
+    return isRecord(section) && typeof key === "string" && section[key] === null
+      ? [{ section, key, path }]
+      : [];
+  });
+  for (const { section, key, path } of refused) {
+    const base = files
+      .map((file) => valueAt(file.settings, path))
+      .find((value) => value !== undefined && value !== null);
+    if (base === undefined) Reflect.deleteProperty(section, key);
+    else section[key] = base;
+  }
+  return refused.length > 0;
+}
+
+function valueAt(settings: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, part) =>
+      typeof inner === "object" && inner !== null
+        ? (inner as Record<PropertyKey, unknown>)[part]
+        : undefined,
+    settings,
   );
 }
 
@@ -98,19 +139,13 @@ const nouns: Readonly<Record<string, string>> = {
 
 /** The value at a path as it may be shown; what might be a credential may not. */
 function foundAt(settings: unknown, path: SettingPath): string | undefined {
-  const value = path.reduce<unknown>(
-    (inner, part) =>
-      typeof inner === "object" && inner !== null
-        ? (inner as Record<string, unknown>)[String(part)]
-        : undefined,
-    settings,
-  );
-  if (value === undefined) return undefined;
+  const value = valueAt(settings, path);
+  if (value === undefined || value === null) return undefined;
   if (/key|secret|password|token|credential/i.test(String(path.at(-1)))) {
     return "a value (not shown)";
   }
   const text = JSON.stringify(value);
-  if (typeof value === "object" && value !== null && text.length > 2) {
+  if (typeof value === "object" && text.length > 2) {
     return Array.isArray(value) ? "a list" : "a mapping";
   }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;

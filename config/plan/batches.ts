@@ -1,4 +1,5 @@
 import type { Settings } from "../load.ts";
+import type { Engine } from "./engine.ts";
 import type { Problems } from "./problems.ts";
 import type { Topology } from "./topology.ts";
 
@@ -19,20 +20,56 @@ export interface Batches {
   readonly tokensPerGpu: number;
 }
 
-export function planBatches(settings: Settings, topology: Topology, problems: Problems): Batches {
-  const { training, vllm, algorithm, harbor_runtime: runtime } = settings.experiment;
-  const prompts = training.train_batch_size;
-  const trialsPerPrompt = training.n_resp_per_prompt;
-  const trialsPerStep = prompts * trialsPerPrompt;
-  const mini = training.train_prompt_mini_batch_size;
-  const windowTokens = training.max_prompt_length + training.max_response_length;
+/** The smoke batch (domain 9.4). */
+const smoke = { prompts: 8, trialsPerPrompt: 4, miniBatchPrompts: 8 } as const;
 
-  if (windowTokens > vllm.max_model_length) {
+export function planBatches(
+  settings: Settings,
+  parts: { topology: Topology; engine: Engine },
+  problems: Problems,
+): Batches {
+  const { experiment } = settings;
+  const { training, vllm } = experiment;
+  const windowTokens = training.max_prompt_length + training.max_response_length;
+  const sizes = experiment.smoke
+    ? smoke
+    : {
+        prompts: training.train_batch_size,
+        trialsPerPrompt: training.n_resp_per_prompt,
+        miniBatchPrompts: training.train_prompt_mini_batch_size,
+      };
+  const batches = {
+    ...sizes,
+    trialsPerStep: sizes.prompts * sizes.trialsPerPrompt,
+    promptTokens: training.max_prompt_length,
+    responseTokens: training.max_response_length,
+    windowTokens,
+    modelLength: vllm.max_model_length ?? windowTokens,
+    tokensPerGpu: Math.ceil(windowTokens / parts.engine.sequenceParallel),
+  };
+  checkWindow(batches, problems);
+  checkTrials(settings, { ...parts, batches }, problems);
+  return batches;
+}
+
+function checkWindow(batches: Batches, problems: Problems): void {
+  const { promptTokens, responseTokens, windowTokens, modelLength } = batches;
+  if (windowTokens > modelLength) {
     problems.error(
       ["vllm", "max_model_length"],
-      `is ${vllm.max_model_length}, less than prompt ${training.max_prompt_length} + response ${training.max_response_length} = ${windowTokens}: requests would be refused at the context limit (C-24). Raise it, or shorten the window.`,
+      `is ${modelLength}, less than prompt ${promptTokens} + response ${responseTokens} = ${windowTokens}: requests would be refused at the context limit (C-24). Raise it, or shorten the window.`,
     );
   }
+}
+
+function checkTrials(
+  { experiment }: Settings,
+  parts: { topology: Topology; engine: Engine; batches: Batches },
+  problems: Problems,
+): void {
+  const { topology, engine, batches } = parts;
+  const { prompts, trialsPerPrompt, trialsPerStep, miniBatchPrompts: mini } = batches;
+  const { num_workers: workers } = experiment.harbor_runtime;
   if (mini > prompts) {
     problems.error(
       ["training", "train_prompt_mini_batch_size"],
@@ -44,34 +81,25 @@ export function planBatches(settings: Settings, topology: Topology, problems: Pr
     [topology.trainerGpus, trialsPerStep],
     `gives ${prompts} × ${trialsPerPrompt} = ${trialsPerStep} trials a step, which the ${topology.trainerGpus} trainer GPUs do not divide: verl refuses it at start. Choose a multiple.`,
   );
-  problems.divides(
-    ["harbor_runtime", "num_workers"],
-    [runtime.num_workers, trialsPerStep],
-    `is ${runtime.num_workers}, which does not divide the ${trialsPerStep} trials of a step: verl hands every agent-loop worker an equal share and refuses a remainder. Choose a divisor.`,
-  );
-  const dataParallel = topology.trainerGpus / topology.sequenceParallel;
-  if (Number.isInteger(dataParallel)) {
+  // Asynchronous training hands out prompt by prompt.
+  if (topology.mode === "sync") {
     problems.divides(
-      ["training", "train_prompt_mini_batch_size"],
-      [dataParallel, mini * trialsPerPrompt],
-      `gives ${mini} × ${trialsPerPrompt} = ${mini * trialsPerPrompt} trials an update, which the ${dataParallel} data-parallel ranks (GPUs / sp_size) do not divide. Choose a multiple.`,
+      ["harbor_runtime", "num_workers"],
+      [workers, trialsPerStep],
+      `is ${workers}, which does not divide the ${trialsPerStep} trials of a step: verl hands every agent-loop worker an equal share and refuses a remainder. Choose a divisor.`,
     );
   }
-  if (algorithm.adv_estimator === "grpo" && trialsPerPrompt < 2) {
+  if (Number.isInteger(engine.dataParallel)) {
+    problems.divides(
+      ["training", "train_prompt_mini_batch_size"],
+      [engine.dataParallel, mini * trialsPerPrompt],
+      `gives ${mini} × ${trialsPerPrompt} = ${mini * trialsPerPrompt} trials an update, which the ${engine.dataParallel} data-parallel ranks do not divide. Choose a multiple.`,
+    );
+  }
+  if (experiment.algorithm.adv_estimator === "grpo" && trialsPerPrompt < 2) {
     problems.error(
       ["training", "n_resp_per_prompt"],
       `is ${trialsPerPrompt}, but GRPO compares the trials of one prompt with each other: with one trial every advantage is zero. Choose at least 2.`,
     );
   }
-  return {
-    prompts,
-    trialsPerPrompt,
-    trialsPerStep,
-    miniBatchPrompts: mini,
-    promptTokens: training.max_prompt_length,
-    responseTokens: training.max_response_length,
-    windowTokens,
-    modelLength: vllm.max_model_length,
-    tokensPerGpu: Math.ceil(windowTokens / topology.sequenceParallel),
-  };
 }

@@ -13,9 +13,18 @@ export interface CompartmentPlan {
   readonly retained: boolean;
 }
 
-export type Compartments = Readonly<Record<Compartment, CompartmentPlan>>;
+export interface Compartments {
+  readonly train: CompartmentPlan;
+  /** undefined where nothing would live in it: proxy mode `in_process`. */
+  readonly proxy: CompartmentPlan | undefined;
+  readonly sandbox: CompartmentPlan;
+}
 
-export function planCompartments({ namespaces }: Names, { volumes }: Storage): Compartments {
+export function planCompartments(
+  { namespaces }: Names,
+  parts: { storage: Storage; proxy: { mode: "litellm" | "in_process" } },
+): Compartments {
+  const { volumes } = parts.storage;
   const plan = (compartment: Compartment, podSecurity: PodSecurity): CompartmentPlan => ({
     compartment,
     namespace: namespaces[compartment],
@@ -24,7 +33,7 @@ export function planCompartments({ namespaces }: Names, { volumes }: Storage): C
   });
   return {
     train: plan("train", "baseline"),
-    proxy: plan("proxy", "restricted"),
+    proxy: parts.proxy.mode === "litellm" ? plan("proxy", "restricted") : undefined,
     sandbox: plan("sandbox", "baseline"),
   };
 }

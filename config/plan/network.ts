@@ -42,6 +42,7 @@ const udp = (from: number, to = from): PortRange => ({ protocol: "UDP", from, to
 const train: Peer = { kind: "pods", compartment: "train" };
 const sandbox: Peer = { kind: "pods", compartment: "sandbox" };
 const proxy: Peer = { kind: "pods", compartment: "proxy", role: "proxy" };
+const rayWorker: Peer = { kind: "pods", compartment: "train", role: "ray-worker" };
 const recorder: Peer = { kind: "pods", compartment: "train", role: "recorder" };
 
 /** Addresses that no pod may reach by an "anywhere" rule: the node's metadata service lies there. */
@@ -50,10 +51,42 @@ export const linkLocal = {
   v6: ["fe80::/10", "fd00:ec2::254/128"],
 } as const;
 
-export function planFlows({ experiment, site }: Settings, ports: RayPorts): Flow[] {
-  const proxyPort = experiment.infrastructure.litellm_port;
+export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
+  const { experiment, site } = settings;
+  const isLiteLlm = experiment.proxy.mode === "litellm";
   const dns: Peer = { kind: "foreign", ...site.network.dns };
-  const flows: Flow[] = [
+  return [
+    ...(isLiteLlm ? liteLlmFlows(settings) : inProcessFlows(ports)),
+    {
+      name: "within-training",
+      reason: "Ray, NCCL, the weight sync and the rollout servers use ports of their own choice",
+      from: train,
+      to: train,
+      ports: [],
+    },
+    {
+      name: "training-to-dns",
+      reason: "names of the head, the tracker and the API server",
+      from: train,
+      to: dns,
+      ports: [udp(53), tcp(53)],
+    },
+    {
+      name: "training-to-outside",
+      reason: "the API server (sandboxes are made and entered through it) and the tracker",
+      from: train,
+      to: { kind: "anywhere" },
+      ports: [tcp(443), tcp(6443)],
+    },
+    ...site.network.monitoring_namespaces.flatMap((namespace) =>
+      monitoringFlows(namespace, ports, isLiteLlm ? experiment.infrastructure.litellm_port : 0),
+    ),
+  ];
+}
+
+function liteLlmFlows({ experiment, site }: Settings): Flow[] {
+  const proxyPort = experiment.infrastructure.litellm_port;
+  return [
     {
       name: "sandboxes-to-proxy",
       reason: "agents reach the policy; nothing else is open to them, not even DNS",
@@ -76,54 +109,46 @@ export function planFlows({ experiment, site }: Settings, ports: RayPorts): Flow
       ports: [tcp(experiment.proxy.recorder_port)],
     },
     {
-      name: "within-training",
-      reason: "Ray, NCCL, the weight sync and the rollout servers use ports of their own choice",
-      from: train,
-      to: train,
-      ports: [],
-    },
-    {
-      name: "training-to-dns",
-      reason: "names of the head, the tracker and the API server",
-      from: train,
-      to: dns,
-      ports: [udp(53), tcp(53)],
-    },
-    {
       name: "proxy-to-dns",
       reason: "the name of the recorder",
       from: { kind: "pods", compartment: "proxy" },
-      to: dns,
+      to: { kind: "foreign", ...site.network.dns },
       ports: [udp(53), tcp(53)],
     },
+  ];
+}
+
+/** verl runs agent-loop workers on every Ray node with CPUs: all worker groups, and not the head, which offers none. */
+function inProcessFlows({ ephemeral }: RayPorts): Flow[] {
+  return [
     {
-      name: "training-to-outside",
-      reason: "the API server (sandboxes are made and entered through it) and the tracker",
-      from: train,
-      to: { kind: "anywhere" },
-      ports: [tcp(443), tcp(6443)],
+      name: "sandboxes-to-agent-loops",
+      reason: "each trial has a URL in an agent-loop worker, on a port that nobody knows before",
+      from: sandbox,
+      to: rayWorker,
+      ports: [tcp(ephemeral.from, ephemeral.to)],
     },
   ];
-  for (const namespace of site.network.monitoring_namespaces) {
-    const monitoring: Peer = { kind: "foreign", namespace, labels: {} };
-    flows.push(
-      {
-        name: `${namespace}-to-ray`,
-        reason: "metrics of Ray",
-        from: monitoring,
-        to: train,
-        ports: [tcp(ports.metrics)],
-      },
-      {
-        name: `${namespace}-to-proxy`,
-        reason: "metrics of the proxy",
-        from: monitoring,
-        to: proxy,
-        ports: [tcp(proxyPort)],
-      },
-    );
-  }
-  return flows;
+}
+
+/** @param proxyPort 0 where there is no proxy. */
+function monitoringFlows(namespace: string, ports: RayPorts, proxyPort: number): Flow[] {
+  const monitoring: Peer = { kind: "foreign", namespace, labels: {} };
+  const toRay: Flow = {
+    name: `${namespace}-to-ray`,
+    reason: "metrics of Ray",
+    from: monitoring,
+    to: train,
+    ports: [tcp(ports.metrics)],
+  };
+  const toProxy: Flow = {
+    name: `${namespace}-to-proxy`,
+    reason: "metrics of the proxy",
+    from: monitoring,
+    to: proxy,
+    ports: [tcp(proxyPort)],
+  };
+  return proxyPort === 0 ? [toRay] : [toRay, toProxy];
 }
 
 /** A peer as a person reads it. */

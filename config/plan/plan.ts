@@ -1,14 +1,18 @@
 import type { Settings } from "../load.ts";
 import type { Problem } from "../problem.ts";
+import { type AsyncTraining, planAsyncTraining } from "./async-training.ts";
 import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
+import { type Engine, planEngine } from "./engine.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
 import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
 import { Problems } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
+import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./proxy-mode.ts";
 import { planRay, type Ray } from "./ray.ts";
+import { planScaffold, type Scaffold } from "./scaffold.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
 import { planStorage, type Storage } from "./storage.ts";
 import { planTopology, type Topology } from "./topology.ts";
@@ -21,11 +25,17 @@ export interface Plan {
   readonly labels: Readonly<Record<string, string>>;
   readonly compartments: Compartments;
   readonly topology: Topology;
+  readonly engine: Engine;
   readonly batches: Batches;
+  /** undefined for the synchronous tier. */
+  readonly asyncTraining: AsyncTraining | undefined;
+  readonly scaffold: Scaffold;
   readonly storage: Storage;
   readonly ray: Ray;
   readonly trainer: Trainer;
-  readonly proxy: Proxy;
+  readonly proxy: Proxy | InProcessProxy;
+  /** What the proxy mode costs, in a sentence. */
+  readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
   readonly flows: readonly Flow[];
   /** GPU nodes that the stack reserves for itself, if the site names any. */
@@ -47,23 +57,35 @@ export function plan(settings: Settings): PlanResult {
   const problems = new Problems();
   const names = planNames(settings, problems);
   const topology = planTopology(settings, problems);
-  const batches = planBatches(settings, topology, problems);
-  const storage = planStorage(settings, names, problems);
+  const engine = planEngine(settings, topology, problems);
+  const batches = planBatches(settings, { topology, engine }, problems);
+  const asyncTraining = planAsyncTraining(settings, { topology, batches }, problems);
+  const scaffold = planScaffold(settings, problems);
+  const storage = planStorage(settings, { names, topology }, problems);
   const claim = planNodeClaim(settings, topology, problems);
   const ray = planRay(settings, { topology, claim }, problems);
-  const trainer = planTrainer(settings, { names, topology, batches, storage }, problems);
+  const proxy =
+    settings.experiment.proxy.mode === "litellm"
+      ? planProxy(settings, { names, topology })
+      : planInProcessProxy(ray.ports);
+  const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
+  const trainer = planTrainer(settings, run, problems);
   return {
     plan: {
       names,
       labels: stackLabels(names.stack),
-      compartments: planCompartments(names, storage),
+      compartments: planCompartments(names, { storage, proxy }),
       topology,
+      engine,
       batches,
+      asyncTraining,
+      scaffold,
       storage,
       ray,
       trainer,
-      proxy: planProxy(settings, { names, topology }),
-      sandboxes: planSandboxes(settings, problems),
+      proxy,
+      proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
+      sandboxes: planSandboxes(settings, { batches, asyncTraining }, problems),
       flows: planFlows(settings, ray.ports),
       nodeClaim: claim,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,

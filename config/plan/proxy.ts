@@ -59,7 +59,7 @@ export function planProxy(
   const recorderUrl = `http://${names.recorder}.${names.namespaces.train}:${recorderPort}`;
   const servers = Array.from({ length: topology.rolloutServers }, (_, index) => index);
   return {
-    mode: experiment.proxy.mode,
+    mode: "litellm",
     image: site.images.litellm,
     port: experiment.infrastructure.litellm_port,
     replicas: experiment.proxy.replicas,

@@ -24,6 +24,8 @@ const rayWorkerPorts = { from: 10002, to: 19999 } as const;
 
 export interface RayPod {
   readonly cpus: number;
+  /** CPUs that Ray may give to actors: none on the head, so that driver, agent loops and trainers stay off it. */
+  readonly schedulableCpus: number;
   /** Request and limit in bytes; shared memory counts into it. */
   readonly memoryBytes: number;
   readonly sharedMemoryBytes: number;
@@ -67,6 +69,7 @@ export function planRay(
   const { ray } = experiment;
   const head: RayPod = {
     cpus: ray.head_cpus,
+    schedulableCpus: 0,
     memoryBytes: bytesOf(ray.head_memory),
     sharedMemoryBytes: headSharedMemoryBytes,
     objectStoreBytes: headObjectStoreBytes,
@@ -79,6 +82,7 @@ export function planRay(
     name: group.name,
     replicas: group.nodes,
     cpus: site.gpu_nodes.cpus,
+    schedulableCpus: site.gpu_nodes.cpus,
     memoryBytes: bytesOf(site.gpu_nodes.memory),
     sharedMemoryBytes: wholeGiB(ray.object_store_bytes + workerSharedMemoryAllowanceBytes),
     objectStoreBytes: ray.object_store_bytes,
@@ -114,6 +118,16 @@ function checkMemory(path: string[], pod: RayPod, problems: Problems): void {
   }
 }
 
+type FixedPort = readonly [path: string[], name: string, port: number];
+
+function proxyPorts({ proxy, infrastructure }: Settings["experiment"]): FixedPort[] {
+  if (proxy.mode !== "litellm") return [];
+  return [
+    [["infrastructure", "litellm_port"], "LiteLLM", infrastructure.litellm_port],
+    [["proxy", "recorder_port"], "the recorder", proxy.recorder_port],
+  ];
+}
+
 function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts {
   const { ray_port: gcs, ray_dashboard_port: dashboard } = experiment.infrastructure;
   const { rollout_ports: ephemeral } = site.network;
@@ -124,11 +138,10 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
       `${ephemeral.from}-${ephemeral.to} has fewer than 1000 ports; NCCL, Ray and vLLM would run out of them. Widen it.`,
     );
   }
-  const single: readonly (readonly [path: string[], name: string, port: number])[] = [
+  const single: readonly FixedPort[] = [
     [["infrastructure", "ray_port"], "Ray's control store", gcs],
     [["infrastructure", "ray_dashboard_port"], "Ray's dashboard", dashboard],
-    [["infrastructure", "litellm_port"], "LiteLLM", experiment.infrastructure.litellm_port],
-    [["proxy", "recorder_port"], "the recorder", experiment.proxy.recorder_port],
+    ...proxyPorts(experiment),
     [rangePath, "Ray's client server", fixedRayPorts.client],
     [rangePath, "Ray's metrics", fixedRayPorts.metrics],
     [rangePath, "Ray's dashboard agent", fixedRayPorts.dashboardAgent],

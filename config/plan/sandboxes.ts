@@ -1,5 +1,8 @@
 import type { Settings } from "../load.ts";
+import type { Experiment } from "../schema/experiment.ts";
 import type { Toleration } from "../schema/scalars.ts";
+import type { AsyncTraining } from "./async-training.ts";
+import type { Batches } from "./batches.ts";
 import type { Problems } from "./problems.ts";
 
 const MiB = 2 ** 20;
@@ -34,15 +37,14 @@ export interface Sandboxes {
   readonly tolerations: readonly Toleration[];
 }
 
-export function planSandboxes(settings: Settings, problems: Problems): Sandboxes {
+export function planSandboxes(
+  settings: Settings,
+  parts: { batches: Batches; asyncTraining: AsyncTraining | undefined },
+  problems: Problems,
+): Sandboxes {
   const { experiment, site } = settings;
-  const { harbor_agent: agent, harbor_runtime: runtime, sandbox, k8s } = experiment;
-  if (sandbox.parallel_trials < runtime.num_workers) {
-    problems.error(
-      ["sandbox", "parallel_trials"],
-      `is ${sandbox.parallel_trials}, less than harbor_runtime.num_workers ${runtime.num_workers}: the quota would refuse the pods of the other workers. Choose at least ${runtime.num_workers}.`,
-    );
-  }
+  const { harbor_agent: agent, sandbox, k8s } = experiment;
+  checkParallelTrials(experiment, parts, problems);
   if (k8s.pod_active_deadline_seconds <= agent.max_timeout_sec) {
     problems.error(
       ["k8s", "pod_active_deadline_seconds"],
@@ -77,4 +79,24 @@ export function planSandboxes(settings: Settings, problems: Problems): Sandboxes
     nodeSelector: site.sandbox_nodes.selector,
     tolerations: site.sandbox_nodes.tolerations,
   };
+}
+
+/** Fewer than can run at once: the quota would refuse the rest, and their trials fail. */
+function checkParallelTrials(
+  { sandbox, harbor_runtime: runtime }: Experiment,
+  parts: { batches: Batches; asyncTraining: AsyncTraining | undefined },
+  problems: Problems,
+): void {
+  const { batches, asyncTraining } = parts;
+  const inFlight = asyncTraining && asyncTraining.maxConcurrentSamples * batches.trialsPerPrompt;
+  const needed = inFlight ?? runtime.num_workers;
+  if (sandbox.parallel_trials >= needed) return;
+  const why =
+    asyncTraining === undefined
+      ? `harbor_runtime.num_workers ${runtime.num_workers}: the quota would refuse the pods of the other workers`
+      : `the ${asyncTraining.maxConcurrentSamples} prompts in flight × ${batches.trialsPerPrompt} trials = ${needed}: the quota would refuse the other pods`;
+  problems.error(
+    ["sandbox", "parallel_trials"],
+    `is ${sandbox.parallel_trials}, less than ${why}. Choose at least ${needed}.`,
+  );
 }

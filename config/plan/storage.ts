@@ -2,6 +2,7 @@ import type { Settings } from "../load.ts";
 import type { Site } from "../schema/site.ts";
 import type { Names } from "./names.ts";
 import type { Problems } from "./problems.ts";
+import type { Topology } from "./topology.ts";
 
 /** What holds a volume's data. */
 export type Backing = Site["storage"]["checkpoints"];
@@ -25,6 +26,7 @@ export interface Volume {
 export interface Directories {
   readonly project: string;
   readonly checkpoints: string;
+  readonly logs: string;
   readonly trainingLog: string;
   readonly vllmLog: string;
   readonly trials: string;
@@ -35,7 +37,11 @@ export interface Storage {
   readonly directories: Directories;
 }
 
-export function planStorage(settings: Settings, names: Names, problems: Problems): Storage {
+export function planStorage(
+  settings: Settings,
+  { names, topology }: { names: Names; topology: Topology },
+  problems: Problems,
+): Storage {
   const { experiment, site } = settings;
   const project = experiment.trainer.project_dir;
   const output = (name: "checkpoints" | "logs" | "trials", folder: string): Volume => ({
@@ -61,6 +67,7 @@ export function planStorage(settings: Settings, names: Names, problems: Problems
   const [models, data] = [input("models"), input("data")];
   const volumes = [checkpoints, logs, trials, models, data];
   checkMounts(volumes, problems);
+  if (topology.gpuNodes > 1) checkShared(volumes, topology, problems);
   const { model, data: index } = experiment;
   checkInside({ path: ["model", "model_path"], value: model.model_path }, models, problems);
   checkInside({ path: ["data", "train_index"], value: index.train_index }, data, problems);
@@ -72,11 +79,30 @@ export function planStorage(settings: Settings, names: Names, problems: Problems
     directories: {
       project,
       checkpoints: `${checkpoints.mountPath}/${below}`,
+      logs: logs.mountPath,
       trainingLog: `${logs.mountPath}/${names.run}.log`,
       vllmLog: `${logs.mountPath}/${names.run}_vllm.log`,
       trials: planTrialsDir(trialsDir, { project, trials, below }, problems),
     },
   };
+}
+
+/** Pods on several nodes write the same checkpoints and logs. */
+function checkShared(volumes: readonly Volume[], topology: Topology, problems: Problems): void {
+  for (const { name, backing, readOnly } of volumes) {
+    if (readOnly) continue;
+    if (backing.kind === "host_path") {
+      problems.error(
+        ["site", "storage", name, "kind"],
+        `is host_path, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: each would write to a directory of its own. Use a volume that all of them see.`,
+      );
+    } else if (backing.kind !== "nfs" && backing.access_mode === "ReadWriteOnce") {
+      problems.error(
+        ["site", "storage", name, "access_mode"],
+        `is ReadWriteOnce, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: the pods of the second would wait for the volume for ever. Use ReadWriteMany.`,
+      );
+    }
+  }
 }
 
 function planTrialsDir(

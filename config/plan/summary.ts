@@ -1,3 +1,6 @@
+import type { AsyncTraining } from "./async-training.ts";
+import type { CompartmentPlan } from "./compartments.ts";
+import type { Engine } from "./engine.ts";
 import type { Flow } from "./network.ts";
 import { describePeer } from "./network.ts";
 import type { Plan } from "./plan.ts";
@@ -26,46 +29,86 @@ export function summarize(plan: Plan): string {
     .join("\n\n");
 }
 
-function topology({ names, topology, ray, trainer, rolloutMinutes }: Plan): string[] {
-  const { gpuNodes, gpusPerNode, rolloutServers, tensorParallel, sequenceParallel } = topology;
+function topology(plan: Plan): string[] {
+  const { names, topology, engine, ray, trainer, scaffold, rolloutMinutes } = plan;
+  const { gpuNodes, gpusPerNode, rolloutServers, tensorParallel } = topology;
+  const mode =
+    topology.mode === "sync"
+      ? "synchronous (trainer and rollout take turns on the same GPUs)"
+      : `fully asynchronous (trainer on ${topology.trainerNodes}, rollout on ${topology.rolloutNodes})`;
   return [
-    `tier ${topology.tier}: ${gpuNodes} ${gpuNodes === 1 ? "node" : "nodes"} × ${gpusPerNode} GPUs, synchronous (trainer and rollout take turns on the same GPUs)`,
+    `tier ${topology.tier}: ${counted(gpuNodes, "node")} × ${gpusPerNode} GPUs, ${mode}`,
     ...table([
-      ["namespaces", Object.values(names.namespaces).join(", ")],
+      ["namespaces", namespaces(plan).join(", ")],
       ["ray head", `1 pod, no GPU: ${podSize(ray.head)}`],
       ...ray.groups.map((group): [string, string] => [
         `ray ${group.name}`,
-        `${group.replicas} ${group.replicas === 1 ? "pod" : "pods"} × ${group.gpus} GPUs: ${podSize(group)}`,
+        `${counted(group.replicas, "pod")} × ${group.gpus} GPUs: ${podSize(group)}`,
       ]),
-      ["trainer", `${trainer.verl.engine}, sequence parallel ${sequenceParallel}`],
+      ["trainer", describeEngine(engine, topology.trainerGpus)],
       ["rollout", `${rolloutServers} servers × tensor parallel ${tensorParallel}`],
+      ["scaffold", `${scaffold.name}, tool calls parsed as ${scaffold.toolCallParser}`],
       ["image", trainer.image],
       [
         "verl",
-        `${trainer.verl.version} (${trainer.verl.distribution}), ray ${ray.version}, run ${trainer.fingerprint}`,
+        `${trainer.verl.version} (${trainer.verl.distribution}), ray ${ray.version}, run ${trainer.fingerprint} of ${names.stack}`,
       ],
       ["budget", `${rolloutMinutes} minutes until the policy is served`],
     ]),
   ];
 }
 
+function namespaces({ compartments }: Plan): string[] {
+  return Object.values(compartments).flatMap((compartment: CompartmentPlan | undefined) =>
+    compartment ? [compartment.namespace] : [],
+  );
+}
+
+function describeEngine(engine: Engine, gpus: number): string {
+  const sizes = [
+    `sequence parallel ${engine.sequenceParallel}`,
+    ...(engine.name === "megatron"
+      ? [`tensor parallel ${engine.tensorParallel}`, `pipeline parallel ${engine.pipelineParallel}`]
+      : [`sharded over ${engine.shardingSize === -1 ? gpus : engine.shardingSize} GPUs`]),
+    ...(engine.expertParallel > 1 ? [`expert parallel ${engine.expertParallel}`] : []),
+    `router replay ${engine.routerReplay}`,
+  ];
+  return `${engine.name}, ${sizes.join(", ")}`;
+}
+
 function podSize(pod: RayPod): string {
   return `${pod.cpus} CPUs, ${inGiB(pod.memoryBytes)} memory, of which /dev/shm ${inGiB(pod.sharedMemoryBytes)} (object store ${inGiB(pod.objectStoreBytes)})`;
 }
 
-function step({ batches, trainer }: Plan): string[] {
+function step({ batches, asyncTraining, trainer }: Plan): string[] {
   return [
     `${batches.prompts} prompts × ${batches.trialsPerPrompt} trials = ${batches.trialsPerStep} trials, updates of ${batches.miniBatchPrompts} prompts`,
     `window ${batches.promptTokens} + ${batches.responseTokens} = ${batches.windowTokens} of ${batches.modelLength} tokens; ${batches.tokensPerGpu} tokens per GPU`,
+    ...(asyncTraining ? overlap(asyncTraining) : []),
     `at most ${trainer.maxRestarts} restarts, each from the newest checkpoint`,
   ];
 }
 
-function proxy({ proxy, storage }: Plan): string[] {
+function overlap(training: AsyncTraining): string[] {
+  const partial = training.partialRollout ? "resumed" : "begun anew";
+  return [
+    `trainer takes ${training.requiredSamples} prompts at once; weights go out every ${counted(training.parameterSyncSteps, "step")}, trials lag at most ${training.stalenessThreshold} versions, cut generations are ${partial}`,
+    `${training.maxConcurrentSamples} prompts in flight, ${training.maxQueuedSamples} may wait; ${training.totalRolloutSteps} prompts at most in all`,
+  ];
+}
+
+function proxy({ proxy, proxyCost: cost, storage }: Plan): string[] {
+  if (proxy.mode === "in_process") {
+    return [
+      `in process: every trial has a URL of its own in an agent-loop worker, on a port of ${proxy.ports.from}-${proxy.ports.to}`,
+      `cost: ${cost}`,
+    ];
+  }
   return [
     `LiteLLM on port ${proxy.port}: ${proxy.replicas} pods × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
     `starts when ${proxy.rolloutServers} rollout servers answer; models ${proxy.aliases.join(", ")}`,
     `recorder on port ${proxy.recorder.port}: 1 pod × ${proxy.recorder.cpus} CPUs, ${inGiB(proxy.recorder.memoryBytes)}; every call with its token ids, below ${storage.directories.trials}`,
+    `cost: ${cost}`,
   ];
 }
 
@@ -103,13 +146,21 @@ function describeBacking({ backing, size }: Volume): string {
   }
 }
 
+function counted(count: number, noun: string): string {
+  return `${count} ${count === 1 ? noun : `${noun}s`}`;
+}
+
 function ports({ ray, proxy }: Plan): string[] {
   return table([
     ["ray control store", String(ray.ports.gcs)],
     ["ray dashboard", String(ray.ports.dashboard)],
     ["rollout servers", `${ray.ports.ephemeral.from}-${ray.ports.ephemeral.to}`],
-    ["proxy", String(proxy.port)],
-    ["recorder", String(proxy.recorder.port)],
+    ...(proxy.mode === "litellm"
+      ? ([
+          ["proxy", String(proxy.port)],
+          ["recorder", String(proxy.recorder.port)],
+        ] satisfies [string, string][])
+      : []),
   ]);
 }
 

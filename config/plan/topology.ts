@@ -4,7 +4,7 @@ import type { Problems } from "./problems.ts";
 
 /** A Ray worker group: nodes with the same role. */
 export interface WorkerGroup {
-  readonly name: "train";
+  readonly name: "train" | "rollout";
   readonly nodes: number;
   readonly gpusPerNode: number;
 }
@@ -12,66 +12,76 @@ export interface WorkerGroup {
 /** Who runs on which GPUs. */
 export interface Topology {
   readonly tier: Tier;
-  /** `sync`: trainer and rollout servers take turns on the same GPUs. */
-  readonly mode: "sync";
+  /** `sync`: trainer and rollout servers take turns on the same GPUs. `async`: each has its own, and a queue lies between. */
+  readonly mode: "sync" | "async";
   readonly groups: readonly WorkerGroup[];
   readonly gpuNodes: number;
   readonly gpusPerNode: number;
+  readonly trainerNodes: number;
   readonly trainerGpus: number;
+  /** Nodes of the rollout servers alone; 0 where they share the trainer's. */
+  readonly rolloutNodes: number;
   readonly rolloutGpus: number;
   /** GPUs of one rollout server. */
   readonly tensorParallel: number;
   /** Rollout servers: rollout GPUs / tensor parallel. Discovery waits for exactly this many. */
   readonly rolloutServers: number;
-  /** GPUs that share one sequence in training (Ulysses). */
-  readonly sequenceParallel: number;
 }
 
-/** Nodes of each tier. The synchronous tier has one group, whose GPUs do both jobs. */
-const nodesOfTier: Record<Tier, number> = { "single-node": 1 };
+/** Nodes of each tier by role. No rollout nodes: the trainer's do both jobs. */
+const nodesOfTier: Record<Tier, { readonly trainer: number; readonly rollout: number }> = {
+  "single-node": { trainer: 1, rollout: 0 },
+  "two-node": { trainer: 1, rollout: 1 },
+  "three-node": { trainer: 2, rollout: 1 },
+};
 
 export function planTopology(settings: Settings, problems: Problems): Topology {
-  const { tier, infrastructure, vllm, training } = settings.experiment;
-  const gpuNodes = nodesOfTier[tier];
+  const { tier, infrastructure, vllm } = settings.experiment;
+  const { trainer, rollout } = nodesOfTier[tier];
+  const gpuNodes = trainer + rollout;
   const gpusPerNode = infrastructure.ngpus_per_node;
-  const gpus = gpuNodes * gpusPerNode;
+  const mode = rollout === 0 ? "sync" : "async";
+  const trainerGpus = trainer * gpusPerNode;
+  const rolloutGpus = mode === "sync" ? trainerGpus : rollout * gpusPerNode;
   if (infrastructure.nnodes !== undefined && infrastructure.nnodes !== gpuNodes) {
+    const split = mode === "sync" ? "" : `: ${trainer} of the trainer, ${rollout} of the rollout`;
     problems.error(
       ["infrastructure", "nnodes"],
-      `is ${infrastructure.nnodes}, but tier ${tier} has ${gpuNodes}. Leave it out, or choose another tier.`,
+      `is ${infrastructure.nnodes}, but tier ${tier} has ${gpuNodes}${split} (C-11). Leave it out, or choose another tier.`,
     );
   }
   problems.divides(
     ["vllm", "gen_tp"],
-    [vllm.gen_tp, gpus],
-    `is ${vllm.gen_tp}, which does not divide the ${gpus} rollout GPUs: ${gpus / vllm.gen_tp} rollout servers (C-02). Choose a divisor of ${gpus}.`,
+    [vllm.gen_tp, rolloutGpus],
+    `is ${vllm.gen_tp}, which does not divide the ${rolloutGpus} rollout GPUs: ${rolloutGpus / vllm.gen_tp} rollout servers (C-02). Choose a divisor of ${rolloutGpus}.`,
   );
   checkKvHeads(settings, problems);
-  problems.divides(
-    ["training", "sp_size"],
-    [training.sp_size, gpus],
-    `is ${training.sp_size}, which does not divide the ${gpus} trainer GPUs: the device mesh cannot be built (C-12). Choose a divisor of ${gpus}.`,
-  );
+  const groups: WorkerGroup[] = [{ name: "train", nodes: trainer, gpusPerNode }];
+  if (rollout > 0) groups.push({ name: "rollout", nodes: rollout, gpusPerNode });
   return {
     tier,
-    mode: "sync",
-    groups: [{ name: "train", nodes: gpuNodes, gpusPerNode }],
+    mode,
+    groups,
     gpuNodes,
     gpusPerNode,
-    trainerGpus: gpus,
-    rolloutGpus: gpus,
+    trainerNodes: trainer,
+    trainerGpus,
+    rolloutNodes: rollout,
+    rolloutGpus,
     tensorParallel: vllm.gen_tp,
-    rolloutServers: gpus / vllm.gen_tp,
-    sequenceParallel: training.sp_size,
+    rolloutServers: rolloutGpus / vllm.gen_tp,
   };
 }
 
 function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems): void {
   const { gen_tp: tensorParallel } = experiment.vllm;
-  if (!modelFacts) {
+  if (modelFacts?.kv_heads === undefined) {
+    const missing = modelFacts
+      ? "has no kv_heads in config/models.yaml"
+      : "is not in config/models.yaml";
     problems.warn(
       ["model", "model_path"],
-      `is not in config/models.yaml, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads (C-01). Add the model there.`,
+      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads (C-01). Look up num_key_value_heads in its config.json and add it there.`,
     );
     return;
   }

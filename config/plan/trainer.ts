@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import type { Settings } from "../load.ts";
-import type { Batches } from "./batches.ts";
-import { type EnvironmentVariable, planEnvironment, trackingMode } from "./environment.ts";
-import type { Names } from "./names.ts";
+import {
+  type EnvironmentInputs,
+  type EnvironmentVariable,
+  planEnvironment,
+  trackingMode,
+} from "./environment.ts";
 import type { Problems } from "./problems.ts";
-import type { Storage } from "./storage.ts";
-import type { Topology } from "./topology.ts";
 import { commandLine, planOverrides } from "./verl/command.ts";
 import type { Override } from "./verl/override.ts";
 import { rayNamespaceOverride } from "./verl/sections.ts";
@@ -13,11 +14,7 @@ import { rayNamespaceOverride } from "./verl/sections.ts";
 /** The training run: what starts, with which environment, and how often it is started again. */
 export interface Trainer {
   readonly image: string;
-  readonly verl: {
-    readonly version: string;
-    readonly distribution: string;
-    readonly engine: string;
-  };
+  readonly verl: { readonly version: string; readonly distribution: string };
   /** The whole command. */
   readonly argv: readonly string[];
   readonly overrides: readonly Override[];
@@ -31,45 +28,31 @@ export interface Trainer {
   readonly tracked: boolean;
 }
 
-export interface TrainerInputs {
-  readonly names: Names;
-  readonly topology: Topology;
-  readonly batches: Batches;
-  readonly storage: Storage;
-}
-
 export function planTrainer(
   settings: Settings,
-  inputs: TrainerInputs,
+  inputs: EnvironmentInputs,
   problems: Problems,
 ): Trainer {
   const { experiment, site } = settings;
-  const toolCallParser = planToolCallParser(settings, problems);
+  const { scaffold, names } = inputs;
   const tracked = trackingMode(settings) === "online";
   checkTemperatures(settings, problems);
   if (tracked) checkWandbKey(settings, problems);
-  const environment = planEnvironment(settings, { ...inputs, toolCallParser });
+  const environment = planEnvironment(settings, inputs);
   const image = experiment.trainer.image ?? site.images.training;
   const agentLoopConfig =
     experiment.trainer.agent_loop_config ??
-    `${experiment.trainer.project_dir}/src/verl_patch/config/agent_loop_config_cc.yaml`;
-  const run = planOverrides(
-    { experiment, ...inputs, toolCallParser, agentLoopConfig, tracked },
-    problems,
-  );
+    `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;
+  const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked }, problems);
   const fingerprint = createHash("sha256")
     .update(JSON.stringify([commandLine(experiment, run), environment, image]))
     .digest("hex")
     .slice(0, 10);
-  const rayNamespace = `${inputs.names.stack}-${fingerprint}`;
+  const rayNamespace = `${names.stack}-${fingerprint}`;
   const overrides = [...run, rayNamespaceOverride(rayNamespace)];
   return {
     image,
-    verl: {
-      version: experiment.verl.version,
-      distribution: experiment.verl.distribution,
-      engine: experiment.verl.engine,
-    },
+    verl: { version: experiment.verl.version, distribution: experiment.verl.distribution },
     argv: commandLine(experiment, overrides),
     overrides,
     environment,
@@ -79,20 +62,6 @@ export function planTrainer(
     maxRestarts: experiment.trainer.max_restarts,
     tracked,
   };
-}
-
-/** The scaffold's name in `config/models.yaml`. */
-const scaffold = "claude-code";
-
-function planToolCallParser({ experiment, modelFacts }: Settings, problems: Problems): string {
-  const parser = experiment.verl.tool_call_parser ?? modelFacts?.tool_call_parser[scaffold];
-  if (parser === undefined) {
-    problems.error(
-      ["verl", "tool_call_parser"],
-      `is not set, and config/models.yaml has none for this model with ${scaffold}: with the wrong parser no tool call is understood, and the first update fails for want of a valid token (C-22). Set it to the format of the model's chat template, for example qwen3_coder or hermes.`,
-    );
-  }
-  return parser ?? "";
 }
 
 function checkTemperatures({ experiment }: Settings, problems: Problems): void {

@@ -5,7 +5,8 @@ import type { Plan } from "./plan.ts";
 export function shownValue(variable: EnvironmentVariable, plan: Plan): string {
   if ("value" in variable) return variable.value;
   if ("secret" in variable) return "***";
-  return `http://<address of Service ${plan.names.proxy}>:${plan.proxy.port}`;
+  const port = plan.proxy.mode === "litellm" ? plan.proxy.port : 0;
+  return `http://<address of Service ${plan.names.proxy}>:${port}${variable.suffix ?? ""}`;
 }
 
 /** The Plan as JSON: every decision, with `trainer.env` as a plain mapping beside the rows and their sources. */

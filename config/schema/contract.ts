@@ -31,7 +31,7 @@ export const infrastructure = z.strictObject({
     .describe("No effect here: KubeRay names the head. Accepted so that an original file loads."),
   nnodes: count()
     .optional()
-    .describe("GPU nodes of the run. Derived from the tier; a different number is refused."),
+    .describe("GPU nodes of the run. Derived from the tier; another number is refused."),
   ngpus_per_node: count().default(8).describe("GPUs of one node."),
   ray_port: port().default(6379).describe("Port of Ray's global control store on the head."),
   ray_dashboard_port: port().default(8265).describe("Port of Ray's dashboard and job API."),
@@ -82,8 +82,10 @@ export const vllm = z.strictObject({
       "Tensor-parallel size of one rollout server. Must divide the model's KV heads (C-01) and the rollout GPUs (C-02).",
     ),
   max_model_length: count()
-    .default(128000)
-    .describe("Window of the rollout servers in tokens; at least prompt plus response (C-24)."),
+    .optional()
+    .describe(
+      "Window of the rollout servers in tokens; at least prompt plus response (C-24). Default: 128000, on the asynchronous tiers prompt plus response.",
+    ),
   gpu_memory_utilization: z
     .number()
     .gt(0)

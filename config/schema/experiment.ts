@@ -4,13 +4,24 @@ import { data, environment, infrastructure, k8s, model, vllm } from "./contract.
 import { harborAgent, harborRuntime } from "./harbor.ts";
 import { proxy, ray, sandbox, storage, trainer, verl } from "./platform.ts";
 import { credentials, experiment as run } from "./run.ts";
-import { algorithm, training } from "./training.ts";
+import { algorithm, asyncTraining, training } from "./training.ts";
 
-export const tiers = ["single-node"] as const;
+export const tiers = ["single-node", "two-node", "three-node"] as const;
 export type Tier = (typeof tiers)[number];
 
 export const experiment = z.strictObject({
-  tier: z.enum(tiers).default("single-node").describe("Topology of the run."),
+  tier: z
+    .enum(tiers)
+    .default("single-node")
+    .describe(
+      "Topology of the run: nodes of the trainer and of the rollout servers. The asynchronous tiers bring defaults of their own (`config/schema/tier-defaults.ts`).",
+    ),
+  smoke: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Train on 8 × 4 = 32 trials a step, whatever the batch settings say. It shows that the plumbing works; its gradients mean nothing.",
+    ),
   model: model.describe("The policy."),
   data: data.describe("The tasks."),
   infrastructure: infrastructure.prefault({}).describe("Nodes, ports and logging."),
@@ -18,6 +29,9 @@ export const experiment = z.strictObject({
   k8s: k8s.prefault({}).describe("Sandbox pods on Kubernetes."),
   vllm: vllm.prefault({}).describe("Rollout servers."),
   training: training.prefault({}).describe("Batches, window, parallelism, schedule."),
+  async_training: asyncTraining
+    .prefault({})
+    .describe("Fully asynchronous training; without effect on the synchronous tier."),
   algorithm: algorithm.prefault({}).describe("Advantage estimator, loss and sampling."),
   harbor_agent: harborAgent.prefault({}).describe("Agent scaffold and its sandbox."),
   harbor_runtime: harborRuntime.prefault({}).describe("Workers and the tail killer."),

@@ -2,6 +2,15 @@
 import { z } from "zod";
 import { absolutePath, count, image, importPath, seconds } from "./scalars.ts";
 
+export const scaffolds = [
+  "claude-code",
+  "openhands-sdk",
+  "openhands",
+  "opencode",
+  "custom",
+] as const;
+export type Scaffold = (typeof scaffolds)[number];
+
 const multiplier = () => z.number().gt(0).default(1);
 
 const hostPathMount = z.strictObject({
@@ -11,21 +20,31 @@ const hostPathMount = z.strictObject({
 });
 
 export const harborAgent = z.strictObject({
+  scaffold: z
+    .enum(scaffolds)
+    .optional()
+    .describe(
+      "Agent in the sandbox; brings the five settings below and its tool-call format. `custom` needs them spelled out. Default: the one of `agent_import_path`, else claude-code.",
+    ),
   agent_name: z
     .string()
     .nullable()
-    .default("claude-code")
-    .describe("Harbor's registry name of the agent; null for the OpenHands pair (C-23)."),
+    .optional()
+    .describe(
+      "Harbor's registry name of the agent; must be null for the OpenHands pair (C-23). Default: the scaffold's.",
+    ),
   agent_import_path: importPath()
-    .default("harbor_patch.agents.image_mounted_claude_code:ClaudeCode")
-    .describe("Python class that drives the agent."),
+    .optional()
+    .describe("Python class that drives the agent. Default: the scaffold's."),
   runtime_image: image()
-    .default("docker.io/jierun/c-cc-2.1.118:v0.1")
-    .describe("Image with the agent's runtime, mounted into every sandbox (no install per pod)."),
+    .optional()
+    .describe(
+      "Image with the agent's runtime, mounted into every sandbox (no install per pod). Default: the scaffold's.",
+    ),
   runtime_mount_path: absolutePath()
     .refine((path) => path !== "/", { error: "must not be /" })
-    .default("/opt/custom-agent-runtime/claude-code")
-    .describe("Where a sandbox finds the agent's runtime."),
+    .optional()
+    .describe("Where a sandbox finds the agent's runtime. Default: the scaffold's."),
   runtime_image_subpath: z
     .string()
     .regex(/^[^/].*$/, { error: "must be relative to the root of the image" })

@@ -1,10 +1,22 @@
 import { z } from "zod";
+import { scaffolds } from "./harbor.ts";
 
 const facts = z.strictObject({
-  kv_heads: z.int().min(1).describe("Key-value heads (`num_key_value_heads`)."),
+  kv_heads: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Key-value heads (`num_key_value_heads`). Omitted: unknown."),
   mixture_of_experts: z.boolean().describe("Whether the model has experts."),
+  billion_parameters: z.number().gt(0).describe("Size, all experts counted."),
+  ulysses: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Whether sequence parallelism computes the right thing: hybrid attention does not (C-13).",
+    ),
   tool_call_parser: z
-    .record(z.string(), z.string())
+    .partialRecord(z.enum(scaffolds), z.string())
     .describe("vLLM's tool-call parser by scaffold."),
 });
 

@@ -15,7 +15,25 @@ export const verl = z.strictObject({
     .describe(
       "`fork`: the original system's verl and its `verl_patch` configuration; `stock`: the released package.",
     ),
-  engine: z.enum(["fsdp"]).default("fsdp").describe("Training engine."),
+  engine: z
+    .enum(["fsdp", "veomni", "megatron"])
+    .default("fsdp")
+    .describe(
+      "Training engine: `fsdp` (dense models, and the validated default), `veomni` (large mixture-of-experts models), `megatron` (the largest).",
+    ),
+  config_name: z
+    .string()
+    .regex(/^[A-Za-z_]\w*$/, { error: "must be the name of a Hydra file without its ending" })
+    .optional()
+    .describe(
+      "Hydra configuration of the fork in `src/verl_patch/config`. Default: harbor_verl_sync, on the asynchronous tiers lego_rl_fully_async_fsdp or lego_rl_fully_async_megatron.",
+    ),
+  router_replay: z
+    .enum(["disabled", "R2", "R3"])
+    .optional()
+    .describe(
+      "Replay the rollout's (R3) or the old policy's (R2) expert choices in training. Default: R3 for mixture-of-experts models where engine and release can, else disabled (C-15).",
+    ),
   tool_call_parser: z
     .string()
     .regex(/^[a-z0-9_]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
@@ -43,7 +61,7 @@ export const trainer = z.strictObject({
   project_dir: absolutePath()
     .default("/workspace/repos/harbor-verl-train")
     .describe(
-      "Checkout of harbor-verl-train in the training image: working directory of the run; checkpoints, logs and trials are mounted below it (D-03).",
+      "Checkout of the trainer's repository in the training image: working directory of the run; checkpoints, logs and trials are mounted below it. Asynchronous tiers: /workspace (D-03).",
     ),
   agent_loop: z
     .string()
@@ -52,7 +70,7 @@ export const trainer = z.strictObject({
   agent_loop_config: absolutePath()
     .optional()
     .describe(
-      "Agent-loop configuration in the training image. Default: `src/verl_patch/config/agent_loop_config_cc.yaml` below `project_dir`.",
+      "Agent-loop configuration in the training image. Default: `src/verl_patch/config/agent_loop_config_cc.yaml` (claude-code) or `…_oh.yaml` (the others) below `project_dir`.",
     ),
   max_restarts: z
     .int()
@@ -80,9 +98,11 @@ export const ray = z.strictObject({
 
 export const proxy = z.strictObject({
   mode: z
-    .enum(["litellm"])
+    .enum(["litellm", "in_process"])
     .default("litellm")
-    .describe("How agents reach the policy: through LiteLLM on one fixed port."),
+    .describe(
+      "How agents reach the policy: through LiteLLM on one fixed port, or through a proxy in every agent-loop worker with a URL for each trial (default of the asynchronous tiers, D-01).",
+    ),
   replicas: z.int().min(2).max(16).default(2).describe("LiteLLM pods; at least 2."),
   cpus: count().default(2).describe("CPUs of one LiteLLM pod."),
   memory: byteQuantity().default("2Gi").describe("Memory of one LiteLLM pod."),

@@ -1,4 +1,4 @@
-/** The contract's sections `training` and `algorithm` ; every key becomes a Hydra override of verl. */
+/** The sections `training`, `async_training` and `algorithm`; every key becomes a Hydra override of verl. */
 import { z } from "zod";
 import { count } from "./scalars.ts";
 
@@ -17,7 +17,21 @@ export const training = z.strictObject({
     .describe("Longest response in tokens, over all turns of a trial."),
   sp_size: count()
     .default(4)
-    .describe("Ulysses sequence-parallel size; divides the trainer's GPUs (C-12)."),
+    .describe(
+      "GPUs that share one sequence (Ulysses; engines fsdp and veomni); divides the trainer's GPUs (C-12). Qwen3.5 needs 1 (C-13).",
+    ),
+  fsdp_size: z
+    .union([z.literal(-1), count()])
+    .default(-1)
+    .describe(
+      "GPUs over which parameters are sharded (engines fsdp and veomni); -1 all of the trainer's. Three-node with the 131k window: 16 (C-17).",
+    ),
+  ep_size: count()
+    .default(1)
+    .describe("Expert-parallel size (engines veomni and megatron); 1 is off."),
+  tp_size: count().default(1).describe("Tensor-parallel size of the trainer (engine megatron)."),
+  pp_size: count().default(1).describe("Pipeline-parallel size of the trainer (engine megatron)."),
+  cp_size: count().default(1).describe("Context-parallel size of the trainer (engine megatron)."),
   ref_offload: z
     .boolean()
     .default(true)
@@ -38,6 +52,39 @@ export const training = z.strictObject({
     .default(5)
     .describe("Save a checkpoint every this many steps; -1 never."),
   val_before_train: z.boolean().default(false).describe("Validate once before the first step."),
+});
+
+export const asyncTraining = z.strictObject({
+  staleness_threshold: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe(
+      "Weight versions that a trial may lag before the rollout servers wait: 0 is fully on-policy, 1 tolerant (D-28).",
+    ),
+  partial_rollout: z
+    .boolean()
+    .default(true)
+    .describe("Resume a generation that a weight sync has cut."),
+  trigger_parameter_sync_step: count()
+    .optional()
+    .describe(
+      "Trainer steps between two weight syncs. Default: train_batch_size / (train_prompt_mini_batch_size × require_batches) (D-29).",
+    ),
+  require_batches: count().default(1).describe("Mini-batches that the trainer takes at once."),
+  max_concurrent_samples: count()
+    .optional()
+    .describe(
+      "Prompts in flight at once. Derived by verl (D-11): the smaller of rollout servers × 32 (fork) or × 16 (stock) and what staleness allows. Only stock verl 0.9.1 can be told otherwise.",
+    ),
+  total_rollout_steps: count()
+    .default(204800)
+    .describe("Prompts of the whole run, at most: `total_epochs` may end it earlier."),
+  validation_rollout_min_idle_workers: z
+    .int()
+    .min(0)
+    .default(8)
+    .describe("Idle workers kept for validation. Only the fork reads it."),
 });
 
 const policyLosses = [
@@ -96,4 +143,22 @@ export const algorithm = z.strictObject({
     .describe("Sampling temperature of validation; 0 is greedy."),
   val_top_p: z.number().gt(0).max(1).default(1).describe("Nucleus sampling of validation."),
   val_top_k: z.int().min(-1).default(-1).describe("Top-k of validation; -1 is off."),
+  trajectory_filter: z
+    .strictObject({
+      enable: z.boolean().default(true).describe("Drop trials that ended for these reasons."),
+      drop_reasons: z
+        .array(
+          z.enum([
+            "timeout",
+            "env_setup_failed",
+            "overlong",
+            "max_turns_reached",
+            "agent_completed",
+          ]),
+        )
+        .default(["timeout", "env_setup_failed"])
+        .describe("Termination reasons whose trials teach nothing."),
+    })
+    .prefault({})
+    .describe("Filter of the asynchronous tiers. Only the fork has it."),
 });

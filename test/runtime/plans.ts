@@ -13,11 +13,16 @@ import { load } from "../../config/load.ts";
 import { plan } from "../../config/plan/plan.ts";
 import { formatOverride, type OverrideValue } from "../../config/plan/verl/override.ts";
 
-type Changes = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+interface Changes {
+  /** Shipped file that is changed; single-node.yaml if none is named. */
+  readonly extends?: string;
+  readonly smoke?: boolean;
+  readonly [section: string]: Readonly<Record<string, unknown>> | string | boolean | undefined;
+}
 
 const project = join(import.meta.dirname, "../..");
 
-/** Variations on `config/single-node.yaml`. Each changes several things that have nothing to do with each other. */
+/** Variations on shipped files. Each changes several things that have nothing to do with each other. */
 const variations: Record<string, Changes> = {
   official: {},
   "ppo with a critic": {
@@ -88,7 +93,7 @@ const variations: Record<string, Changes> = {
     trainer: { project_dir: "/work$pace/'quoted'", agent_loop_config: "/etc/loop,1.yaml" },
   },
   "names that look like something else": {
-    model: { served_model_name: "1e5" },
+    model: { model_path: "/models/Nobody-1B", served_model_name: "1e5" },
     experiment: { project_name: "0x1F", exp_name: "1_000" },
     trainer: { agent_loop: "true" },
     verl: { tool_call_parser: "null" },
@@ -107,9 +112,52 @@ const variations: Record<string, Changes> = {
   },
 };
 
+const megatron = { tp_size: 4, pp_size: 2, sp_size: 1, ep_size: 4 };
+const ppo = { adv_estimator: "ppo", policy_loss_mode: "vanilla" };
+
+/** Every engine on every tier, and what only asynchronous training has. */
+const combinations: Record<string, Changes> = {
+  "veomni on one node": { verl: { engine: "veomni" }, training: { ep_size: 2 } },
+  "megatron on one node": { verl: { engine: "megatron" }, training: megatron },
+  "veomni with a critic": { verl: { engine: "veomni" }, algorithm: ppo },
+  "megatron with a critic": { verl: { engine: "megatron" }, training: megatron, algorithm: ppo },
+  "two nodes": { extends: "two-node.yaml" },
+  "two nodes, veomni": {
+    extends: "two-node.yaml",
+    verl: { engine: "veomni" },
+    training: { actor_offload: false, fsdp_size: 4 },
+  },
+  "two nodes, megatron": {
+    extends: "two-node.yaml",
+    verl: { engine: "megatron" },
+    training: megatron,
+  },
+  "three nodes": { extends: "three-node.yaml" },
+  "three nodes, veomni": { extends: "three-node-veomni.yaml" },
+  "three nodes, megatron, with a critic": {
+    extends: "three-node.yaml",
+    verl: { engine: "megatron" },
+    training: { ...megatron, fsdp_size: -1, cp_size: 2 },
+    algorithm: ppo,
+  },
+  "two nodes, smoke batch, through LiteLLM": {
+    extends: "two-node.yaml",
+    smoke: true,
+    proxy: { mode: "litellm" },
+    harbor_agent: { scaffold: "opencode" },
+    async_training: {
+      staleness_threshold: 0,
+      partial_rollout: false,
+      trigger_parameter_sync_step: 3,
+      total_rollout_steps: 1000,
+    },
+  },
+};
+Object.assign(variations, combinations);
+
 const everything = Object.keys(variations);
 /** The fork differs in where its configuration files are, so a few suffice. */
-const few = ["ppo with a critic", "own overrides"];
+const few = ["ppo with a critic", "own overrides", ...Object.keys(combinations)];
 
 const releases = [
   { version: "0.8.0", distribution: "stock", titles: everything },
@@ -128,12 +176,14 @@ function printPlans(): void {
     // The lab tracks nothing; a real site does.
     mkdirSync(join(root, "config/sites"), { recursive: true });
     writeFileSync(join(root, "config/sites/real.yaml"), "extends: lab.yaml\ntracking: allowed\n");
-    const shipped = ["single-node", "smoke"].map((stack) => planned(root, stack, stack));
+    const shipped = ["single-node", "smoke", "two-node", "three-node", "three-node-veomni"].map(
+      (stack) => planned(root, stack, stack),
+    );
     const made = releases.flatMap(({ version, distribution, titles }) =>
       titles.map((title) => {
         const changes = variations[title]!;
         const name = `${title}, verl ${version} ${distribution}`;
-        const verl = { ...changes["verl"], version, distribution };
+        const verl = { ...(changes["verl"] as object | undefined), version, distribution };
         const settings = { extends: "single-node.yaml", ...changes, verl };
         writeFileSync(join(root, "config/variation.yaml"), stringify(settings));
         return planned(root, name, "variation");
@@ -158,9 +208,18 @@ function planned(root: string, name: string, stack: string): unknown {
     distribution: result.trainer.verl.distribution,
     rayNamespace: result.trainer.rayNamespace,
     argv: result.trainer.argv,
-    litellm: result.proxy.litellm,
-    aliases: result.proxy.aliases,
-    recorder: result.proxy.recorder,
+    engine: result.engine,
+    batches: result.batches,
+    asyncTraining: result.asyncTraining ?? null,
+    scaffold: result.scaffold,
+    topology: result.topology,
+    ...(result.proxy.mode === "litellm"
+      ? {
+          litellm: result.proxy.litellm,
+          aliases: result.proxy.aliases,
+          recorder: result.proxy.recorder,
+        }
+      : {}),
   };
 }
 

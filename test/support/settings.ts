@@ -33,15 +33,23 @@ export class ConfigFolder {
   }
 }
 
-/** Settings of an experiment that extends the shipped single-node file by some YAML. */
-export function settingsWith(yaml: string, selection: Partial<Selection> = {}): Loaded {
+export interface Basis extends Partial<Selection> {
+  /** Shipped experiment that the YAML changes. Default: single-node. */
+  readonly base?: string;
+}
+
+/** Settings of an experiment that extends a shipped file by some YAML. */
+export function settingsWith(
+  yaml: string,
+  { base = "single-node", ...selection }: Basis = {},
+): Loaded {
   using folder = new ConfigFolder();
-  folder.write("run.yaml", `extends: single-node.yaml\n${yaml}`);
+  folder.write("run.yaml", `extends: ${base}.yaml\n${yaml}`);
   return folder.load(selection);
 }
 
-/** The Plan of the shipped single-node experiment, changed by some YAML. */
-export function planWith(yaml = "", selection: Partial<Selection> = {}): PlanResult {
+/** The Plan of a shipped experiment, changed by some YAML. */
+export function planWith(yaml = "", selection: Basis = {}): PlanResult {
   return plan(settingsWith(yaml, selection).settings);
 }
 

@@ -5,9 +5,14 @@ import { type Recording, record } from "./recorder.ts";
 /** Records a whole tier. Program modules are imported only after the mocks are there. */
 export async function recordTier(
   yaml = "",
-  options: { preview?: boolean; secrets?: Record<string, string>; site?: object } = {},
+  options: {
+    preview?: boolean;
+    secrets?: Record<string, string>;
+    site?: object;
+    base?: string;
+  } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
-  const { settings } = settingsWith(yaml);
+  const { settings } = settingsWith(yaml, { base: options.base ?? "single-node" });
   const changed = { ...settings, site: { ...settings.site, ...options.site } };
   const result = plan(changed);
   if (result.problems.length > 0) throw new Error(JSON.stringify(result.problems));
@@ -17,8 +22,8 @@ export async function recordTier(
   );
   const recording = await record(async () => {
     const { connect } = await import("../../stacks/cluster.ts");
-    const { singleNode } = await import("../../stacks/single-node.ts");
-    return singleNode(result.plan, connect(changed), secrets);
+    const { provisionTier } = await import("../../stacks/tier.ts");
+    return provisionTier(result.plan, connect(changed), secrets);
   }, options);
   return { recording, plan: result.plan };
 }

@@ -1,5 +1,7 @@
 import type { Experiment } from "../../schema/experiment.ts";
 import type { Problems } from "../problems.ts";
+import { asyncTrainingOverrides } from "./async-training.ts";
+import { engineOverrides } from "./engine.ts";
 import { addableKeys, formatOverride, type Override } from "./override.ts";
 import {
   actorOverrides,
@@ -14,6 +16,7 @@ import {
 } from "./sections.ts";
 
 const sections = [
+  engineOverrides,
   dataOverrides,
   modelOverrides,
   actorOverrides,
@@ -22,10 +25,11 @@ const sections = [
   algorithmOverrides,
   criticOverrides,
   trainerOverrides,
+  asyncTrainingOverrides,
 ];
 
-/** Configuration of the original system's fork, below its checkout. */
-const forkConfiguration = { folder: "src/verl_patch/config", name: "harbor_verl_sync" } as const;
+/** Where the fork's configurations lie, below its checkout. */
+const forkFolder = "src/verl_patch/config";
 
 /** Every override of the run, the experiment's own last. */
 export function planOverrides(inputs: OverrideInputs, problems: Problems): Override[] {
@@ -56,25 +60,35 @@ export function planOverrides(inputs: OverrideInputs, problems: Problems): Overr
 
 /** The command that starts verl with these overrides. */
 export function commandLine(experiment: Experiment, overrides: readonly Override[]): string[] {
-  const { verl, trainer } = experiment;
+  const { verl, trainer, tier } = experiment;
   const configuration =
     verl.distribution === "fork"
       ? [
-          `--config-path=${trainer.project_dir}/${forkConfiguration.folder}`,
-          `--config-name=${forkConfiguration.name}`,
+          `--config-path=${trainer.project_dir}/${forkFolder}`,
+          `--config-name=${verl.config_name ?? forkConfiguration(experiment)}`,
         ]
       : [];
-  return [
-    "python3",
-    "-m",
-    "verl.trainer.main_ppo",
-    ...configuration,
-    ...overrides.map(formatOverride),
-  ];
+  const entry =
+    tier === "single-node"
+      ? "verl.trainer.main_ppo"
+      : "verl.experimental.fully_async_policy.fully_async_main";
+  return ["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)];
 }
 
-/** Losses that a release does not have yet. */
+/** The asynchronous names are those of the fork's public successor; the fork's own are not published. */
+function forkConfiguration({ tier, verl }: Experiment): string {
+  if (tier === "single-node") return "harbor_verl_sync";
+  return verl.engine === "megatron" ? "lego_rl_fully_async_megatron" : "lego_rl_fully_async_fsdp";
+}
+
+/** What a release or distribution does not have. */
 function checkRelease({ verl, algorithm }: Experiment, problems: Problems): void {
+  if (verl.distribution === "stock" && verl.config_name !== undefined) {
+    problems.error(
+      ["verl", "config_name"],
+      `is ${verl.config_name}, a configuration of the fork, but verl.distribution is stock. Leave it out.`,
+    );
+  }
   if (verl.version === "0.8.0" && algorithm.policy_loss_mode === "dro") {
     problems.error(
       ["algorithm", "policy_loss_mode"],

@@ -14,6 +14,10 @@ export type OverrideValue = string | number | boolean | null | readonly string[]
 export const addableKeys: readonly RegExp[] = [
   /^ray_kwargs\.ray_init\.namespace$/,
   /^actor_rollout_ref\.rollout\.engine_kwargs\.vllm\.(served-model-name|tool-call-parser|enable-auto-tool-choice)$/,
+  // The fork's alone.
+  /^actor_rollout_ref\.actor\.fsdp_config\.router_replay\.mode$/,
+  /^algorithm\.trajectory_filter\.(enable|drop_reasons)$/,
+  /^async_training\.validation_rollout_min_idle_workers$/,
 ];
 
 /** Writes an override as Hydra's grammar wants it. */

@@ -1,6 +1,9 @@
 import type { Experiment } from "../../schema/experiment.ts";
+import type { AsyncTraining } from "../async-training.ts";
 import type { Batches } from "../batches.ts";
+import type { Engine } from "../engine.ts";
 import type { Names } from "../names.ts";
+import type { Scaffold } from "../scaffold.ts";
 import type { Storage } from "../storage.ts";
 import type { Topology } from "../topology.ts";
 import type { Override, OverrideValue } from "./override.ts";
@@ -9,27 +12,30 @@ import type { Override, OverrideValue } from "./override.ts";
 export interface OverrideInputs {
   readonly experiment: Experiment;
   readonly topology: Topology;
+  readonly engine: Engine;
   readonly batches: Batches;
+  readonly asyncTraining: AsyncTraining | undefined;
   readonly storage: Storage;
   readonly names: Names;
-  readonly toolCallParser: string;
+  readonly scaffold: Scaffold;
   readonly agentLoopConfig: string;
   /** Whether metrics go to the tracker. */
   readonly tracked: boolean;
 }
 
-const set = (key: string, value: OverrideValue, source: string): Override => ({
+export const set = (key: string, value: OverrideValue, source: string): Override => ({
   key,
   value,
   prefix: "",
   source,
 });
-const add = (key: string, value: OverrideValue, source: string): Override => ({
+export const add = (key: string, value: OverrideValue, source: string): Override => ({
   ...set(key, value, source),
   prefix: "++",
 });
 
-export function dataOverrides({ experiment, batches }: OverrideInputs): Override[] {
+export function dataOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, batches, asyncTraining } = inputs;
   const { data, training } = experiment;
   return [
     set("data.train_files", data.train_index, "data.train_index"),
@@ -37,38 +43,36 @@ export function dataOverrides({ experiment, batches }: OverrideInputs): Override
     set("data.prompt_key", "prompt", "format of Harbor's task index"),
     set("data.return_raw_chat", true, "agent loops take chats, not tokens"),
     set("data.truncation", "left", "an overlong prompt keeps its newest part"),
-    set("data.train_batch_size", batches.prompts, "training.train_batch_size"),
+    ...(asyncTraining
+      ? [set("data.train_batch_size", 0, "asynchronous training takes prompt by prompt")]
+      : [set("data.train_batch_size", batches.prompts, "training.train_batch_size")]),
     set("data.val_batch_size", training.val_batch_size, "training.val_batch_size"),
     set("data.max_prompt_length", batches.promptTokens, "training.max_prompt_length"),
     set("data.max_response_length", batches.responseTokens, "training.max_response_length"),
   ];
 }
 
-export function modelOverrides({ experiment }: OverrideInputs): Override[] {
+export function modelOverrides({ experiment, topology }: OverrideInputs): Override[] {
   const prefix = "actor_rollout_ref";
   return [
     set(`${prefix}.model.path`, experiment.model.model_path, "model.model_path"),
     set(`${prefix}.model.use_remove_padding`, true, "sequence parallelism and token packing"),
     set(`${prefix}.model.enable_gradient_checkpointing`, true, "long windows"),
-    set(`${prefix}.hybrid_engine`, true, "tier: trainer and rollout share the GPUs"),
+    set(`${prefix}.hybrid_engine`, topology.mode === "sync", "tier"),
     set(`${prefix}.nccl_timeout`, 7200, "a collective waits for the slowest trial"),
   ];
 }
 
-export function actorOverrides({ experiment, topology, batches }: OverrideInputs): Override[] {
+export function actorOverrides({ experiment, batches }: OverrideInputs): Override[] {
   const { training, algorithm } = experiment;
   const actor = (key: string, value: OverrideValue, source: string) =>
     set(`actor_rollout_ref.actor.${key}`, value, source);
   return [
     actor("optim.lr", algorithm.learning_rate, "algorithm.learning_rate"),
-    actor("optim.lr_scheduler_type", "constant", "C-18"),
     actor("ppo_mini_batch_size", batches.miniBatchPrompts, "training.train_prompt_mini_batch_size"),
     actor("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
     actor("use_dynamic_bsz", training.use_dynamic_bsz, "training.use_dynamic_bsz"),
-    actor("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / training.sp_size"),
-    actor("ulysses_sequence_parallel_size", topology.sequenceParallel, "training.sp_size"),
-    actor("fsdp_config.param_offload", training.actor_offload, "training.actor_offload"),
-    actor("fsdp_config.optimizer_offload", training.actor_offload, "training.actor_offload"),
+    actor("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
     actor("use_kl_loss", algorithm.use_kl_loss, "algorithm.use_kl_loss"),
     actor("kl_loss_coef", algorithm.kl_loss_coef, "algorithm.kl_loss_coef"),
     actor("kl_loss_type", algorithm.kl_loss_type, "algorithm.kl_loss_type"),
@@ -80,23 +84,15 @@ export function actorOverrides({ experiment, topology, batches }: OverrideInputs
   ];
 }
 
-export function referenceOverrides({ experiment }: OverrideInputs): Override[] {
-  const { training } = experiment;
-  const reference = (key: string, value: OverrideValue, source: string) =>
-    set(`actor_rollout_ref.ref.${key}`, value, source);
-  return [
-    reference("fsdp_config.param_offload", training.ref_offload, "training.ref_offload"),
-    reference(
-      "log_prob_micro_batch_size_per_gpu",
-      1,
-      "required by verl; unused with dynamic batches",
-    ),
-  ];
+export function referenceOverrides(): Override[] {
+  const key = "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu";
+  return [set(key, 1, "required by verl; unused with dynamic batches")];
 }
 
 export function rolloutOverrides(inputs: OverrideInputs): Override[] {
-  const { experiment, batches, topology } = inputs;
+  const { experiment, batches, topology, engine: trainer } = inputs;
   const { vllm, algorithm, model } = experiment;
+  const replays = trainer.routerReplay === "R3";
   const key = (name: string) => `actor_rollout_ref.rollout.${name}`;
   const rollout = (name: string, value: OverrideValue, source: string) =>
     set(key(name), value, source);
@@ -112,7 +108,10 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
     rollout("dtype", vllm.dtype, "vllm.dtype"),
     rollout("enforce_eager", vllm.enforce_eager, "vllm.enforce_eager"),
     rollout("enable_chunked_prefill", vllm.enable_chunked_prefill, "vllm.enable_chunked_prefill"),
-    rollout("free_cache_engine", true, "the trainer needs the GPU memory between rollouts"),
+    ...(topology.mode === "sync"
+      ? [rollout("free_cache_engine", true, "the trainer needs the GPU memory between rollouts")]
+      : [rollout("checkpoint_engine.backend", "nccl", "weight sync between nodes")]),
+    rollout("enable_rollout_routing_replay", replays, "verl.router_replay"),
     rollout("calculate_log_probs", true, "rollout_corr/kl compares rollout and trainer"),
     rollout(
       "log_prob_micro_batch_size_per_gpu",
@@ -136,23 +135,43 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
     rollout("agent.agent_loop_config_path", inputs.agentLoopConfig, "trainer.agent_loop_config"),
     engine("served-model-name", model.served_model_name, "model.served_model_name"),
     engine("enable-auto-tool-choice", true, "agents call tools"),
-    engine("tool-call-parser", inputs.toolCallParser, "C-22"),
+    engine("tool-call-parser", inputs.scaffold.toolCallParser, "C-22"),
   ];
 }
 
-export function algorithmOverrides({ experiment }: OverrideInputs): Override[] {
+export function algorithmOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, asyncTraining } = inputs;
   const { algorithm } = experiment;
   const estimator = algorithm.adv_estimator === "ppo" ? "gae" : algorithm.adv_estimator;
   return [
     set("algorithm.adv_estimator", estimator, "algorithm.adv_estimator"),
     set("algorithm.use_kl_in_reward", false, "the KL term belongs to the loss"),
     set("algorithm.rollout_correction.rollout_is", null, "C-20"),
+    ...(asyncTraining ? asyncAlgorithmOverrides(experiment) : []),
   ];
 }
 
-/** PPO trains a critic beside the actor, with the same model, sharding and packing. */
+function asyncAlgorithmOverrides({ algorithm, verl }: Experiment): Override[] {
+  const filter = (key: string, value: OverrideValue) =>
+    add(`algorithm.trajectory_filter.${key}`, value, `algorithm.trajectory_filter.${key}`);
+  return [
+    set(
+      "algorithm.rollout_correction.bypass_mode",
+      false,
+      "the bypass would put a loss of its own in place of algorithm.policy_loss_mode",
+    ),
+    ...(verl.distribution === "fork"
+      ? [
+          filter("enable", algorithm.trajectory_filter.enable),
+          filter("drop_reasons", algorithm.trajectory_filter.drop_reasons),
+        ]
+      : []),
+  ];
+}
+
+/** PPO trains a critic beside the actor, with the same model and packing. */
 export function criticOverrides(inputs: OverrideInputs): Override[] {
-  const { experiment, topology, batches } = inputs;
+  const { experiment, batches } = inputs;
   if (experiment.algorithm.adv_estimator !== "ppo") return [];
   const critic = (key: string, value: OverrideValue, source: string) =>
     set(`critic.${key}`, value, source);
@@ -161,10 +180,7 @@ export function criticOverrides(inputs: OverrideInputs): Override[] {
     critic("model.enable_gradient_checkpointing", true, "long windows"),
     critic("model.use_remove_padding", true, "sequence parallelism and token packing"),
     critic("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
-    critic("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / training.sp_size"),
-    critic("ulysses_sequence_parallel_size", topology.sequenceParallel, "training.sp_size"),
-    critic("fsdp.param_offload", experiment.training.actor_offload, "training.actor_offload"),
-    critic("fsdp.optimizer_offload", experiment.training.actor_offload, "training.actor_offload"),
+    critic("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
   ];
 }
 
@@ -174,7 +190,7 @@ export function trainerOverrides(inputs: OverrideInputs): Override[] {
   const trainer = (key: string, value: OverrideValue, source: string) =>
     set(`trainer.${key}`, value, source);
   return [
-    trainer("nnodes", topology.gpuNodes, "tier"),
+    trainer("nnodes", topology.trainerNodes, "tier"),
     trainer("n_gpus_per_node", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
     trainer("project_name", names.project, "experiment.project_name"),
     trainer("experiment_name", names.run, "experiment.exp_name"),

@@ -17,7 +17,7 @@ const variables = { ...process.env, SWE_RL_LAB: "test" };
 /** Brings the lab up before the first engine test, and down after the last. */
 export default function setup(project: TestProject): () => void {
   lab("down");
-  lab("up");
+  lab("up", "--gpu-nodes", "6");
   const environment = execFileSync(process.execPath, ["lab/main.ts", "env", "--json"], {
     cwd: projectRoot,
     env: variables,
@@ -29,8 +29,8 @@ export default function setup(project: TestProject): () => void {
   };
 }
 
-function lab(command: "up" | "down"): void {
-  const { status } = spawnSync(process.execPath, ["lab/main.ts", command], {
+function lab(command: "up" | "down", ...options: string[]): void {
+  const { status } = spawnSync(process.execPath, ["lab/main.ts", command, ...options], {
     cwd: projectRoot,
     env: variables,
     stdio: ["ignore", "inherit", "inherit"],

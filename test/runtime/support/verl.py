@@ -18,6 +18,7 @@ VERSIONS = ("0.8.0", "0.9.1")
 @dataclass(frozen=True)
 class Case:
     overrides: list[str]
+    asynchronous: bool = False
     use_reference_policy: bool = False
     use_critic: bool = False
 

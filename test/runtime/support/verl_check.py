@@ -2,7 +2,8 @@
 
     verl_check.py DIRECTORY_WITH_VERL < cases.json > results.json
 
-A case is {"overrides": [...], "use_reference_policy": bool, "use_critic": bool}; its result is
+A case is {"asynchronous": bool, "overrides": [...], "use_reference_policy": bool,
+"use_critic": bool}; its result is
 {"config": resolved configuration or null, "error": why it does not compose, or null,
 "refusal": why validate_config refuses it, or null}.
 
@@ -26,6 +27,12 @@ HEAVY = (
     *("accelerate", "codetiming", "numpy", "nvtx", "peft", "PIL", "psutil", "ray"),
     *("tensordict", "torch", "torchdata", "transformers", "vllm"),
 )
+ENTRIES = {
+    False: ("verl/trainer/config", "ppo_trainer"),
+    True: ("verl/experimental/fully_async_policy/config", "fully_async_ppo_trainer"),
+}
+"""Folder and name of the configuration, as the entry modules have them."""
+
 EMPTY = ("verl.utils.fs", "verl.utils.model", "verl.utils.device", "verl.utils.import_utils")
 """Modules of verl that only do work, and that its configuration imports for that."""
 
@@ -104,9 +111,9 @@ def main(root: Path) -> None:
             result: dict[str, Any] = {"config": None, "error": None, "refusal": None}
             results.append(result)
             try:
-                directory = str(root / "verl/trainer/config")
-                with initialize_config_dir(config_dir=directory, version_base=None):
-                    config = compose("ppo_trainer", overrides=case["overrides"])
+                folder, name = ENTRIES[case["asynchronous"]]
+                with initialize_config_dir(config_dir=str(root / folder), version_base=None):
+                    config = compose(name, overrides=case["overrides"])
                 result["config"] = OmegaConf.to_container(config, resolve=True)
             except Exception as error:
                 result["error"] = f"{type(error).__name__}: {error}"

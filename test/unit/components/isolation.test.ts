@@ -97,3 +97,29 @@ describe("the network policies of a stack", () => {
     }
   });
 });
+
+describe("the network policies of a stack with the proxy in process", () => {
+  let network: Connectivity;
+  beforeAll(async () => {
+    const { recording } = await recordTier("", { base: "three-node" });
+    network = new Connectivity(recording.objects("NetworkPolicy"));
+  });
+
+  it("let sandboxes reach the workers' own range of ports, and nothing else", () => {
+    const open = Object.entries(places).flatMap(([to, target]) =>
+      ports
+        .filter((port) => network.allows(places["sandbox"]!, target, { protocol: "TCP", port }))
+        .map((port) => `${to} ${port}`),
+    );
+    expect(open).toEqual(["worker 40000", "worker 49999"]);
+  });
+
+  it("let nothing but training and their sandboxes reach the workers", () => {
+    for (const from of ["strange sandbox", "stranger", "dns", "internet"]) {
+      for (const port of ports) {
+        const allowed = network.allows(places[from]!, places["worker"]!, { protocol: "TCP", port });
+        expect([from, port, allowed]).toEqual([from, port, false]);
+      }
+    }
+  });
+});

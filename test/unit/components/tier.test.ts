@@ -141,3 +141,35 @@ describe("the single-node tier", () => {
     for (const { file, place } of declared) expect(file).toBe(place);
   });
 });
+
+describe("the asynchronous tiers", () => {
+  it.each([
+    ["two-node", ["train 1", "rollout 1"]],
+    ["three-node", ["train 2", "rollout 1"]],
+  ])("%s registers the same in preview and in up: Ray groups %j", async (base, groups) => {
+    const preview = await recordTier("", { base, preview: true });
+    const up = await recordTier("", { base });
+    const urns = ({ recording }: typeof up) => recording.registrations.map(({ urn }) => urn).sort();
+    expect(urns(preview)).toEqual(urns(up));
+    const [cluster] = up.recording.objects("RayCluster");
+    const { workerGroupSpecs } = cluster?.["spec"] as {
+      workerGroupSpecs: { groupName: string; replicas: number; maxReplicas: number }[];
+    };
+    expect(workerGroupSpecs.map((group) => `${group.groupName} ${group.replicas}`)).toEqual(groups);
+    for (const group of workerGroupSpecs) expect(group.maxReplicas).toBe(group.replicas);
+  });
+
+  it("have neither LiteLLM nor its namespace when agent loops are the proxy", async () => {
+    const { recording } = await recordTier("", { base: "two-node" });
+    const components = recording.registrations.map(({ type }) => type);
+    expect(components).not.toContain("swe-rl:inference:LiteLlmProxy");
+    const namespaces = recording.objects("Namespace").map(({ metadata }) => metadata.name);
+    expect(namespaces.sort()).toEqual(["run-sandbox", "run-train"]);
+  });
+
+  it("have both when LiteLLM is chosen", async () => {
+    const { recording } = await recordTier("proxy: { mode: litellm }", { base: "two-node" });
+    expect(recording.one("swe-rl:inference:LiteLlmProxy", "litellm")).toBeDefined();
+    expect(recording.objects("Namespace")).toHaveLength(3);
+  });
+});

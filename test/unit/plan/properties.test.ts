@@ -3,18 +3,27 @@ import { describe, expect, it } from "vitest";
 import type { Settings } from "../../../config/load.ts";
 import type { Peer } from "../../../config/plan/network.ts";
 import { plan } from "../../../config/plan/plan.ts";
+import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { bytesOf } from "../../../config/schema/scalars.ts";
 import { settingsWith } from "../../support/settings.ts";
 
-const base = settingsWith("").settings;
+const bases = Object.fromEntries(
+  tiers.map((tier) => [tier, settingsWith("", { base: tier }).settings]),
+) as Record<Tier, Settings>;
 const powers = fc.constantFrom(1, 2, 4, 8);
 
 /** Settings whose numbers vary; some contradict each other. */
 const settings: fc.Arbitrary<Settings> = fc
   .record({
+    tier: fc.constantFrom(...tiers),
+    mode: fc.constantFrom("litellm", "in_process"),
+    engine: fc.constantFrom("fsdp", "veomni", "megatron"),
+    smoke: fc.boolean(),
+    staleness: fc.constantFrom(0, 0.5, 1, 3),
+    batches: fc.constantFrom(1, 1, 2),
     stack: fc.stringMatching(/^[a-z]([a-z0-9-]{0,53}[a-z0-9])?$/),
     tensorParallel: powers,
-    sequenceParallel: powers,
+    sequenceParallel: fc.constantFrom(1, 1, 2, 4, 8, 16),
     prompts: fc.oneof(fc.constantFrom(8, 16, 24, 64, 128), fc.integer({ min: 1, max: 256 })),
     trials: fc.constantFrom(1, 2, 4, 8, 8, 8),
     mini: fc.constantFrom(1, 8, 8, 16, 64),
@@ -30,15 +39,28 @@ const settings: fc.Arbitrary<Settings> = fc
     ),
     epochs: fc.integer({ min: 1, max: 9 }),
   })
-  .map((v) => ({
+  .map((v) => ({ ...v, base: bases[v.tier] }))
+  .map(({ base, ...v }) => ({
     ...base,
     stack: v.stack,
+    modelFacts: { ...base.modelFacts!, kv_heads: 8, ulysses: true },
     experiment: {
       ...base.experiment,
+      smoke: v.smoke,
+      proxy: { ...base.experiment.proxy, mode: v.mode, recorder_port: v.recorderPort },
+      verl: { ...base.experiment.verl, engine: v.engine },
+      async_training: {
+        ...base.experiment.async_training,
+        staleness_threshold: v.staleness,
+        require_batches: v.batches,
+      },
       vllm: { ...base.experiment.vllm, gen_tp: v.tensorParallel },
       training: {
         ...base.experiment.training,
-        sp_size: v.sequenceParallel,
+        fsdp_size: -1 as const,
+        ...(v.engine === "megatron"
+          ? { sp_size: 1, cp_size: 1, tp_size: v.sequenceParallel }
+          : { sp_size: v.sequenceParallel }),
         train_batch_size: v.prompts,
         n_resp_per_prompt: v.trials,
         train_prompt_mini_batch_size: v.mini,
@@ -49,7 +71,6 @@ const settings: fc.Arbitrary<Settings> = fc
       harbor_runtime: { ...base.experiment.harbor_runtime, num_workers: v.workers },
       infrastructure: { ...base.experiment.infrastructure, ray_port: v.rayPort },
       ray: { ...base.experiment.ray, object_store_bytes: v.objectStore },
-      proxy: { ...base.experiment.proxy, recorder_port: v.recorderPort },
       sandbox: { ...base.experiment.sandbox, parallel_trials: v.parallelTrials },
     },
   }));
@@ -71,23 +92,57 @@ function accepted(check: (result: ReturnType<typeof plan>["plan"], of: Settings)
 }
 
 describe("an accepted Plan", () => {
-  it("uses every GPU for a whole number of rollout servers", () => {
+  it("uses every GPU, and those of the rollout for a whole number of servers", () => {
     accepted(({ topology, ray, proxy }) => {
       const gpus = ray.groups.reduce((sum, group) => sum + group.gpus * group.replicas, 0);
-      expect(gpus).toBe(topology.rolloutGpus);
+      const isShared = topology.mode === "sync";
+      expect(gpus).toBe(topology.trainerGpus + (isShared ? 0 : topology.rolloutGpus));
+      expect(gpus).toBe(topology.gpuNodes * topology.gpusPerNode);
       expect(topology.rolloutServers * topology.tensorParallel).toBe(topology.rolloutGpus);
       expect(Number.isInteger(topology.rolloutServers)).toBe(true);
-      expect(proxy.rolloutServers).toBe(topology.rolloutServers);
+      if (proxy.mode === "litellm") expect(proxy.rolloutServers).toBe(topology.rolloutServers);
+    });
+  });
+
+  it("has groups that fit their nodes: a pod a node, with all its GPUs", () => {
+    accepted(({ topology, ray }) => {
+      expect(ray.groups.map(({ name }) => name)).toEqual(
+        topology.mode === "sync" ? ["train"] : ["train", "rollout"],
+      );
+      for (const group of ray.groups) expect(group.gpus).toBe(topology.gpusPerNode);
+      expect(ray.groups.reduce((nodes, { replicas }) => nodes + replicas, 0)).toBe(
+        topology.gpuNodes,
+      );
+    });
+  });
+
+  it("lets no trial start that the quota would refuse", () => {
+    accepted(({ asyncTraining, batches, sandboxes }) => {
+      if (!asyncTraining) return;
+      const { maxConcurrentSamples, maxQueuedSamples, parameterSyncSteps } = asyncTraining;
+      expect(sandboxes.pods).toBeGreaterThanOrEqual(maxConcurrentSamples * batches.trialsPerPrompt);
+      expect(maxConcurrentSamples).toBeLessThanOrEqual(maxQueuedSamples);
+      expect(Number.isInteger(parameterSyncSteps)).toBe(true);
+    });
+  });
+
+  it("divides the trainer's GPUs by the engine's sizes", () => {
+    accepted(({ engine, topology }) => {
+      const together = engine.tensorParallel * engine.pipelineParallel * engine.sequenceParallel;
+      expect(engine.dataParallel * together).toBe(topology.trainerGpus);
+      expect(Number.isInteger(engine.dataParallel)).toBe(true);
     });
   });
 
   it("shares a step evenly among GPUs and workers, and fits the window", () => {
-    accepted(({ batches, topology }, { experiment }) => {
+    accepted(({ batches, topology, engine }, { experiment }) => {
       expect(batches.trialsPerStep % topology.trainerGpus).toBe(0);
-      expect(batches.trialsPerStep % experiment.harbor_runtime.num_workers).toBe(0);
+      if (topology.mode === "sync") {
+        expect(batches.trialsPerStep % experiment.harbor_runtime.num_workers).toBe(0);
+      }
       expect(batches.miniBatchPrompts).toBeLessThanOrEqual(batches.prompts);
       expect(batches.windowTokens).toBeLessThanOrEqual(batches.modelLength);
-      expect(batches.tokensPerGpu * topology.sequenceParallel).toBeGreaterThanOrEqual(
+      expect(batches.tokensPerGpu * engine.sequenceParallel).toBeGreaterThanOrEqual(
         batches.windowTokens,
       );
     });
@@ -116,7 +171,10 @@ describe("an accepted Plan", () => {
   it("has no two programs on one port", () => {
     accepted(({ ray, proxy }) => {
       const { ephemeral, ...single } = ray.ports;
-      const ports = [...Object.values(single), proxy.port, proxy.recorder.port];
+      const ports = [
+        ...Object.values(single),
+        ...(proxy.mode === "litellm" ? [proxy.port, proxy.recorder.port] : []),
+      ];
       expect(new Set(ports).size).toBe(ports.length);
       for (const port of ports) {
         expect(port < ephemeral.from || port > ephemeral.to).toBe(true);
@@ -125,14 +183,18 @@ describe("an accepted Plan", () => {
     });
   });
 
-  it("lets out of the sandboxes one port of the proxy, and nothing in", () => {
-    accepted(({ flows, proxy }) => {
+  it("lets out of the sandboxes one way to the policy, and nothing in", () => {
+    accepted(({ flows, proxy, ray }) => {
       const sandbox = (peer: Peer) => peer.kind === "pods" && peer.compartment === "sandbox";
       const out = flows.filter(({ from }) => sandbox(from));
+      const way =
+        proxy.mode === "litellm"
+          ? { compartment: "proxy", role: "proxy", from: proxy.port, to: proxy.port }
+          : { compartment: "train", role: "ray-worker", ...ray.ports.ephemeral };
       expect(out.map(({ to, ports }) => ({ to, ports }))).toEqual([
         {
-          to: { kind: "pods", compartment: "proxy", role: "proxy" },
-          ports: [{ protocol: "TCP", from: proxy.port, to: proxy.port }],
+          to: { kind: "pods", compartment: way.compartment, role: way.role },
+          ports: [{ protocol: "TCP", from: way.from, to: way.to }],
         },
       ]);
       expect(flows.filter(({ to }) => sandbox(to))).toEqual([]);
@@ -142,6 +204,10 @@ describe("an accepted Plan", () => {
   it("lets LiteLLM reach the recorder on one port, and DNS", () => {
     accepted(({ flows, proxy }) => {
       const out = flows.filter(({ from }) => from.kind === "pods" && from.compartment === "proxy");
+      if (proxy.mode === "in_process") {
+        expect(out).toEqual([]);
+        return;
+      }
       expect(out.map(({ name }) => name)).toEqual(["proxy-to-recorder", "proxy-to-dns"]);
       expect(out[0]).toMatchObject({
         to: { kind: "pods", compartment: "train", role: "recorder" },
@@ -150,8 +216,13 @@ describe("an accepted Plan", () => {
     });
   });
 
-  it("justifies every flow, and names each once", () => {
-    accepted(({ flows }) => {
+  it("justifies every flow, names each once, and has a namespace for each of its ends", () => {
+    accepted(({ flows, compartments }) => {
+      for (const { from, to } of flows) {
+        for (const peer of [from, to]) {
+          if (peer.kind === "pods") expect(compartments[peer.compartment]).toBeDefined();
+        }
+      }
       for (const { reason } of flows) expect(reason.length).toBeGreaterThan(10);
       expect(new Set(flows.map(({ name }) => name)).size).toBe(flows.length);
     });

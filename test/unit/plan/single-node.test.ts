@@ -8,6 +8,17 @@ function shipped(stack: string) {
   return plan(folder.load({ stack }).settings);
 }
 
+/** An entry of LiteLLM's for a rollout server behind the recorder. */
+const entry = (name: string, server: number, id: string) => ({
+  model_name: name,
+  litellm_params: {
+    model: "hosted_vllm/vllm_model",
+    api_base: `http://recorder.single-node-train:8003/servers/${server}/v1`,
+    api_key: "none",
+  },
+  model_info: { id },
+});
+
 describe("the official single-node run", () => {
   const { plan: official, problems, warnings } = shipped("single-node");
   const override = (key: string) =>
@@ -48,23 +59,24 @@ describe("the official single-node run", () => {
         ephemeral: { from: 40000, to: 49999 },
       },
     ],
-    ["proxy port", official.proxy.port, 8002],
-    ["proxy waits for", official.proxy.rolloutServers, 2],
     [
-      "LiteLLM's entries",
-      official.proxy.litellm.model_list.map((entry) => [
-        entry.model_name,
-        entry.litellm_params["api_base"],
-        entry.model_info.id,
-      ]),
-      [
-        ["vllm_model", "http://recorder.single-node-train:8003/servers/0/v1", "vllm-server-0"],
-        ["vllm_model", "http://recorder.single-node-train:8003/servers/1/v1", "vllm-server-1"],
-        ["claude-*", "http://recorder.single-node-train:8003/servers/0/v1", "claude-vllm-server-0"],
-        ["claude-*", "http://recorder.single-node-train:8003/servers/1/v1", "claude-vllm-server-1"],
-      ],
+      "proxy",
+      official.proxy,
+      expect.objectContaining({
+        mode: "litellm",
+        port: 8002,
+        rolloutServers: 2,
+        aliases: ["claude-*", "hosted_vllm/vllm_model", "vllm_model"],
+        litellm: expect.objectContaining({
+          model_list: [
+            entry("vllm_model", 0, "vllm-server-0"),
+            entry("vllm_model", 1, "vllm-server-1"),
+            entry("claude-*", 0, "claude-vllm-server-0"),
+            entry("claude-*", 1, "claude-vllm-server-1"),
+          ],
+        }) as object,
+      }),
     ],
-    ["aliases", official.proxy.aliases, ["claude-*", "hosted_vllm/vllm_model", "vllm_model"]],
     ["quota pods (96 + 25 %)", official.sandboxes.pods, 120],
     ["quota CPUs", official.sandboxes.quota.cpus, 120],
     ["quota memory requests", official.sandboxes.quota.memoryRequestBytes, 120 * 8192 * 2 ** 20],
@@ -255,7 +267,7 @@ describe("a setting that contradicts another", () => {
       "node count against the tier",
       "infrastructure: { nnodes: 2 }",
       [
-        "infrastructure.nnodes: is 2, but tier single-node has 1. Leave it out, or choose another tier.",
+        "infrastructure.nnodes: is 2, but tier single-node has 1 (C-11). Leave it out, or choose another tier.",
       ],
     ],
     [

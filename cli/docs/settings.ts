@@ -1,0 +1,69 @@
+import { stringify } from "yaml";
+import { experimentFile } from "../../config/json-schema.ts";
+import { type SettingReference, settingsOf } from "../../config/reference.ts";
+import { models } from "../../config/schema/models.ts";
+import { site } from "../../config/schema/site.ts";
+import { code, markdownTable } from "./markdown.ts";
+
+const files = [
+  {
+    title: "Experiment",
+    schema: experimentFile,
+    about:
+      "`config/<experiment>.yaml`: everything about one run. What `extends` names is the base; mappings are merged key by key, anything else replaces the base's value. A key without a value counts as left out.",
+  },
+  {
+    title: "Site",
+    schema: site,
+    about: "`config/sites/<site>.yaml`: facts about one cluster, shared by all experiments on it.",
+  },
+  {
+    title: "Models",
+    schema: models,
+    about:
+      "`config/models.yaml`: facts about policies. `<name>` is the name of the checkpoint directory, the last part of `model.model_path`.",
+  },
+] as const;
+
+/** docs/settings.md */
+export function settingsPage(): string {
+  const parts = files.flatMap(({ title, schema, about }) => [
+    `## ${title}`,
+    about,
+    ...sections(settingsOf(schema)),
+  ]);
+  return `${["# Settings", "Made by `npm run docs` from the schema; do not edit.", ...parts].join("\n\n")}\n`;
+}
+
+/** One table for the keys at the root, then one for every section. */
+function sections(settings: readonly SettingReference[]): string[] {
+  const sectionOf = ({ path, type }: SettingReference) =>
+    path.length > 1 || type === undefined ? (path[0] ?? "") : "";
+  const grouped = Map.groupBy(settings, sectionOf);
+  return [...grouped].flatMap(([section, all]) => {
+    const rows = all.filter(({ type }) => type !== undefined);
+    const about = all.find(({ path }) => path.length === 1 && section !== "")?.description;
+    return [
+      ...(section === "" || section === "<name>" ? [] : [`### ${section}`]),
+      ...(about ? [about] : []),
+      ...(rows.length > 0
+        ? [markdownTable(["Key", "Type", "Default", "Meaning"], rows.map(row))]
+        : []),
+    ];
+  });
+}
+
+function row(setting: SettingReference): string[] {
+  const { path, type = "", required, description } = setting;
+  return [
+    code(path.join(".")),
+    type,
+    required ? "**required**" : setting.default === undefined ? "" : shown(setting.default),
+    description,
+  ];
+}
+
+function shown(value: unknown): string {
+  if (value === "") return "(empty)";
+  return code(stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd());
+}

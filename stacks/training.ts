@@ -1,0 +1,58 @@
+/** The Ray cluster of a tier and the run on it. */
+import type * as pulumi from "@pulumi/pulumi";
+import { containerEnvironment } from "../components/ray/pod-template.ts";
+import { RayCluster } from "../components/ray/ray-cluster.ts";
+import { TrainerJob } from "../components/training/trainer-job.ts";
+import type { Plan } from "../config/plan/plan.ts";
+import type { Foundation } from "./foundation.ts";
+
+export interface Training {
+  /** Address of Ray's job API. */
+  readonly jobsUrl: pulumi.Output<string>;
+  readonly job: TrainerJob;
+}
+
+/** @param proxyUrl Where agents reach the policy; undefined if agent loops serve it themselves. */
+export function startTraining(
+  plan: Plan,
+  foundation: Foundation,
+  proxyUrl: pulumi.Output<string> | undefined,
+): Training {
+  const { labels, names, rolloutMinutes, storage, trainer } = plan;
+  const { provider, train, secrets, serviceAccount } = foundation;
+  const ray = new RayCluster(
+    "ray",
+    {
+      labels,
+      names,
+      ray: plan.ray,
+      namespace: train.namespace,
+      serviceAccount,
+      environment: containerEnvironment(trainer.environment, {
+        secrets: secrets.training,
+        proxyUrl,
+      }),
+      mounts: foundation.mounts,
+      authenticationSecret: secrets.rayAuthentication,
+      startupMinutes: rolloutMinutes,
+    },
+    { provider, dependsOn: foundation.beforeTraining },
+  );
+  const job = new TrainerJob(
+    "trainer",
+    {
+      labels,
+      names,
+      trainer,
+      directories: storage.directories,
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      serviceAccount,
+      jobsUrl: ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      headTimeoutSeconds: rolloutMinutes * 60,
+    },
+    { provider, dependsOn: [ray] },
+  );
+  return { jobsUrl: ray.jobsUrl, job };
+}
