@@ -134,7 +134,7 @@ class Discovery:
         self._progress = Progress()
         self._state = "Ray's head was not asked yet"
         self._listed = False
-        self._last_look: str | None = None
+        self._looks: list[str] = []
 
     @property
     def expected(self) -> int:
@@ -178,12 +178,9 @@ class Discovery:
 
     def look(self) -> Listing:
         """Who is there now. Raises RayJobsError, and GiveUp where waiting is of no use."""
-        if self._last_look:
-            # Ray would remember one submission for each look. It is over for long, so that Ray
-            # does not bring it back.
-            with suppress(RayJobsError):
-                self._jobs.delete(self._last_look)
-        submission_id = self._last_look = self._submit(0)
+        self._forget_looks()
+        submission_id = self._submit(0)
+        self._looks.append(submission_id)
         until = time.monotonic() + LONGEST_LOOK_SECONDS
         try:
             while not (job := self._jobs.get(submission_id)).is_over:
@@ -196,6 +193,17 @@ class Discovery:
         if result is None:
             raise RayJobsError(f"the listing failed on the head: {_reason(job)}")
         return _listing(result)
+
+    def _forget_looks(self) -> None:
+        """Ray would remember a submission for each look, for ever."""
+        for submission_id in list(self._looks):
+            try:
+                # Ray may bring back what was just over, so only the next time tells.
+                self._jobs.delete(submission_id)
+            except NoSuchJob:
+                self._looks.remove(submission_id)
+            except RayJobsError:
+                return
 
     def _listing(self) -> list[Server] | None:
         """Runs list_rollouts.py on the head. None: not all are there yet."""
