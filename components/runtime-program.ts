@@ -5,27 +5,41 @@ import { type Identity, leaf } from "./metadata.ts";
 
 /** Programs of `runtime/`, by file name. */
 export type Program =
+  | "await_recorder.py"
+  | "call_headers.py"
   | "discover_rollouts.py"
+  | "exchange.py"
   | "follow_run.py"
   | "launch_run.py"
   | "list_rollouts.py"
   | "pod.py"
   | "ray_jobs.py"
-  | "sandbox_auth.py";
+  | "recorder.py"
+  | "rollout_routes.py"
+  | "sampled.py"
+  | "sandbox_auth.py"
+  | "trajectories.py";
 
 /** Where containers find the programs. */
 export const programDirectory = "/opt/swe-rl";
 
-/** A ConfigMap with programs. Its name changes with its content, so that pods that use it are rolled. */
+/** A ConfigMap with programs, and other files beside them. Its name changes with its content, so that pods that use it are rolled. */
 export function programs(
   name: string,
-  args: { identity: Identity; files: readonly Program[] },
+  args: {
+    identity: Identity;
+    files: readonly Program[];
+    beside?: Readonly<Record<string, string>>;
+  },
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Output<string> {
   const folder = `${import.meta.dirname}/../runtime`;
-  const data = Object.fromEntries(
-    args.files.map((file) => [file, readFileSync(`${folder}/${file}`, "utf8")]),
-  );
+  const data = {
+    ...Object.fromEntries(
+      args.files.map((file) => [file, readFileSync(`${folder}/${file}`, "utf8")]),
+    ),
+    ...args.beside,
+  };
   return new k8s.core.v1.ConfigMap(
     name,
     { metadata: leaf(args.identity), data, immutable: true },

@@ -1,26 +1,25 @@
-"""Waits until the policy is served and writes LiteLLM's configuration: init container of the proxy.
+"""Waits until the policy is served and writes where: init container of the recorder.
 
 verl's rollout servers listen on ports that nobody knows before they do. Only a Ray driver can ask
-for them, a driver needs a Ray node under it, and this image has no Ray: so this asks Ray's job API
-to run `list_rollouts.py` on the head. It waits until exactly the promised number of servers
-answers, checks that each accepts a connection from this pod, and writes the configuration, with
-`sandbox_auth.py` beside it. Never a smaller configuration: GPUs without traffic look like a slow
-run, and nothing would tell. Standard library only.
+for them, and a driver needs a Ray node under it: so this asks Ray's job API to run
+`list_rollouts.py` on the head. It waits until exactly the promised number of servers answers,
+checks that each accepts a connection from this pod, and writes the table of their addresses. Never
+a smaller one: GPUs without traffic look like a slow run, and nothing would tell. The recorder
+follows the servers from there with the same class. Standard library only.
 
 Environment:
     RAY_JOBS_URL, RAY_AUTH_TOKEN  Ray's job API and its token
     RAY_NAMESPACE                 Ray namespace of the run
     ROLLOUT_SERVERS               promised number of rollout servers
     LIST_PROGRAM                  path of list_rollouts.py on the head
-    PROXY_TEMPLATE                JSON file: modelNames, backendModel, settings
-    PROXY_CONFIG                  where LiteLLM's configuration is written (JSON, which is YAML)
+    ROLLOUT_TABLE                 where the table is written: JSON, [{"index", "host", "port"}]
     DISCOVERY_TIMEOUT_SECONDS     how long all of it may take
     REACH_SECONDS                 optional, 60: how long a server that gave its address may refuse
                                   connections; network policies reach a new pod with a delay
 
 Exit codes:
-    0    the configuration is written
-    2    environment or template cannot be used
+    0    the table is written
+    2    the environment cannot be used
     3    fewer servers than promised within the time; says which, and why
     4    Ray refuses the token
     5    more servers than promised, or one number in two namespaces
@@ -32,9 +31,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
-import shutil
 import signal
 import socket
 import sys
@@ -42,13 +39,13 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pod
 from pod import BadInput, GiveUp, Progress, say
-from ray_jobs import NoSuchJob, RayJobs, RayJobsError, TokenRefused
+from ray_jobs import Job, NoSuchJob, RayJobs, RayJobsError, TokenRefused
 
 READY, _, BAD_INPUT, MISSING, TOKEN_REFUSED, AMBIGUOUS, OUT_OF_REACH = range(7)
 
@@ -57,6 +54,9 @@ RESULT_PREFIX = "swe-rl-rollouts: "
 
 LONGEST_LISTING_SECONDS = 600.0
 """One listing waits no longer than this; then another begins, with a fresh connection."""
+
+LONGEST_LOOK_SECONDS = 120.0
+"""A look that takes longer has hung; list_rollouts.py itself gives up on Ray after a minute."""
 
 POLL_SECONDS = 2.0
 FAILED_LISTING_SECONDS = 15.0
@@ -82,59 +82,41 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Template:
-    """The proxy's configuration without its servers."""
+class Listing:
+    """What one look at the cluster has shown."""
 
-    model_names: tuple[str, ...]
-    backend_model: str
-    settings: Mapping[str, Any]
-
-    def configuration(self, servers: list[Server]) -> dict[str, Any]:
-        """LiteLLM's configuration: one entry for each server and name, with ids that stay."""
-        models = [
-            {
-                "model_name": name,
-                "litellm_params": {
-                    "model": self.backend_model,
-                    "api_base": f"http://{server.authority}/v1",
-                    "api_key": "os.environ/VLLM_API_KEY",
-                },
-                "model_info": {"id": f"{prefix}vllm-server-{server.index}"},
-            }
-            for name, prefix in zip(self.model_names, self._prefixes(), strict=True)
-            for server in servers
-        ]
-        return {"model_list": models, **self.settings}
-
-    def _prefixes(self) -> list[str]:
-        """What an id begins with. The first name is the policy's own, and has `vllm-server-0`."""
-        others = [re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") for name in self.model_names[1:]]
-        return ["", *(f"{other}-" for other in others)]
+    servers: list[Server]
+    missing: Mapping[str, str]
+    """Reasons, by the number of the server."""
 
 
-def read_template(path: str) -> Template:
-    try:
-        content = json.loads(Path(path).read_text())
-        names, backend = content["modelNames"], content["backendModel"]
-        settings = content["settings"]
-    except (OSError, ValueError) as error:
-        raise BadInput(f"PROXY_TEMPLATE: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise BadInput(f"PROXY_TEMPLATE {path} lacks {error}") from None
-    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        raise BadInput(f"PROXY_TEMPLATE {path}: modelNames must be a list of names")
-    if not isinstance(backend, str) or not isinstance(settings, dict):
-        raise BadInput(f"PROXY_TEMPLATE {path}: backendModel must be a name, settings a mapping")
-    return Template(tuple(names), backend, settings)
-
-
-def write_configuration(configuration: Mapping[str, Any], path: Path) -> None:
-    """Writes the file as a whole or not at all, and the key check beside it."""
+def write_table(servers: list[Server], path: Path) -> None:
+    """Writes the file as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).parent / "sandbox_auth.py", path.parent / "sandbox_auth.py")
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(configuration, indent=2) + "\n")
+    partial.write_text(json.dumps([asdict(server) for server in servers]) + "\n")
     partial.replace(path)
+
+
+def read_table(path: str) -> list[Server]:
+    try:
+        return [Server(**server) for server in json.loads(Path(path).read_text())]
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"ROLLOUT_TABLE {path}: {error}") from None
+
+
+def from_environment() -> Discovery:
+    """Discovery as its variables describe it."""
+    expected = pod.number("ROLLOUT_SERVERS")
+    if expected < 1 or expected != int(expected):
+        raise BadInput(f"ROLLOUT_SERVERS must be a whole number of at least 1, not {expected:g}")
+    return Discovery(
+        RayJobs(pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN")),
+        namespace=pod.required("RAY_NAMESPACE"),
+        expected=int(expected),
+        list_program=pod.required("LIST_PROGRAM"),
+        timeout=pod.number("DISCOVERY_TIMEOUT_SECONDS"),
+    )
 
 
 class Discovery:
@@ -152,6 +134,11 @@ class Discovery:
         self._progress = Progress()
         self._state = "Ray's head was not asked yet"
         self._listed = False
+        self._looks: list[str] = []
+
+    @property
+    def expected(self) -> int:
+        return self._expected
 
     def servers(self) -> list[Server]:
         """All promised servers, as soon as they have given their addresses."""
@@ -183,16 +170,50 @@ class Discovery:
                 raise GiveUp(
                     OUT_OF_REACH,
                     f"{len(failures)} of {len(servers)} rollout servers are ready, but cannot be "
-                    f"reached from this pod: {what}. Check the network policies of the flow "
-                    "proxy-to-rollout-servers: they must let this pod reach Ray's workers on the "
-                    "site's network.rollout_ports, and the servers' ports must lie in that range.",
+                    f"reached from this pod: {what}. Check the network policy within-training, "
+                    "which must let this pod reach Ray's workers.",
                 )
             self._tell(f"not reachable from this pod: {what}")
             self._wait()
 
+    def look(self) -> Listing:
+        """Who is there now. Raises RayJobsError, and GiveUp where waiting is of no use."""
+        self._forget_looks()
+        submission_id = self._submit(0)
+        self._looks.append(submission_id)
+        until = time.monotonic() + LONGEST_LOOK_SECONDS
+        try:
+            while not (job := self._jobs.get(submission_id)).is_over:
+                if time.monotonic() > until:
+                    raise RayJobsError(f"the listing has not ended for {LONGEST_LOOK_SECONDS:g} s")
+                time.sleep(1)
+        finally:
+            self._end(submission_id)
+        result = _last_result(self._jobs.logs(submission_id))
+        if result is None:
+            raise RayJobsError(f"the listing failed on the head: {_reason(job)}")
+        return _listing(result)
+
+    def _forget_looks(self) -> None:
+        """Ray would remember a submission for each look, for ever."""
+        for submission_id in list(self._looks):
+            try:
+                # Ray may bring back what was just over, so only the next time tells.
+                self._jobs.delete(submission_id)
+            except NoSuchJob:
+                self._looks.remove(submission_id)
+            except RayJobsError:
+                return
+
     def _listing(self) -> list[Server] | None:
         """Runs list_rollouts.py on the head. None: not all are there yet."""
-        seconds = min(self._left(), LONGEST_LISTING_SECONDS)
+        submission_id = self._submit(min(self._left(), LONGEST_LISTING_SECONDS))
+        try:
+            return self._follow(submission_id)
+        finally:
+            self._end(submission_id)
+
+    def _submit(self, seconds: float) -> str:
         submission_id = f"discover-{self._namespace}-{uuid.uuid4().hex[:12]}"
         command = [
             *("python3", self._list_program),
@@ -201,10 +222,7 @@ class Discovery:
             *("--wait", f"{seconds:.0f}"),
         ]
         self._jobs.submit(submission_id, "exec " + shlex.join(command))
-        try:
-            return self._follow(submission_id)
-        finally:
-            self._end(submission_id)
+        return submission_id
 
     def _follow(self, submission_id: str) -> list[Server] | None:
         if not self._listed:
@@ -214,17 +232,14 @@ class Discovery:
             result = _last_result(self._jobs.logs(submission_id))
             if result is not None:
                 self._listed = True
-                if result.get("problem"):
-                    raise GiveUp(AMBIGUOUS, str(result["problem"]))
-                servers = [Server(**server) for server in result["servers"]]
-                if not result["missing"]:
-                    return servers
-                self._tell(self._describe(len(servers), result["missing"]))
+                listing = _listing(result)
+                if not listing.missing:
+                    return listing.servers
+                self._tell(self._describe(len(listing.servers), listing.missing))
             if job.is_over:
                 if result is None:
                     self._listed = True
-                    reason = job.message.strip().splitlines() or [job.status]
-                    self._tell(f"the listing failed on the head: {reason[-1]}")
+                    self._tell(f"the listing failed on the head: {_reason(job)}")
                     self._wait(FAILED_LISTING_SECONDS)
                 return None
             self._wait()
@@ -264,6 +279,16 @@ def _last_result(output: str) -> dict[str, Any] | None:
     return None
 
 
+def _listing(result: Mapping[str, Any]) -> Listing:
+    if result.get("problem"):
+        raise GiveUp(AMBIGUOUS, str(result["problem"]))
+    return Listing([Server(**server) for server in result["servers"]], result["missing"])
+
+
+def _reason(job: Job) -> str:
+    return (job.message.strip().splitlines() or [job.status])[-1]
+
+
 def _connection_failure(server: Server) -> str | None:
     try:
         socket.create_connection((server.host, server.port), CONNECT_SECONDS).close()
@@ -275,24 +300,14 @@ def _connection_failure(server: Server) -> str | None:
 
 
 def discover() -> int:
-    expected = pod.number("ROLLOUT_SERVERS")
-    if expected < 1 or expected != int(expected):
-        raise BadInput(f"ROLLOUT_SERVERS must be a whole number of at least 1, not {expected:g}")
-    template = read_template(pod.required("PROXY_TEMPLATE"))
-    target = Path(pod.required("PROXY_CONFIG"))
-    discovery = Discovery(
-        RayJobs(pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN")),
-        namespace=pod.required("RAY_NAMESPACE"),
-        expected=int(expected),
-        list_program=pod.required("LIST_PROGRAM"),
-        timeout=pod.number("DISCOVERY_TIMEOUT_SECONDS"),
-    )
+    discovery = from_environment()
+    table = Path(pod.required("ROLLOUT_TABLE"))
     servers = discovery.servers()
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
-    write_configuration(template.configuration(servers), target)
+    write_table(servers, table)
     for server in servers:
         say(f"{server.name} at {server.authority}")
-    say(f"wrote {target} for {len(servers)} rollout servers")
+    say(f"wrote {table} for {len(servers)} rollout servers")
     return READY
 
 
@@ -310,7 +325,7 @@ def main() -> int:
         say(f"discover_rollouts: {error}")
         return BAD_INPUT
     except OSError as error:
-        say(f"discover_rollouts: cannot write the configuration: {error}")
+        say(f"discover_rollouts: cannot write the table: {error}")
         return BAD_INPUT
 
 

@@ -115,6 +115,10 @@ class RayJobs:
         """Asks a submission to end; Ray kills it after three seconds. Returns at once."""
         self._ask("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop")
 
+    def delete(self, submission_id: str) -> None:
+        """Has Ray forget a submission that is over."""
+        self._ask("DELETE", f"/api/jobs/{quote(submission_id, safe='')}")
+
     def logs(self, submission_id: str) -> str:
         """The whole output so far. For short outputs: Ray sends all of it each time."""
         answer = _typed(self._ask("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs"), dict)

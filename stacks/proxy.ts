@@ -1,6 +1,7 @@
-/** LiteLLM in front of a tier's rollout servers: first its address, which the trainer needs, last itself. */
+/** LiteLLM and the recorder in front of a tier's rollout servers: first LiteLLM's address, which the trainer needs. */
 import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
+import { Recorder } from "../components/inference/recorder.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Proxy } from "../config/plan/proxy.ts";
 import type { Foundation } from "./foundation.ts";
@@ -27,22 +28,41 @@ export function servePolicy(
 ): void {
   const { foundation, endpoint, training } = parts;
   const { provider, proxy: compartment, secrets } = demandProxy(foundation);
+  const { labels, names, rolloutMinutes } = plan;
+  const recorder = new Recorder(
+    "recorder",
+    {
+      labels,
+      names,
+      recorder: proxy.recorder,
+      rolloutServers: proxy.rolloutServers,
+      disruption: plan.disruption,
+      trainer: plan.trainer,
+      trials: plan.storage.directories.trials,
+      mounts: foundation.mounts.filter(({ name }) => name === "trials"),
+      nodes: plan.ray.head,
+      namespace: foundation.train.namespace,
+      jobsUrl: training.jobsUrl,
+      rayToken: foundation.secrets.rayToken,
+      pullSecret: foundation.secrets.pull.train,
+      rolloutMinutes,
+    },
+    // Rollout servers exist only when the trainer has started them.
+    { provider, dependsOn: [foundation.train, training.job] },
+  );
   new LiteLlmProxy(
     "litellm",
     {
-      labels: plan.labels,
-      names: plan.names,
+      labels,
+      names,
       proxy,
-      trainer: plan.trainer,
       nodes: plan.ray.head,
       namespace: compartment.namespace,
-      jobsUrl: training.jobsUrl,
       secrets,
       pullSecret: foundation.secrets.pull.proxy,
-      rolloutMinutes: plan.rolloutMinutes,
+      rolloutMinutes,
     },
-    // Rollout servers exist only when the trainer has started them.
-    { provider, dependsOn: [compartment, endpoint, training.job] },
+    { provider, dependsOn: [compartment, endpoint, recorder] },
   );
 }
 

@@ -3,22 +3,18 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Proxy } from "../../config/plan/proxy.ts";
-import type { Trainer } from "../../config/plan/trainer.ts";
 import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
-import { programDirectory, programs } from "../runtime-program.ts";
+import { programs } from "../runtime-program.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
 
 export interface LiteLlmProxyArgs {
   names: Names;
   proxy: Proxy;
-  trainer: Pick<Trainer, "fingerprint" | "rayNamespace">;
   /** Where the pods run. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;
   labels: Labels;
-  /** Address of Ray's job API, which discovery asks for the rollout servers. */
-  jobsUrl: pulumi.Input<string>;
   secrets: ProxySecrets;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
@@ -28,37 +24,30 @@ export interface LiteLlmProxyArgs {
 
 type Container = k8s.types.input.core.v1.Container;
 
-const templateDirectory = "/etc/swe-rl";
+/** Where the configuration is, with the programs that LiteLLM loads from beside it. */
 const configDirectory = "/etc/litellm";
 
 /** Any user but root will do; the image reads nothing that belongs to one. */
 const userId = 65532;
 
-/** LiteLLM in front of all rollout servers of a run; it starts when every one of them answers. */
+/** LiteLLM in front of the recorder; it starts when every rollout server of the run answers. */
 export class LiteLlmProxy extends pulumi.ComponentResource {
   constructor(name: string, args: LiteLlmProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:inference:LiteLlmProxy", name, args, opts);
-    const { names, proxy, trainer } = args;
+    const { names, proxy } = args;
     const identity = {
       labels: args.labels,
       namespace: args.namespace,
       app: "litellm",
       component: "proxy",
     };
-    const template = new k8s.core.v1.ConfigMap(
-      `${name}-template`,
+    const configuration = programs(
+      `${name}-configuration`,
       {
-        metadata: leaf({ ...identity, app: "litellm-template" }),
-        immutable: true,
-        data: { "proxy-template.json": JSON.stringify(proxy.litellm, null, 2) },
-      },
-      { parent: this },
-    );
-    const proxyPrograms = programs(
-      `${name}-programs`,
-      {
-        identity: { ...identity, app: "litellm-programs" },
-        files: ["discover_rollouts.py", "pod.py", "ray_jobs.py", "sandbox_auth.py"],
+        identity: { ...identity, app: "litellm-configuration" },
+        files: ["await_recorder.py", "call_headers.py", "pod.py", "sandbox_auth.py"],
+        // JSON is YAML.
+        beside: { "config.yaml": JSON.stringify(proxy.litellm, null, 2) },
       },
       { parent: this },
     );
@@ -81,11 +70,7 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
           selector: { matchLabels: selector },
           progressDeadlineSeconds: args.rolloutMinutes * 60,
           template: {
-            metadata: {
-              labels: { ...labelsOf(identity), ...selector },
-              // Another run has other rollout servers, which only a new pod discovers.
-              annotations: { "swe-rl.dev/run": trainer.fingerprint },
-            },
+            metadata: { labels: { ...labelsOf(identity), ...selector } },
             spec: {
               ...podBasis(args.nodes, account.metadata.name),
               automountServiceAccountToken: false,
@@ -104,13 +89,11 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
                 fsGroup: userId,
                 seccompProfile: { type: "RuntimeDefault" },
               },
-              initContainers: [discovery(args)],
+              initContainers: [waiter(args)],
               containers: [server(args)],
               volumes: [
-                { name: "config", emptyDir: {} },
+                { name: "configuration", configMap: { name: configuration } },
                 { name: "tmp", emptyDir: {} },
-                { name: "template", configMap: { name: template.metadata.name } },
-                { name: "programs", configMap: { name: proxyPrograms } },
               ],
             },
           },
@@ -143,29 +126,20 @@ const hardened = {
   capabilities: { drop: ["ALL"] },
 };
 
-function discovery(args: LiteLlmProxyArgs): Container {
-  const { proxy, trainer, rolloutMinutes } = args;
+const configurationMount = { name: "configuration", mountPath: configDirectory, readOnly: true };
+
+function waiter({ proxy, rolloutMinutes }: LiteLlmProxyArgs): Container {
   return {
-    name: "discover-rollouts",
+    name: "await-recorder",
     image: proxy.image,
-    command: ["python3", "-u", `${programDirectory}/discover_rollouts.py`],
+    command: ["python3", "-u", `${configDirectory}/await_recorder.py`],
     securityContext: hardened,
     env: [
-      { name: "RAY_JOBS_URL", value: args.jobsUrl },
-      fromSecret("RAY_AUTH_TOKEN", args.secrets.rayToken),
-      { name: "RAY_NAMESPACE", value: trainer.rayNamespace },
-      { name: "ROLLOUT_SERVERS", value: String(proxy.rolloutServers) },
-      { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
-      { name: "PROXY_TEMPLATE", value: `${templateDirectory}/proxy-template.json` },
-      { name: "PROXY_CONFIG", value: `${configDirectory}/config.yaml` },
-      { name: "DISCOVERY_TIMEOUT_SECONDS", value: String(rolloutMinutes * 60) },
+      { name: "RECORDER_URL", value: proxy.recorder.url },
+      { name: "TIMEOUT_SECONDS", value: String(rolloutMinutes * 60) },
     ],
     resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "256Mi" } },
-    volumeMounts: [
-      { name: "config", mountPath: configDirectory },
-      { name: "template", mountPath: templateDirectory, readOnly: true },
-      { name: "programs", mountPath: programDirectory, readOnly: true },
-    ],
+    volumeMounts: [configurationMount],
   };
 }
 
@@ -194,8 +168,6 @@ function server(args: LiteLlmProxyArgs): Container {
     env: [
       fromSecret("LITELLM_MASTER_KEY", args.secrets.masterKey),
       fromSecret("SANDBOX_API_KEY", args.secrets.sandboxKey),
-      // verl's rollout servers ask for no key; LiteLLM must send something.
-      { name: "VLLM_API_KEY", value: "none" },
       // Without this it looks for model prices on the internet first.
       { name: "LITELLM_LOCAL_MODEL_COST_MAP", value: "True" },
       { name: "HOME", value: "/tmp" },
@@ -208,9 +180,6 @@ function server(args: LiteLlmProxyArgs): Container {
       requests: { cpu: String(proxy.cpus), memory: String(proxy.memoryBytes) },
       limits: { memory: String(proxy.memoryBytes) },
     },
-    volumeMounts: [
-      { name: "config", mountPath: configDirectory, readOnly: true },
-      { name: "tmp", mountPath: "/tmp" },
-    ],
+    volumeMounts: [configurationMount, { name: "tmp", mountPath: "/tmp" }],
   };
 }

@@ -54,7 +54,7 @@ export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole):
       ...podBasis(pod, base.serviceAccount),
       securityContext: {
         seccompProfile: { type: "RuntimeDefault" },
-        // Whatever binds port 0 here lands in this range, the only one that the network policies open.
+        // Whatever binds port 0 here lands in this range, which holds none of Ray's own ports; policies open no other for a proxy in process.
         sysctls: [{ name: "net.ipv4.ip_local_port_range", value: `${from} ${to}` }],
       },
       containers: [

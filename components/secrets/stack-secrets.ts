@@ -17,8 +17,6 @@ export interface ProxySecrets {
   readonly masterKey: SecretKey;
   /** The sandboxes' key, as the proxy knows it. */
   readonly sandboxKey: SecretKey;
-  /** Ray's token, for discovery. */
-  readonly rayToken: SecretKey;
 }
 
 export interface StackSecretsArgs {
@@ -98,12 +96,10 @@ export class StackSecrets extends pulumi.ComponentResource {
       const proxy = secret("proxy-credentials", namespaces.proxy, {
         masterKey: key("master-key"),
         sandboxKey,
-        rayToken,
       });
       this.proxy = {
         masterKey: { name: proxy, key: "masterKey" },
         sandboxKey: { name: proxy, key: "sandboxKey" },
-        rayToken: { name: proxy, key: "rayToken" },
       };
     }
     const registry = args.registryCredentials;

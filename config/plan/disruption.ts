@@ -21,6 +21,8 @@ export interface Disruption {
   readonly rayMaxUnavailable: number | undefined;
   /** Pods of one frozen model that a drain may take at once. */
   readonly frozenModelMaxUnavailable: number;
+  /** Recorder pods, of which there is one, that a drain may take: agents repeat the calls that this breaks. */
+  readonly recorderMaxUnavailable: number;
   /** Annotations of the pods of Ray and of the frozen models. */
   readonly podAnnotations: Readonly<Record<string, string>>;
   readonly pool: PoolDisruption;
@@ -45,6 +47,7 @@ export function planDisruption({ experiment }: Settings): Disruption {
         // A run does not survive the loss of its head or of a worker (kuberay#2153, #3860).
         rayMaxUnavailable: 0,
         frozenModelMaxUnavailable: 0,
+        recorderMaxUnavailable: 0,
         podAnnotations: {
           "karpenter.sh/do-not-disrupt": "true",
           "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
@@ -62,6 +65,7 @@ export function planDisruption({ experiment }: Settings): Disruption {
         mode,
         rayMaxUnavailable: undefined,
         frozenModelMaxUnavailable: 1,
+        recorderMaxUnavailable: 1,
         podAnnotations: { "cluster-autoscaler.kubernetes.io/safe-to-evict": "true" },
         pool: { ...pool, budgets: [{ nodes: "1" }] },
       };

@@ -20,6 +20,7 @@ export interface Names {
   /** ServiceAccount under which Ray's pods start sandboxes. */
   readonly trainerServiceAccount: string;
   readonly proxy: string;
+  readonly recorder: string;
 }
 
 /** Kubernetes' limit for a namespace and for a label value. */
@@ -52,6 +53,7 @@ export function planNames(settings: Settings, problems: Problems): Names {
     trainerJob: "trainer",
     trainerServiceAccount: "trainer",
     proxy: "litellm",
+    recorder: "recorder",
   };
 }
 

@@ -4,7 +4,7 @@ import type { RayPorts } from "./ray.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
-export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy" | "frozen-model";
+export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model";
 
 /** One end of a flow. */
 export type Peer =
@@ -47,8 +47,8 @@ const udp = (from: number, to = from): PortRange => ({ protocol: "UDP", from, to
 const train: Peer = { kind: "pods", compartment: "train" };
 const sandbox: Peer = { kind: "pods", compartment: "sandbox" };
 const proxy: Peer = { kind: "pods", compartment: "proxy", role: "proxy" };
-const rayHead: Peer = { kind: "pods", compartment: "train", role: "ray-head" };
 const rayWorker: Peer = { kind: "pods", compartment: "train", role: "ray-worker" };
+const recorder: Peer = { kind: "pods", compartment: "train", role: "recorder" };
 
 /** Addresses that no pod may reach by an "anywhere" rule: the node's metadata service lies there. */
 export const linkLocal = {
@@ -61,10 +61,10 @@ export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
   const isLiteLlm = experiment.proxy.mode === "litellm";
   const dns: Peer = { kind: "foreign", ...site.network.dns };
   return [
-    ...(isLiteLlm ? liteLlmFlows(settings, ports) : inProcessFlows(ports)),
+    ...(isLiteLlm ? liteLlmFlows(settings) : inProcessFlows(ports)),
     {
       name: "within-training",
-      reason: "Ray, NCCL and the weight sync use ports of their own choice",
+      reason: "Ray, NCCL, the weight sync and the rollout servers use ports of their own choice",
       from: train,
       to: train,
       ports: [],
@@ -89,7 +89,7 @@ export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
   ];
 }
 
-function liteLlmFlows({ experiment, site }: Settings, ports: RayPorts): Flow[] {
+function liteLlmFlows({ experiment, site }: Settings): Flow[] {
   const proxyPort = experiment.infrastructure.litellm_port;
   return [
     {
@@ -107,22 +107,15 @@ function liteLlmFlows({ experiment, site }: Settings, ports: RayPorts): Flow[] {
       ports: [tcp(proxyPort)],
     },
     {
-      name: "proxy-to-ray",
-      reason: "discovery asks Ray's job API for the rollout servers",
+      name: "proxy-to-recorder",
+      reason: "LiteLLM reaches the rollout servers through the recorder, and nothing else of Ray",
       from: proxy,
-      to: rayHead,
-      ports: [tcp(ports.dashboard)],
-    },
-    {
-      name: "proxy-to-rollout-servers",
-      reason: "rollout servers bind free ports, and only in this range",
-      from: proxy,
-      to: rayWorker,
-      ports: [tcp(ports.ephemeral.from, ports.ephemeral.to)],
+      to: recorder,
+      ports: [tcp(experiment.proxy.recorder_port)],
     },
     {
       name: "proxy-to-dns",
-      reason: "the name of the head",
+      reason: "the name of the recorder",
       from: { kind: "pods", compartment: "proxy" },
       to: { kind: "foreign", ...site.network.dns },
       ports: [udp(53), tcp(53)],

@@ -84,7 +84,7 @@ export function plan(settings: Settings): PlanResult {
   const disruption = planDisruption(settings);
   const proxy =
     settings.experiment.proxy.mode === "litellm"
-      ? planProxy(settings, topology)
+      ? planProxy(settings, { names, topology })
       : planInProcessProxy(ray.ports);
   const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
   const trainer = planTrainer(settings, run, problems);

@@ -115,6 +115,16 @@ function checkMemory(path: string[], pod: RayPod, problems: Problems): void {
   }
 }
 
+type FixedPort = readonly [path: string[], name: string, port: number];
+
+function proxyPorts({ proxy, infrastructure }: Settings["experiment"]): FixedPort[] {
+  if (proxy.mode !== "litellm") return [];
+  return [
+    [["infrastructure", "litellm_port"], "LiteLLM", infrastructure.litellm_port],
+    [["proxy", "recorder_port"], "the recorder", proxy.recorder_port],
+  ];
+}
+
 function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts {
   const { ray_port: gcs, ray_dashboard_port: dashboard } = experiment.infrastructure;
   const { rollout_ports: ephemeral } = site.network;
@@ -125,9 +135,10 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
       `${ephemeral.from}-${ephemeral.to} has fewer than 1000 ports; NCCL, Ray and vLLM would run out of them. Widen it.`,
     );
   }
-  const single: readonly (readonly [path: string[], name: string, port: number])[] = [
+  const single: readonly FixedPort[] = [
     [["infrastructure", "ray_port"], "Ray's control store", gcs],
     [["infrastructure", "ray_dashboard_port"], "Ray's dashboard", dashboard],
+    ...proxyPorts(experiment),
     [rangePath, "Ray's client server", fixedRayPorts.client],
     [rangePath, "Ray's metrics", fixedRayPorts.metrics],
     [rangePath, "Ray's dashboard agent", fixedRayPorts.dashboardAgent],

@@ -101,7 +101,7 @@ function overlap(training: AsyncTraining): string[] {
   ];
 }
 
-function proxy({ proxy, proxyCost: cost }: Plan): string[] {
+function proxy({ proxy, proxyCost: cost, storage }: Plan): string[] {
   if (proxy.mode === "in_process") {
     return [
       `in process: every trial has a URL of its own in an agent-loop worker, on a port of ${proxy.ports.from}-${proxy.ports.to}`,
@@ -111,6 +111,7 @@ function proxy({ proxy, proxyCost: cost }: Plan): string[] {
   return [
     `LiteLLM on port ${proxy.port}: ${proxy.replicas} pods × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
     `starts when ${proxy.rolloutServers} rollout servers answer; models ${proxy.aliases.join(", ")}`,
+    `recorder on port ${proxy.recorder.port}: 1 pod × ${proxy.recorder.cpus} CPUs, ${inGiB(proxy.recorder.memoryBytes)}; every call with its token ids, below ${storage.directories.trials}`,
     `cost: ${cost}`,
   ];
 }
@@ -158,7 +159,12 @@ function ports({ ray, proxy }: Plan): string[] {
     ["ray control store", String(ray.ports.gcs)],
     ["ray dashboard", String(ray.ports.dashboard)],
     ["rollout servers", `${ray.ports.ephemeral.from}-${ray.ports.ephemeral.to}`],
-    ...(proxy.mode === "litellm" ? [["proxy", String(proxy.port)] satisfies [string, string]] : []),
+    ...(proxy.mode === "litellm"
+      ? ([
+          ["proxy", String(proxy.port)],
+          ["recorder", String(proxy.recorder.port)],
+        ] satisfies [string, string][])
+      : []),
   ]);
 }
 

@@ -1,6 +1,6 @@
 /** Experiment sections that the original contract does not have: how this project runs the experiment on a cluster. */
 import { z } from "zod";
-import { absolutePath, byteQuantity, count, image } from "./scalars.ts";
+import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
 export const verlVersions = ["0.8.0", "0.9.1"] as const;
 
@@ -106,6 +106,9 @@ export const proxy = z.strictObject({
   replicas: z.int().min(2).max(16).default(2).describe("LiteLLM pods; at least 2."),
   cpus: count().default(2).describe("CPUs of one LiteLLM pod."),
   memory: byteQuantity().default("2Gi").describe("Memory of one LiteLLM pod."),
+  recorder_port: port()
+    .default(8003)
+    .describe("Port of the recorder, which stands between LiteLLM and the rollout servers."),
 });
 
 export const sandbox = z.strictObject({

@@ -180,7 +180,7 @@ export const site = z.strictObject({
         })
         .prefault({ from: 40000, to: 49999 })
         .describe(
-          "Range from which the training pods take their own ports; the only range the proxy may open.",
+          "Range from which the training pods take their own ports, rollout servers and proxies in process among them.",
         ),
       dns: z
         .strictObject({

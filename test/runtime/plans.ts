@@ -214,7 +214,11 @@ function planned(root: string, name: string, stack: string): unknown {
     scaffold: result.scaffold,
     topology: result.topology,
     ...(result.proxy.mode === "litellm"
-      ? { litellm: result.proxy.litellm, aliases: result.proxy.aliases }
+      ? {
+          litellm: result.proxy.litellm,
+          aliases: result.proxy.aliases,
+          recorder: result.proxy.recorder,
+        }
       : {}),
   };
 }

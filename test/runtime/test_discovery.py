@@ -1,7 +1,8 @@
-"""The proxy's init container, against a real Ray."""
+"""The recorder's init container, against a real Ray."""
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
@@ -13,12 +14,10 @@ import discover_rollouts
 import pod
 import pytest
 import ray_jobs
-import yaml
 from support.cluster import JOBS_URL, TOKEN, Cluster
 from support.network import free_port
-from support.our_code import shipped_plan
 from support.processes import Tree, wait_until
-from support.programs import discovery_environment, start_program
+from support.programs import RUNTIME, discovery_environment, start_program
 from support.rollouts import rollouts, server
 
 Discover = Callable[..., Tree]
@@ -26,13 +25,12 @@ Discover = Callable[..., Tree]
 
 @pytest.fixture
 def discover(tmp_path: Path) -> Iterator[Discover]:
-    """Starts the program; its configuration goes to `config(tree)`."""
+    """Starts the program; its table goes to `table_of(tree)`."""
     started: list[Tree] = []
 
     def start(**environment: str) -> Tree:
         directory = tmp_path / f"pod-{len(started)}"
-        template = shipped_plan("single-node")["litellm"]
-        variables = discovery_environment(directory, template, **environment)
+        variables = discovery_environment(directory, **environment)
         tree = start_program("discover_rollouts.py", variables, directory / "log")
         started.append(tree)
         return tree
@@ -42,8 +40,8 @@ def discover(tmp_path: Path) -> Iterator[Discover]:
         tree.kill()
 
 
-def config_of(tree: Tree) -> Path:
-    return tree.log.parent / "proxy" / "config.yaml"
+def table_of(tree: Tree) -> Path:
+    return tree.log.parent / "table" / "rollouts.json"
 
 
 @pytest.fixture
@@ -64,7 +62,7 @@ def nothing_runs() -> bool:
     return running_listings() == []
 
 
-def test_two_pods_wait_for_a_late_server_and_write_the_same_configuration(
+def test_two_pods_wait_for_a_late_server_and_write_the_same_table(
     cluster: Cluster, discover: Discover, ports: list[int], tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
@@ -77,34 +75,16 @@ def test_two_pods_wait_for_a_late_server_and_write_the_same_configuration(
         wait_until(
             lambda: all(said in pod.errors for pod in pods), 90, "lines about the late server"
         )
-        assert not any(config_of(pod).exists() for pod in pods)
+        assert not any(table_of(pod).exists() for pod in pods)
         ready.touch()
         for pod in pods:
             assert pod.wait(60) == 0, pod.errors
-    first, second = (yaml.safe_load(config_of(pod).read_text()) for pod in pods)
-    assert first == second
-    plan = shipped_plan("single-node")["litellm"]
-    assert {key: value for key, value in first.items() if key != "model_list"} == plan["settings"]
-    assert first["model_list"] == [
-        {
-            "model_name": name,
-            "litellm_params": {
-                "model": "hosted_vllm/vllm_model",
-                "api_base": f"http://127.0.0.1:{port}/v1",
-                "api_key": "os.environ/VLLM_API_KEY",
-            },
-            "model_info": {"id": id},
-        }
-        for name, port, id in [
-            ("vllm_model", ports[0], "vllm-server-0"),
-            ("vllm_model", ports[1], "vllm-server-1"),
-            ("claude-*", ports[0], "claude-vllm-server-0"),
-            ("claude-*", ports[1], "claude-vllm-server-1"),
+    for pod in pods:
+        assert json.loads(table_of(pod).read_text()) == [
+            {"index": index, "host": "127.0.0.1", "port": port} for index, port in enumerate(ports)
         ]
-    ]
-    beside = sorted(path.name for path in config_of(pods[0]).parent.iterdir())
-    assert beside == ["config.yaml", "sandbox_auth.py"]
-    assert TOKEN not in pods[0].errors + config_of(pods[0]).read_text()
+        assert [path.name for path in table_of(pod).parent.iterdir()] == ["rollouts.json"]
+        assert TOKEN not in pod.errors + table_of(pod).read_text()
     wait_until(nothing_runs, 20, "end of the listings")
 
 
@@ -112,7 +92,6 @@ def test_two_pods_wait_for_a_late_server_and_write_the_same_configuration(
 def failed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Tree]]:
     """Pods that have ended, each for a reason of its own. Servers 0 and 2 are there, 0 is ready."""
     directory = tmp_path_factory.mktemp("failed")
-    template = shipped_plan("single-node")["litellm"]
     variations: dict[str, dict[str, str]] = {
         "fewer": {"ROLLOUT_SERVERS": "3", "DISCOVERY_TIMEOUT_SECONDS": "25"},
         "more": {"ROLLOUT_SERVERS": "1", "DISCOVERY_TIMEOUT_SECONDS": "3600"},
@@ -125,7 +104,7 @@ def failed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     try:
         with rollouts(cluster, "run", servers, directory / "rollouts.log"):
             for name, variables in variations.items():
-                environment = discovery_environment(directory / name, template, **variables)
+                environment = discovery_environment(directory / name, **variables)
                 log = directory / name / "log"
                 pods[name] = start_program("discover_rollouts.py", environment, log)
             # One that is told to end, while another still waits for its deadline.
@@ -172,8 +151,33 @@ class TestGivesUp:
         assert "ended by a signal" in pod.errors
 
     def test_leaves_nothing(self, failed: dict[str, Tree]) -> None:
-        assert not [name for name, pod in failed.items() if config_of(pod).exists()]
+        assert not [name for name, pod in failed.items() if table_of(pod).exists()]
         wait_until(nothing_runs, 20, "end of the listings")
+
+
+def test_looks_tell_who_is_there_now_and_do_not_pile_up(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The recorder looks every minute for days, and Ray forgets no submission by itself."""
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
+    discovery = discover_rollouts.Discovery(
+        jobs,
+        namespace="looked-at",
+        expected=2,
+        list_program=str(RUNTIME / "list_rollouts.py"),
+        timeout=60,
+    )
+    with rollouts(cluster, "looked-at", [server(1, port=4001)], tmp_path / "rollouts.log"):
+        for _ in range(5):
+            listing = discovery.look()
+            assert listing.servers == [discover_rollouts.Server(1, "127.0.0.1", 4001)]
+            assert listing.missing == {"0": "not registered"}
+    # Long enough for Ray to bring back what it would bring back.
+    time.sleep(5)
+    assert discovery.look().servers == []
+    mine = [job for job in jobs.submissions() if "-looked-at-" in job.submission_id]
+    # The last, and the one before if Ray has brought it back just now.
+    assert [job.is_over for job in mine] in ([True], [True, True])
 
 
 def test_ready_but_out_of_reach() -> None:
@@ -192,7 +196,7 @@ def test_ready_but_out_of_reach() -> None:
     assert end.value.code == 6
     assert "1 of 2 rollout servers are ready, but cannot be reached" in str(end.value)
     assert f"vllm_server_1_0 at 127.0.0.1:{port} (Connection refused)" in str(end.value)
-    assert "proxy-to-rollout-servers" in str(end.value)
+    assert "within-training" in str(end.value)
 
 
 def test_nobody_answers(private_network: None, discover: Discover) -> None:
@@ -212,7 +216,7 @@ def test_nobody_answers(private_network: None, discover: Discover) -> None:
         ({"ROLLOUT_SERVERS": "1.5"}, "ROLLOUT_SERVERS must be a whole number"),
         ({"ROLLOUT_SERVERS": "0"}, "ROLLOUT_SERVERS must be a whole number of at least 1"),
         ({"DISCOVERY_TIMEOUT_SECONDS": "nan"}, "DISCOVERY_TIMEOUT_SECONDS must be a number"),
-        ({"PROXY_TEMPLATE": "/nowhere.json"}, "PROXY_TEMPLATE: [Errno 2]"),
+        ({"ROLLOUT_TABLE": ""}, "ROLLOUT_TABLE is not set"),
     ],
 )
 def test_unusable_environment(
@@ -221,25 +225,6 @@ def test_unusable_environment(
     pod = discover(**environment)
     assert pod.wait(30) == 2
     assert complaint in pod.errors
-    assert len(pod.errors.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"modelNames": [], "backendModel": "x", "settings": {}}',
-        '{"modelNames": 1}',
-    ],
-)
-def test_unusable_template(discover: Discover, tmp_path: Path, template: str) -> None:
-    file = tmp_path / "broken.json"
-    file.write_text(template)
-    pod = discover(PROXY_TEMPLATE=str(file))
-    assert pod.wait(30) == 2
-    assert "PROXY_TEMPLATE" in pod.errors
     assert len(pod.errors.splitlines()) == 1
 
 

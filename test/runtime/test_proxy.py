@@ -1,4 +1,4 @@
-"""A real LiteLLM with the configuration that discovery wrote, in front of stand-ins for vLLM."""
+"""A real LiteLLM with the Plan's configuration, in front of the recorder and stand-ins for vLLM."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import discover_rollouts
 import httpx
 import pytest
-from support.backend import Backend
-from support.cluster import Cluster
+from support.chain import Chain, chain
 from support.http_stub import answering
 from support.our_code import shipped_plan
-from support.programs import discovery_environment, start_program
-from support.proxy import MASTER_KEY, SANDBOX_KEY, VLLM_KEY, Proxy
-from support.rollouts import rollouts, server
+from support.proxy import MASTER_KEY, SANDBOX_KEY, Proxy
 
 ALLOWED = {
     ("POST", "/v1/messages"),
@@ -38,67 +33,24 @@ PROBES = {("GET", "/health/liveliness"), ("GET", "/health/liveness"), ("GET", "/
 
 
 @dataclass
-class Setup:
-    proxy: Proxy
+class Setup(Chain):
     below_a_path: Proxy
-    """A second one, with SERVER_ROOT_PATH=/llm."""
-    backends: list[Backend]
-    stack: list[ExitStack]
-    """What ends each backend."""
-
-    def calls(self) -> list[int]:
-        return [len(backend.calls) for backend in self.backends]
-
-    def end_backend(self, index: int) -> None:
-        self.stack[index].close()
-
-    def start_backend(self, index: int) -> None:
-        self.stack[index].enter_context(self.backends[index].running())
+    """A second LiteLLM, with SERVER_ROOT_PATH=/llm."""
 
 
 @pytest.fixture(scope="module")
 def setup(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    private_network: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Setup]:
     directory = tmp_path_factory.mktemp("proxy")
-    backends = [Backend(f"server {index}") for index in range(2)]
-    stacks = [ExitStack() for _ in backends]
-    proxies: list[Proxy] = []
-    try:
-        for backend, stack in zip(backends, stacks, strict=True):
-            stack.enter_context(backend.running())
-        configuration = discovered(request, directory, [backend.port for backend in backends])
-        proxies = [
-            Proxy(configuration, directory / "proxy.log"),
-            Proxy(configuration, directory / "below.log", SERVER_ROOT_PATH="/llm"),
-        ]
-        for proxy in proxies:
-            proxy.wait()
-        yield Setup(proxies[0], proxies[1], backends, stacks)
-    finally:
-        for proxy in proxies:
-            proxy.process.kill()
-        for stack in stacks:
-            stack.close()
-
-
-def discovered(request: pytest.FixtureRequest, directory: Path, ports: list[int]) -> Path:
-    """The configuration as the init container writes it; without its Ray where that cannot run."""
-    template = shipped_plan("single-node")["litellm"]
-    environment = discovery_environment(directory, template)
-    configuration = Path(environment["PROXY_CONFIG"])
-    try:
-        cluster: Cluster = request.getfixturevalue("cluster")
-    except pytest.skip.Exception:
-        servers = [discover_rollouts.Server(i, "127.0.0.1", port) for i, port in enumerate(ports)]
-        read = discover_rollouts.read_template(environment["PROXY_TEMPLATE"])
-        discover_rollouts.write_configuration(read.configuration(servers), configuration)
-        return configuration
-    actors = [server(index, port) for index, port in enumerate(ports)]
-    with rollouts(cluster, "run", actors, directory / "rollouts.log"):
-        discovery = start_program("discover_rollouts.py", environment, directory / "discovery.log")
-        assert discovery.wait(120) == 0, discovery.errors
-    return configuration
+    with chain(directory) as running:
+        configuration = directory / "proxy" / "config.yaml"
+        below = Proxy(configuration, directory / "below.log", SERVER_ROOT_PATH="/llm")
+        try:
+            below.wait()
+            yield Setup(**vars(running), below_a_path=below)
+        finally:
+            below.process.kill()
 
 
 @pytest.fixture
@@ -140,7 +92,7 @@ class TestModels:
             for call in backend.calls:
                 assert call.path == "/v1/chat/completions"
                 assert call.body["model"] == "vllm_model"
-                assert call.authorization == f"Bearer {VLLM_KEY}"
+                assert call.authorization is None
 
     def test_aliases_are_those_of_the_plan(self, client: httpx.Client) -> None:
         # The wildcard is a name that works, not one that is listed.
@@ -225,7 +177,7 @@ class TestBackends:
         finally:
             setup.start_backend(dead)
         # Retries stay on the session's server until it cools down, which is after so many failures.
-        settings = shipped_plan("single-node")["litellm"]["settings"]["router_settings"]
+        settings = shipped_plan("single-node")["litellm"]["router_settings"]
         failed = [answer for answer in answers if answer.status_code != 200]
         assert len(failed) <= settings["allowed_fails"]
         texts = {answer.json()["choices"][0]["message"]["content"] for answer in answers[2:]}
@@ -386,9 +338,7 @@ class TestKeys:
 
         def canary(request: Any) -> None:
             reached.append(request.path)
-            request.answer(
-                200, json.dumps(setup.backends[0].completion("/v1/chat/completions")).encode()
-            )
+            request.answer(200, b"{}")
 
         with answering(canary) as server:
             url = f"{server.url}/v1"

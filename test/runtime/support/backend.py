@@ -1,23 +1,38 @@
-"""A stand-in for a rollout server: vLLM's OpenAI surface, which remembers what it was asked."""
+"""A stand-in for a rollout server: vLLM's OpenAI surface, which remembers what it sampled.
+
+As vLLM does, it gives token ids and log-probabilities only when asked: ids of the prompt in a
+stream's first chunk, and chunks with nothing but ids while a tool call is parsed.
+"""
 
 from __future__ import annotations
 
 import json
+import random
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .http_stub import Handler, serving
 
 WORDS = ("the ", "answer ", "of ")
+ARGUMENTS = ('{"city": ', '"Paris"', "}")
+
+Fault = Literal["dies before it answers", "dies in mid-stream", "hangs", "aborts", "refuses"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
     path: str
     body: dict[str, Any]
     authorization: str | None
+    headers: dict[str, str]
+    prompt_token_ids: list[int]
+    token_ids: list[int] = field(default_factory=list)
+    """Of the tokens that were sampled and sent."""
+    logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -28,6 +43,14 @@ class Backend:
     port: int = 0
     calls: list[Call] = field(default_factory=list)
     """Generations that it was asked for."""
+    faults: list[Fault] = field(default_factory=list)
+    """What happens to the next calls, one after the other."""
+    pause: float = 0.0
+    """Seconds between the tokens of a stream."""
+    tokens: int = 0
+    """Length of its answers; 0: a short text that ends with its name."""
+    hanging: threading.Event = field(default_factory=threading.Event)
+    """While set, it accepts connections and answers nothing, not even probes."""
 
     @property
     def text(self) -> str:
@@ -40,51 +63,164 @@ class Backend:
             self.port = server.port
             yield
 
+    def pieces(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each sampled token says: a delta of a chat, empty for tokens that say nothing."""
+        if self.tokens:
+            return [{"content": f"w{number} "} for number in range(self.tokens)]
+        if not body.get("tools"):
+            return [{"content": word} for word in (*WORDS, self.name)]
+        begin = {"index": 0, "id": "call-1", "type": "function"}
+        function = {"name": "weather", "arguments": ""}
+        return [
+            {"content": "Let me see. "},
+            {},
+            {},
+            {"tool_calls": [{**begin, "function": function}]},
+            *({"tool_calls": [{"index": 0, "function": {"arguments": a}}]} for a in ARGUMENTS),
+        ]
+
     def _handler(self) -> type[Handler]:
         backend = self
 
         class Surface(Handler):
             def do_GET(self) -> None:
-                self.answer(200, b'{"object": "list", "data": [{"id": "vllm_model"}]}')
+                if self.path == "/health":
+                    backend.hang_if_told()
+                    self.answer(200, b"")
+                else:
+                    self.answer(200, b'{"object": "list", "data": [{"id": "vllm_model"}]}')
 
             def do_POST(self) -> None:
                 body = json.loads(self.body())
-                backend.calls.append(Call(self.path, body, self.headers.get("Authorization")))
-                if self.path == "/v1/chat/completions" and body.get("stream"):
-                    self._stream()
-                elif self.path in ("/v1/chat/completions", "/v1/completions"):
-                    self.answer(200, json.dumps(backend.completion(self.path)).encode())
-                else:
+                if self.path not in ("/v1/chat/completions", "/v1/completions"):
                     self.answer(404, b'{"error": "no such route"}')
+                    return
+                prompt = [random.randrange(151_000) for _ in range(random.randrange(3, 30))]
+                authorization = self.headers.get("Authorization")
+                call = Call(self.path, body, authorization, dict(self.headers), prompt)
+                backend.calls.append(call)
+                fault = backend.faults.pop(0) if backend.faults else None
+                if fault == "hangs":
+                    backend.hanging.set()
+                backend.hang_if_told()
+                if fault == "refuses":
+                    self.answer(400, b'{"error": {"message": "prompt too long", "code": 400}}')
+                elif fault == "dies before it answers":
+                    self.close_connection = True
+                elif body.get("stream"):
+                    self._stream(call, fault)
+                else:
+                    self.answer(200, json.dumps(backend.completion(call)).encode())
 
-            def _stream(self) -> None:
+            def _stream(self, call: Call, fault: Fault | None) -> None:
                 self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Connection", "close")
+                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for event in backend.events():
-                    self.wfile.write(f"data: {event}\n\n".encode())
-                self.close_connection = True
+                for number, event in enumerate(backend.events(call, aborts=fault == "aborts")):
+                    if fault == "dies in mid-stream" and number == 3:
+                        self.close_connection = True
+                        # Sampled, but never sent.
+                        del call.token_ids[-1:], call.logprobs[-1:]
+                        return
+                    data = f"data: {event}\n\n".encode()
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                    self.wfile.flush()
+                    time.sleep(backend.pause)
+                self.wfile.write(b"0\r\n\r\n")
 
         return Surface
 
-    def completion(self, path: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": self.text}
-        choice = {"index": 0, "finish_reason": "stop"}
-        chat = path == "/v1/chat/completions"
+    def hang_if_told(self) -> None:
+        while self.hanging.is_set():
+            time.sleep(0.05)
+
+    def _sample(self, call: Call) -> tuple[int, float]:
+        """A token, and its log-probability with all its digits."""
+        token, logprob = random.randrange(151_000), -random.expovariate(2.0)
+        call.token_ids.append(token)
+        call.logprobs.append(logprob)
+        return token, logprob
+
+    def completion(self, call: Call) -> dict[str, Any]:
+        chat = call.path == "/v1/chat/completions"
+        ids_wanted = bool(call.body.get("return_token_ids"))
+        pieces = self.pieces(call.body)
+        for _ in pieces:
+            self._sample(call)
+        text = "".join(piece.get("content", "") for piece in pieces)
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if call.body.get("tools"):
+            function = {"name": "weather", "arguments": "".join(ARGUMENTS)}
+            message["tool_calls"] = [{"id": "call-1", "type": "function", "function": function}]
+        choice = {
+            "index": 0,
+            "finish_reason": "tool_calls" if "tool_calls" in message else "stop",
+            "stop_reason": None,
+            "logprobs": logprobs_for(call, call.token_ids, call.logprobs),
+            "token_ids": call.token_ids if ids_wanted else None,
+            **({"message": message} if chat else {"text": text}),
+        }
+        prompt = call.prompt_token_ids if ids_wanted else None
         return {
             "id": "cmpl-1",
             "object": "chat.completion" if chat else "text_completion",
             "created": 1,
             "model": "vllm_model",
-            "choices": [{**choice, "message": message} if chat else {**choice, "text": self.text}],
+            "choices": [choice if chat else {**choice, "prompt_token_ids": prompt}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+            **({"prompt_token_ids": prompt} if chat else {}),
         }
 
-    def events(self) -> Iterator[str]:
-        for text in (*WORDS, self.name, None):
-            delta = {} if text is None else {"role": "assistant", "content": text}
-            choice = {"index": 0, "delta": delta, "finish_reason": None if text else "stop"}
-            chunk = {"id": "cmpl-1", "object": "chat.completion.chunk", "created": 1}
-            yield json.dumps({**chunk, "model": "vllm_model", "choices": [choice]})
+    def events(self, call: Call, *, aborts: bool = False) -> Iterator[str]:
+        chat = call.path == "/v1/chat/completions"
+        ids_wanted = bool(call.body.get("return_token_ids"))
+        chunk: dict[str, Any] = {"id": "cmpl-1", "created": 1, "model": "vllm_model"}
+        chunk["object"] = "chat.completion.chunk" if chat else "text_completion"
+        prompt = {"prompt_token_ids": call.prompt_token_ids if ids_wanted else None}
+        if chat:
+            first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None}
+            yield json.dumps({**chunk, "choices": [{**first, "finish_reason": None}], **prompt})
+        pieces = self.pieces(call.body)
+        for number, piece in enumerate(pieces):
+            is_last = number == len(pieces) - 1
+            token, logprob = self._sample(call)
+            if not (piece or ids_wanted):
+                continue
+            end = "tool_calls" if call.body.get("tools") else "stop"
+            choice = {
+                "index": 0,
+                "logprobs": logprobs_for(call, [token], [logprob]),
+                "finish_reason": ("abort" if aborts else end) if is_last else None,
+                "token_ids": [token] if ids_wanted else None,
+                **({"delta": piece} if chat else {"text": piece["content"]}),
+            }
+            if not chat and number == 0:
+                choice |= prompt
+            yield json.dumps({**chunk, "choices": [choice]})
+        if (call.body.get("stream_options") or {}).get("include_usage"):
+            usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+            yield json.dumps({**chunk, "choices": [], "usage": usage})
         yield "[DONE]"
+
+
+def logprobs_for(call: Call, ids: list[int], logprobs: list[float]) -> dict[str, Any] | None:
+    """In the form of the route, if the request asks for them."""
+    wanted = call.body.get("logprobs")
+    if call.path == "/v1/chat/completions":
+        if not wanted:
+            return None
+        tokens = zip(ids, logprobs, strict=True)
+        content = [
+            {"token": f"t{id}", "logprob": logprob, "bytes": None, "top_logprobs": []}
+            for id, logprob in tokens
+        ]
+        return {"content": content}
+    if wanted is None:
+        return None
+    return {
+        "text_offset": [0] * len(ids),
+        "token_logprobs": logprobs,
+        "tokens": [f"t{id}" for id in ids],
+        "top_logprobs": [None] * len(ids),
+    }

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from .cluster import JOBS_URL, TOKEN
 from .processes import Tree
@@ -23,21 +22,16 @@ def start_program(name: str, environment: Mapping[str, str], log: Path) -> Tree:
     )
 
 
-def discovery_environment(
-    directory: Path, template: Mapping[str, Any], **more: str
-) -> dict[str, str]:
-    """Environment of discover_rollouts.py, with its template written to the directory."""
+def discovery_environment(directory: Path, **more: str) -> dict[str, str]:
+    """Environment of discover_rollouts.py, with its table in the directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    template_file = directory / "template.json"
-    template_file.write_text(json.dumps(template))
     return {
         "RAY_JOBS_URL": JOBS_URL,
         "RAY_AUTH_TOKEN": TOKEN,
         "RAY_NAMESPACE": "run",
         "ROLLOUT_SERVERS": "2",
         "LIST_PROGRAM": str(RUNTIME / "list_rollouts.py"),
-        "PROXY_TEMPLATE": str(template_file),
-        "PROXY_CONFIG": str(directory / "proxy" / "config.yaml"),
+        "ROLLOUT_TABLE": str(directory / "table" / "rollouts.json"),
         "DISCOVERY_TIMEOUT_SECONDS": "120",
         **more,
     }

@@ -1,8 +1,10 @@
-"""A real LiteLLM proxy, in front of stand-ins for the rollout servers."""
+"""A real LiteLLM proxy with the Plan's configuration."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -10,13 +12,28 @@ from pathlib import Path
 import httpx
 
 from .network import free_port
+from .our_code import shipped_plan
 from .processes import Tree, wait_until
 
 MASTER_KEY = "sk-master-0123456789abcdef"
 SANDBOX_KEY = "sk-sandbox-0123456789abcdef"
-VLLM_KEY = "vllm-key"
+
+RUNTIME = Path(__file__).parents[3] / "runtime"
 
 _START = "from litellm import run_server; run_server()"
+
+
+def write_configuration(directory: Path, recorder_url: str) -> Path:
+    """The Plan's configuration, and beside it what LiteLLM loads with it."""
+    plan = shipped_plan("single-node")
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(plan["litellm"])
+    assert text.count(plan["recorder"]["url"]) == len(plan["litellm"]["model_list"])
+    configuration = directory / "config.yaml"
+    configuration.write_text(text.replace(plan["recorder"]["url"], recorder_url))
+    for name in ("sandbox_auth.py", "call_headers.py"):
+        shutil.copy(RUNTIME / name, directory)
+    return configuration
 
 
 class Proxy:
@@ -39,7 +56,6 @@ class Proxy:
                 "HOME": str(log.parent),
                 "LITELLM_MASTER_KEY": MASTER_KEY,
                 "SANDBOX_API_KEY": SANDBOX_KEY,
-                "VLLM_API_KEY": VLLM_KEY,
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                 **environment,
             },

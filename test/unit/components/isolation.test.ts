@@ -12,6 +12,7 @@ const places: Record<string, Endpoint> = {
   head: pod("run-train", "ray-head"),
   worker: pod("run-train", "ray-worker"),
   trainer: pod("run-train", "trainer"),
+  recorder: pod("run-train", "recorder"),
   dns: { namespace: "kube-system", labels: { "k8s-app": "kube-dns" } },
   stranger: pod("other-train", "ray-worker"),
   "strange sandbox": pod("other-sandbox"),
@@ -20,16 +21,17 @@ const places: Record<string, Endpoint> = {
   metadata: { address: "169.254.169.254" },
   "metadata (IPv6)": { address: "fd00:ec2::254" },
 };
-const ports = [53, 443, 6379, 8002, 8080, 8265, 10001, 39999, 40000, 49999, 50000] as const;
+const ports = [53, 443, 6379, 8002, 8003, 8080, 8265, 10001, 39999, 40000, 49999, 50000] as const;
 
 /** Everything that may be reached; the test fails for every other pair and port. Pods of one's own training namespace are reached on all ports. */
 const inTraining = [...ports];
 const expected: Record<string, Record<string, number[]>> = {
   sandbox: { proxy: [8002] },
-  proxy: { head: [8265], worker: [40000, 49999], dns: [53] },
+  proxy: { recorder: [8003], dns: [53] },
   head: training(),
   worker: training(),
   trainer: training(),
+  recorder: training(),
   // What others send is theirs; only what our policies let in counts here.
   dns: {},
   stranger: {},
@@ -45,6 +47,7 @@ function training(): Record<string, number[]> {
     head: inTraining,
     worker: inTraining,
     trainer: inTraining,
+    recorder: inTraining,
     proxy: [8002],
     dns: [53],
     internet: [443],
@@ -52,7 +55,7 @@ function training(): Record<string, number[]> {
   };
 }
 
-const ours = ["sandbox", "proxy", "head", "worker", "trainer"];
+const ours = ["sandbox", "proxy", "head", "worker", "trainer", "recorder"];
 
 describe("the network policies of a stack", () => {
   let network: Connectivity;

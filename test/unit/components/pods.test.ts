@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Plan } from "../../../config/plan/plan.ts";
 import type { KubernetesObject, Recording } from "../../support/recorder.ts";
@@ -197,9 +197,11 @@ describe("the Ray cluster", () => {
     expect(real.recording.one("kubernetes:ray.io/v1:RayCluster", "ray").timeouts?.create).toBe(
       "45m",
     );
-    const deployment = real.recording.one("kubernetes:apps/v1:Deployment", "litellm");
-    expect(deployment.timeouts?.create).toBe("45m");
-    expect(deployment.inputs["spec"]).toMatchObject({ progressDeadlineSeconds: 2700 });
+    for (const name of ["recorder", "litellm"]) {
+      const deployment = real.recording.one("kubernetes:apps/v1:Deployment", name);
+      expect(deployment.timeouts?.create).toBe("45m");
+      expect(deployment.inputs["spec"]).toMatchObject({ progressDeadlineSeconds: 2700 });
+    }
   });
 });
 
@@ -272,24 +274,141 @@ describe("the account of Ray's pods", () => {
   });
 });
 
-describe("the proxy", () => {
-  const deployment = () =>
-    spec(first(recording.objects("Deployment"))) as { replicas: number; template: PodTemplate };
+/** Deployment, Service and the like, by name. */
+const named = (kind: string, name: string, from = recording) => {
+  const found = from.objects(kind).filter(({ metadata }) => metadata.name === name);
+  expect(found).toHaveLength(1);
+  return first(found);
+};
+const podsOf = (name: string, from = recording) =>
+  spec(named("Deployment", name, from)) as {
+    replicas: number;
+    strategy?: { type: string };
+    template: PodTemplate;
+  };
+const programsOf = (name: string) =>
+  recording.one("kubernetes:core/v1:ConfigMap", name).inputs["data"] as Record<string, string>;
+const valuesOf = ({ env }: Container) =>
+  Object.fromEntries(env.map(({ name, value }) => [name, value]));
 
-  it("starts after discovery has found every rollout server", () => {
-    const discovery = first(deployment().template.spec.initContainers);
+describe("the recorder", () => {
+  const discovered = () => ({
+    RAY_JOBS_URL: "http://ray-head-svc.run-train:8265",
+    RAY_AUTH_TOKEN: undefined,
+    RAY_NAMESPACE: plan.trainer.rayNamespace,
+    ROLLOUT_SERVERS: "2",
+    LIST_PROGRAM: "/opt/swe-rl/list_rollouts.py",
+    ROLLOUT_TABLE: "/run/swe-rl/rollouts.json",
+    DISCOVERY_TIMEOUT_SECONDS: "300",
+  });
+
+  it("starts after discovery has found every rollout server, and follows them with the same", () => {
+    const { spec: pod } = podsOf("recorder").template;
+    const discovery = first(pod.initContainers);
     expect(discovery.command).toEqual(["python3", "-u", "/opt/swe-rl/discover_rollouts.py"]);
-    const values = Object.fromEntries(discovery.env.map(({ name, value }) => [name, value]));
-    expect(values).toEqual({
-      RAY_JOBS_URL: "http://ray-head-svc.run-train:8265",
-      RAY_AUTH_TOKEN: undefined,
-      RAY_NAMESPACE: plan.trainer.rayNamespace,
-      ROLLOUT_SERVERS: "2",
-      LIST_PROGRAM: "/opt/swe-rl/list_rollouts.py",
-      PROXY_TEMPLATE: "/etc/swe-rl/proxy-template.json",
-      PROXY_CONFIG: "/etc/litellm/config.yaml",
-      DISCOVERY_TIMEOUT_SECONDS: "300",
+    expect(valuesOf(discovery)).toEqual(discovered());
+    const server = first(pod.containers);
+    expect(server.command).toEqual(["python3", "-u", "/opt/swe-rl/recorder.py"]);
+    expect(valuesOf(server)).toEqual({
+      ...discovered(),
+      RECORDER_PORT: "8003",
+      TRAJECTORIES_DIRECTORY: plan.outputs.trajectory_log,
     });
+    expect(variable(server, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
+    expect([server.image, discovery.image]).toEqual([plan.trainer.image, plan.trainer.image]);
+  });
+
+  it("writes to the volume of the trials, of which no other pod of its kind is a writer", () => {
+    const { replicas, strategy, template } = podsOf("recorder");
+    expect([replicas, strategy]).toEqual([1, { type: "Recreate" }]);
+    const { volumeMounts } = first(template.spec.containers);
+    const mounts = volumeMounts.filter(({ name }) => name === "trials");
+    expect(mounts).toEqual([
+      { name: "trials", mountPath: "/workspace/repos/harbor-verl-train/harbor_trials" },
+    ]);
+    expect(plan.outputs.trajectory_log.startsWith(`${first(mounts).mountPath}/`)).toBe(true);
+    expect(template.spec.volumes).toContainEqual({
+      name: "trials",
+      persistentVolumeClaim: { claimName: "trials" },
+    });
+  });
+
+  it("has no capability but to write there, no token and a read-only root", () => {
+    const { template } = podsOf("recorder");
+    expect(template.spec.automountServiceAccountToken).toBe(false);
+    const contexts = [...(template.spec.initContainers ?? []), ...template.spec.containers].map(
+      ({ securityContext }) => securityContext,
+    );
+    const hardened = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true };
+    expect(contexts).toEqual([
+      { ...hardened, capabilities: { drop: ["ALL"] } },
+      { ...hardened, capabilities: { drop: ["ALL"], add: ["DAC_OVERRIDE"] } },
+    ]);
+  });
+
+  it("has every program that its programs import", () => {
+    for (const map of ["recorder-programs", "litellm-configuration"]) {
+      const programs = programsOf(map);
+      const ours = readdirSync("runtime").filter((file) => file.endsWith(".py"));
+      for (const [file, text] of Object.entries(programs)) {
+        const imported = [...text.matchAll(/^(?:from|import) (\w+)/gm)].map(([, name]) => name);
+        for (const name of imported.filter((module) => ours.includes(`${module ?? ""}.py`))) {
+          expect(Object.keys(programs), `${file} imports it`).toContain(`${name ?? ""}.py`);
+        }
+      }
+    }
+  });
+
+  it("is not evicted, and is known by the name and port that LiteLLM has", () => {
+    expect(spec(named("PodDisruptionBudget", "recorder"))).toMatchObject({ maxUnavailable: 0 });
+    expect(spec(named("Service", "recorder"))).toMatchObject({
+      selector: { "swe-rl.dev/role": "recorder" },
+      ports: [{ port: 8003, targetPort: 8003 }],
+    });
+    expect(plan.proxy).toMatchObject({ recorder: { url: "http://recorder.run-train:8003" } });
+  });
+
+  it("is rolled when the run changes, and stays when it does not", async () => {
+    const runOf = async (yaml: string) =>
+      podsOf("recorder", (await recordTier(yaml)).recording).template.metadata.annotations;
+    expect(await runOf("training: { total_epochs: 9 }")).not.toEqual(await runOf(""));
+    expect(await runOf("sandbox: { parallel_trials: 200 }")).toEqual(await runOf(""));
+  });
+});
+
+describe("the proxy", () => {
+  const deployment = () => podsOf("litellm");
+
+  it("starts when the recorder is ready, with the Plan's configuration", () => {
+    const { spec: pod } = deployment().template;
+    const waiter = first(pod.initContainers);
+    expect(waiter.command).toEqual(["python3", "-u", "/etc/litellm/await_recorder.py"]);
+    expect(valuesOf(waiter)).toEqual({
+      RECORDER_URL: "http://recorder.run-train:8003",
+      TIMEOUT_SECONDS: "300",
+    });
+    const files = programsOf("litellm-configuration");
+    expect(plan.proxy).toMatchObject({
+      litellm: JSON.parse(files["config.yaml"] ?? "") as object,
+    });
+    expect(Object.keys(files)).toEqual(
+      expect.arrayContaining(["sandbox_auth.py", "call_headers.py"]) as string[],
+    );
+  });
+
+  it("knows nothing of Ray", () => {
+    const inProxy = recording.registrations.filter(({ inputs }) => {
+      const metadata = inputs["metadata"] as { namespace?: string } | undefined;
+      return metadata?.namespace === "run-proxy";
+    });
+    expect(inProxy.length).toBeGreaterThan(8);
+    const text = JSON.stringify(inProxy.map(({ inputs }) => inputs));
+    expect(text).not.toMatch(/RAY_|ray-head|ray-worker|8265|rayToken|secrets-ray-token/);
+  });
+
+  it("stays when the run changes: the recorder follows it", async () => {
+    const { recording: changed } = await recordTier("training: { total_epochs: 9 }");
+    expect(podsOf("litellm", changed)).toEqual(deployment());
   });
 
   it("runs twice, as nobody, with a read-only root and no token", () => {
@@ -322,19 +441,8 @@ describe("the proxy", () => {
     ).toBeGreaterThanOrEqual(180);
   });
 
-  it("is rolled when the run changes, and stays when it does not", async () => {
-    const runOf = async (yaml: string) => {
-      const changed = await recordTier(yaml);
-      return changed.recording
-        .objects("Deployment")
-        .map((object) => (spec(object) as { template: PodTemplate }).template.metadata.annotations);
-    };
-    expect(await runOf("training: { total_epochs: 9 }")).not.toEqual(await runOf(""));
-    expect(await runOf("sandbox: { parallel_trials: 200 }")).toEqual(await runOf(""));
-  });
-
   it("keeps a trial on one pod, and its Service is not awaited before the pods exist", () => {
-    const service = first(recording.objects("Service"));
+    const service = named("Service", "litellm");
     expect(service["spec"]).toMatchObject({ sessionAffinity: "ClientIP", type: "ClusterIP" });
     expect(service.metadata.annotations).toMatchObject({ "pulumi.com/skipAwait": "true" });
   });

@@ -120,12 +120,14 @@ describe("a frozen model", () => {
       ["frozen-eval", 0],
       ["frozen-judge", 0],
       ["ray", 0],
+      ["recorder", 0],
     ]);
     expect(judge().template.metadata.annotations).toEqual(plan.disruption.podAnnotations);
     const { recording: voluntary } = await recordTier(`${yaml}\ndisruption: voluntary`);
     expect(budget(voluntary)).toEqual([
       ["frozen-eval", 1],
       ["frozen-judge", 1],
+      ["recorder", 1],
     ]);
     expect(JSON.stringify(voluntary.registrations)).not.toContain("do-not-disrupt");
   });
@@ -137,7 +139,7 @@ describe("who may talk to a frozen model", () => {
     labels: { "swe-rl.dev/role": role },
   });
   const frozen = pod("run-train", "frozen-model");
-  const ports = [53, 443, 6379, 8000, 8002, 8011, 8265, 40000];
+  const ports = [53, 443, 6379, 8000, 8002, 8003, 8011, 8265, 40000];
   const trainingPods = ["ray-head", "ray-worker", "trainer"].map((role) => pod("run-train", role));
   const others: Endpoint[] = [
     pod("run-proxy", "proxy"),
@@ -167,7 +169,7 @@ describe("who may talk to a frozen model", () => {
   it("while the others go on as without it", () => {
     const [head, worker] = trainingPods as [Endpoint, Endpoint];
     expect(open(worker, head)).toEqual(ports);
-    expect(open(pod("run-proxy", "proxy"), head)).toEqual([8265]);
+    expect(open(pod("run-proxy", "proxy"), pod("run-train", "recorder"))).toEqual([8003]);
     expect(open(worker, { address: "1.1.1.1" })).toEqual([443]);
   });
 });

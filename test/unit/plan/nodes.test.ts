@@ -118,6 +118,7 @@ describe("disruption", () => {
       mode: "voluntary",
       rayMaxUnavailable: undefined,
       frozenModelMaxUnavailable: 1,
+      recorderMaxUnavailable: 1,
       podAnnotations: { "cluster-autoscaler.kubernetes.io/safe-to-evict": "true" },
       pool: {
         expireAfter: "Never",

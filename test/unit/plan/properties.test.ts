@@ -33,6 +33,10 @@ const settings: fc.Arbitrary<Settings> = fc
     objectStore: fc.integer({ min: 1e9, max: 1.5e12 }),
     parallelTrials: fc.integer({ min: 8, max: 1000 }),
     rayPort: fc.oneof(fc.constant(6379), fc.integer({ min: 1024, max: 65535 })),
+    recorderPort: fc.oneof(
+      fc.constantFrom(8003, 8002, 6379),
+      fc.integer({ min: 1024, max: 65535 }),
+    ),
     epochs: fc.integer({ min: 1, max: 9 }),
   })
   .map((v) => ({ ...v, base: bases[v.tier] }))
@@ -43,7 +47,7 @@ const settings: fc.Arbitrary<Settings> = fc
     experiment: {
       ...base.experiment,
       smoke: v.smoke,
-      proxy: { ...base.experiment.proxy, mode: v.mode },
+      proxy: { ...base.experiment.proxy, mode: v.mode, recorder_port: v.recorderPort },
       verl: { ...base.experiment.verl, engine: v.engine },
       async_training: {
         ...base.experiment.async_training,
@@ -164,10 +168,13 @@ describe("an accepted Plan", () => {
     });
   });
 
-  it("has no two programs on one port of the head", () => {
-    accepted(({ ray }) => {
+  it("has no two programs on one port", () => {
+    accepted(({ ray, proxy }) => {
       const { ephemeral, ...single } = ray.ports;
-      const ports = Object.values(single);
+      const ports = [
+        ...Object.values(single),
+        ...(proxy.mode === "litellm" ? [proxy.port, proxy.recorder.port] : []),
+      ];
       expect(new Set(ports).size).toBe(ports.length);
       for (const port of ports) {
         expect(port < ephemeral.from || port > ephemeral.to).toBe(true);
@@ -191,6 +198,21 @@ describe("an accepted Plan", () => {
         },
       ]);
       expect(flows.filter(({ to }) => sandbox(to))).toEqual([]);
+    });
+  });
+
+  it("lets LiteLLM reach the recorder on one port, and DNS", () => {
+    accepted(({ flows, proxy }) => {
+      const out = flows.filter(({ from }) => from.kind === "pods" && from.compartment === "proxy");
+      if (proxy.mode === "in_process") {
+        expect(out).toEqual([]);
+        return;
+      }
+      expect(out.map(({ name }) => name)).toEqual(["proxy-to-recorder", "proxy-to-dns"]);
+      expect(out[0]).toMatchObject({
+        to: { kind: "pods", compartment: "train", role: "recorder" },
+        ports: [{ protocol: "TCP", from: proxy.recorder.port, to: proxy.recorder.port }],
+      });
     });
   });
 

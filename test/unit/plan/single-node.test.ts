@@ -8,6 +8,17 @@ function shipped(stack: string) {
   return plan(folder.load({ stack }).settings);
 }
 
+/** An entry of LiteLLM's for a rollout server behind the recorder. */
+const entry = (name: string, server: number, id: string) => ({
+  model_name: name,
+  litellm_params: {
+    model: "hosted_vllm/vllm_model",
+    api_base: `http://recorder.single-node-train:8003/servers/${server}/v1`,
+    api_key: "none",
+  },
+  model_info: { id },
+});
+
 describe("the official single-node run", () => {
   const { plan: official, problems, warnings } = shipped("single-node");
   const override = (key: string) =>
@@ -56,6 +67,14 @@ describe("the official single-node run", () => {
         port: 8002,
         rolloutServers: 2,
         aliases: ["claude-*", "hosted_vllm/vllm_model", "vllm_model"],
+        litellm: expect.objectContaining({
+          model_list: [
+            entry("vllm_model", 0, "vllm-server-0"),
+            entry("vllm_model", 1, "vllm-server-1"),
+            entry("claude-*", 0, "claude-vllm-server-0"),
+            entry("claude-*", 1, "claude-vllm-server-1"),
+          ],
+        }) as object,
       }),
     ],
     ["quota pods (96 + 25 %)", official.sandboxes.pods, 120],
@@ -263,6 +282,18 @@ describe("a setting that contradicts another", () => {
       "infrastructure: { ray_port: 45000 }",
       [
         "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
+      ],
+    ],
+    [
+      "C-06: the recorder on LiteLLM's port",
+      "proxy: { recorder_port: 8002 }",
+      ["proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM (C-06)."],
+    ],
+    [
+      "C-06: the recorder in the rollout range",
+      "proxy: { recorder_port: 40000 }",
+      [
+        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
       ],
     ],
     [

@@ -1,0 +1,48 @@
+"""LiteLLM's hook that tells the recorder whose call it is (`litellm_settings.callbacks`).
+
+LiteLLM forwards no header of a client by itself; its setting that does would forward all that begin
+with `x-`. This sends exactly those by which the recorder names the trial, and a mark that LiteLLM's
+retries of one call have in common. The Anthropic surface has the session in
+`metadata.user_id`, which LiteLLM sends to no server of vLLM's.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+
+CALL_HEADER = "x-swe-rl-call"
+TRIAL_HEADERS = ("x-trajectory-output-path", "x-claude-code-session-id", "x-session-id")
+
+SESSION = re.compile(r'(?:_session_|"session_id": ?")([A-Za-z0-9-]{1,64})')
+"""In `metadata.user_id`: `user_..._account__session_<uuid>`, or JSON with a `session_id`."""
+
+
+def headers_for(data: dict[str, Any]) -> dict[str, str]:
+    """Headers of a call to the recorder. `data`: the request as LiteLLM has parsed it."""
+    request = data.get("proxy_server_request") or {}
+    sent = {name.lower(): value for name, value in (request.get("headers") or {}).items()}
+    headers = {name: sent[name] for name in TRIAL_HEADERS if name in sent}
+    metadata = data.get("metadata")
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    session = SESSION.search(user) if isinstance(user, str) else None
+    if session and not headers:
+        headers["x-session-id"] = session[1]
+    return {**headers, CALL_HEADER: uuid.uuid4().hex}
+
+
+class CallHeaders(CustomLogger):  # type: ignore[misc]
+    async def async_pre_call_hook(
+        self, user_api_key_dict: object, cache: object, data: dict[str, Any], call_type: str
+    ) -> dict[str, Any]:
+        """Once for each call of a client, before LiteLLM chooses a server."""
+        # A client could name headers in its body as well.
+        data.pop("extra_headers", None)
+        data["headers"] = headers_for(data)
+        return data
+
+
+hook = CallHeaders()
