@@ -23,12 +23,6 @@ export function labelsOf({ labels, app, component }: Identity): Record<string, s
   };
 }
 
-/**
- * How long the deletion of an object with finalizers or dependents may take. Pods end within their grace periods; and
- * Kubernetes plugins before 4.22.1 sometimes miss that the object is gone, and look again only when the time is up.
- */
-export const deletionTimeout = "3m";
-
 /** Metadata of an object that owns others: their deletion is awaited before its own. Without a name, Pulumi makes one up. */
 export function owner(identity: Identity, name?: string, more: ObjectMeta = {}): ObjectMeta {
   return {

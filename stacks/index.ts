@@ -44,6 +44,7 @@ export default async function program() {
   }
   await pulumi.log.info(`preflight: ${count(checked.findings)}`);
   await pulumi.log.info(`proxy mode ${decided.proxy.mode}: ${decided.proxyCost}`);
+  limitDeletions(decided.deletionSeconds);
   const provisioned = provisionTier(decided, connect(loaded.settings), user);
   return outputs(decided, { provisioned, checked, context: cluster.context });
 }
@@ -69,4 +70,12 @@ function forUser<T>(read: () => T): T {
     if (error instanceof ConfigError) throw new pulumi.RunError(error.message);
     throw error;
   }
+}
+
+/** Bounds the deletion of every resource; those that know better say so themselves. */
+function limitDeletions(seconds: number): void {
+  pulumi.runtime.registerStackTransformation(({ props, opts }) => {
+    const customTimeouts = { delete: `${seconds}s`, ...opts.customTimeouts };
+    return { props, opts: { ...opts, customTimeouts } };
+  });
 }

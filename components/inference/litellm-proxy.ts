@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Proxy } from "../../config/plan/proxy.ts";
-import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programs } from "../runtime-program.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
@@ -104,7 +104,6 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
         customTimeouts: {
           create: `${args.rolloutMinutes}m`,
           update: `${args.rolloutMinutes}m`,
-          delete: deletionTimeout,
         },
       },
     );

@@ -5,7 +5,7 @@ import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Recorder as RecorderPlan } from "../../config/plan/proxy.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
-import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
@@ -131,7 +131,6 @@ export class Recorder extends pulumi.ComponentResource {
         customTimeouts: {
           create: `${args.rolloutMinutes}m`,
           update: `${args.rolloutMinutes}m`,
-          delete: deletionTimeout,
         },
       },
     );

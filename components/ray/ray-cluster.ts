@@ -4,7 +4,7 @@ import type { Disruption } from "../../config/plan/disruption.ts";
 import type { Names } from "../../config/plan/names.ts";
 import type { Ray, RayPod } from "../../config/plan/ray.ts";
 import { RayClusterResource } from "../crds/ray-cluster.ts";
-import { deletionTimeout, type Labels, leaf, owner } from "../metadata.ts";
+import { type Labels, leaf, owner } from "../metadata.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { type Mount, type RayPodBase, rayPodTemplate } from "./pod-template.ts";
 
@@ -132,5 +132,5 @@ function startParameters(pod: RayPod): Record<string, string> {
 }
 
 function timeouts(minutes: number): pulumi.CustomTimeouts {
-  return { create: `${minutes}m`, update: `${minutes}m`, delete: deletionTimeout };
+  return { create: `${minutes}m`, update: `${minutes}m` };
 }

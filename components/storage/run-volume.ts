@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Volume } from "../../config/plan/storage.ts";
-import { deletionTimeout, type Labels, leaf } from "../metadata.ts";
+import { type Labels, leaf } from "../metadata.ts";
 
 export interface RunVolumeArgs {
   volume: Volume;
@@ -28,9 +28,7 @@ export class RunVolume extends pulumi.ComponentResource {
     const retained = volume.removal === "retain";
     const options = {
       parent: this,
-      ...(retained
-        ? { provider: args.adoptWith, retainOnDelete: true }
-        : { customTimeouts: { delete: deletionTimeout } }),
+      ...(retained ? { provider: args.adoptWith, retainOnDelete: true } : {}),
     };
     const source = sourceOf(volume);
     const accessModes = accessModesOf(volume);
@@ -52,8 +50,7 @@ export class RunVolume extends pulumi.ComponentResource {
                 claimRef: { namespace: args.namespace, name: volume.name },
               },
             },
-            // Nothing holds a volume whose claim is gone: see deletionTimeout for what could take longer.
-            retained ? options : { ...options, customTimeouts: { delete: "30s" } },
+            options,
           );
     const claim = new k8s.core.v1.PersistentVolumeClaim(
       `${name}-claim`,

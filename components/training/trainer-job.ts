@@ -4,7 +4,7 @@ import type { Names } from "../../config/plan/names.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Directories } from "../../config/plan/storage.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
-import { deletionTimeout, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
@@ -147,7 +147,6 @@ export class TrainerJob extends pulumi.ComponentResource {
         parent: this,
         deleteBeforeReplace: true,
         replaceOnChanges: ["spec.template"],
-        customTimeouts: { delete: deletionTimeout },
       },
     );
     this.registerOutputs();

@@ -55,6 +55,8 @@ export interface Plan {
   readonly disruption: Disruption;
   /** Minutes that `pulumi up` waits for the policy to be served. */
   readonly rolloutMinutes: number;
+  /** Seconds that the deletion of one object may take. */
+  readonly deletionSeconds: number;
   readonly outputs: Outputs;
 }
 
@@ -112,6 +114,7 @@ export function plan(settings: Settings): PlanResult {
       serving,
       disruption,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,
+      deletionSeconds: settings.site.timeouts.deletion_seconds,
       outputs: planOutputs(names, storage, trainer.tracked),
     },
     problems: problems.errors,

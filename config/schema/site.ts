@@ -226,6 +226,11 @@ export const site = z.strictObject({
         .describe(
           "Minutes that `pulumi up` waits for the policy to be served; CUDA-graph capture alone takes 10 to 20.",
         ),
+      deletion_seconds: count()
+        .default(600)
+        .describe(
+          "Seconds that the deletion of one object may take: its pods end within their grace periods.",
+        ),
     })
     .prefault({})
     .describe("Time limits."),

@@ -213,10 +213,10 @@ describe("a single-node stack", () => {
       .filter(({ op }) => op !== "same")
       .map(({ urn }) => urn.split("::").slice(-2).join(" ").replace(/^.*\$/, ""));
     expect([...new Set(changed)].sort()).toEqual([
-      "kubernetes:apps/v1:Deployment litellm",
+      "kubernetes:apps/v1:Deployment recorder",
       "kubernetes:batch/v1:Job trainer",
       "kubernetes:core/v1:ConfigMap trainer-specification",
-      "swe-rl:inference:LiteLlmProxy litellm",
+      "swe-rl:inference:Recorder recorder",
       "swe-rl:training:TrainerJob trainer",
     ]);
     await succeed("up", "--yes", "--skip-preview");

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from support.cluster import Cluster
-from support.our_code import shipped_plan
 from support.processes import wait_until
 from support.programs import discovery_environment, follower_environment, start_program
 from support.rollouts import rollouts, server
@@ -28,8 +27,7 @@ def test_run_and_discovery_survive_a_new_head(cluster: Cluster, tmp_path: Path) 
     run.mkdir()
     (run / "program.py").write_text(ENDS_THE_SECOND_TIME)
     argv = (sys.executable, "-S", str(run / "program.py"))
-    template = shipped_plan("single-node")["litellm"]
-    proxy = discovery_environment(tmp_path / "proxy", template, DISCOVERY_TIMEOUT_SECONDS="300")
+    proxy = discovery_environment(tmp_path / "proxy", DISCOVERY_TIMEOUT_SECONDS="300")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         follower = start_program(
@@ -53,6 +51,6 @@ def test_run_and_discovery_survive_a_new_head(cluster: Cluster, tmp_path: Path) 
     assert "Ray has forgotten run-aaaa-1: its head was restarted" in follower.errors
     assert "run-aaaa-2 has succeeded" in follower.errors
     assert re.findall(r"\w+ life", follower.output) == ["first life", "second life"]
-    config = json.loads(Path(proxy["PROXY_CONFIG"]).read_text())
-    assert len(config["model_list"]) == 4
+    table = json.loads(Path(proxy["ROLLOUT_TABLE"]).read_text())
+    assert len(table) == 2
     assert len(discovery.errors.splitlines()) < 30, "a flood of lines"

@@ -59,6 +59,17 @@ def of_trial(trial: str) -> dict[str, str]:
     return {"x-trajectory-output-path": f"/w/trials/run/{trial}/agent/{FILE_NAME}"}
 
 
+def await_both(running: Chain, client: httpx.Client) -> None:
+    """Waits until LiteLLM asks both servers again: it leaves one that failed out for 30 s."""
+    before = running.calls()
+
+    def asked() -> bool:
+        client.post(MESSAGES, json=body_for(MESSAGES))
+        return all(now > first for now, first in zip(running.calls(), before, strict=True))
+
+    wait_until(asked, 60, "both servers in use")
+
+
 def the_record(running: Chain, trial: str) -> dict[str, Any]:
     [record] = running.recorder.settled(trial, 1)
     return record
@@ -215,6 +226,7 @@ class TestRetries:
             assert choice["message"]["content"] == "the answer "
 
     def test_a_server_that_hangs(self, running: Chain, client: httpx.Client) -> None:
+        await_both(running, client)
         for backend in running.backends:
             backend.faults = ["hangs"]
         # The first one that is asked hangs, and the other must not.
@@ -228,7 +240,8 @@ class TestRetries:
                 backend.faults = []
             [hung] = [b for b, n in zip(running.backends, first, strict=True) if len(b.calls) > n]
             try:
-                assert answering.result(80).status_code == 200
+                answer = answering.result(80)
+                assert answer.status_code == 200, answer.text
             finally:
                 hung.hanging.clear()
         failed, complete = running.recorder.settled("hangs", 2)

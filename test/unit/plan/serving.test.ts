@@ -71,7 +71,7 @@ describe("a frozen model", () => {
   it("has half an hour to start even where the rollout budget is shorter", () => {
     expect(first(serving(entry()))).toMatchObject({ startupMinutes: 30, rolloutMinutes: 45 });
     const { settings } = settingsWith(serving(entry()));
-    const site = { ...settings.site, timeouts: { rollout_minutes: 60 } };
+    const site = { ...settings.site, timeouts: { deletion_seconds: 600, rollout_minutes: 60 } };
     expect(plan({ ...settings, site }).plan.serving[0]).toMatchObject({ startupMinutes: 60 });
   });
 
