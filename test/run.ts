@@ -1,5 +1,6 @@
 /**
- * `npm test [-- SUITE…]`: runs the suites one after the other and ends with `N passed, N failed`.
+ * `npm test [-- SUITE…]`: runs the suites and ends with `N passed, N failed`. The last two wait more than they work, so
+ * they run at the same time; what the one prints follows when the other has ended.
  * unit: no engine, no cluster. engine: the real Pulumi engine on a lab of the tests' own. runtime: the programs of
  * runtime/ with the real Ray, LiteLLM and verl packages.
  */
@@ -16,8 +17,15 @@ interface Tally {
 }
 
 const root = join(import.meta.dirname, "..");
-const suites = { unit: () => vitest("unit"), engine: () => vitest("engine"), runtime: pytest };
+const suites = {
+  unit: (print: Print) => vitest("unit", print),
+  engine: (print: Print) => vitest("engine", print),
+  runtime: pytest,
+};
 type Suite = keyof typeof suites;
+
+/** Takes the output of a suite. */
+type Print = (text: string) => void;
 
 const usage = `Usage: npm test [-- SUITE…]
 
@@ -39,41 +47,66 @@ async function main(): Promise<number> {
     process.stderr.write(`There is no suite ${unknown}.\n\n${usage}`);
     return 2;
   }
-  const chosen = (positionals.length > 0 ? positionals : Object.keys(suites)) as Suite[];
+  const chosen = new Set(positionals.length > 0 ? positionals : Object.keys(suites));
   const tallies: Tally[] = [];
-  for (const name of chosen) {
-    process.stdout.write(`\n== ${name}\n`);
-    const began = Date.now();
-    const tally = await suites[name]();
-    tallies.push(tally);
-    process.stdout.write(
-      `${name}: ${show(tally)} in ${Math.round((Date.now() - began) / 1000)} s\n`,
-    );
-  }
+  if (chosen.has("unit")) tallies.push(await runSuite("unit", show));
+  const held = new HeldOutput();
+  const runtime = chosen.has("runtime") ? runSuite("runtime", held.print) : undefined;
+  if (chosen.has("engine")) tallies.push(await runSuite("engine", show));
+  held.release();
+  if (runtime) tallies.push(await runtime);
   const total = tallies.reduce((sum, tally) => ({
     passed: sum.passed + tally.passed,
     failed: sum.failed + tally.failed,
     skipped: sum.skipped + tally.skipped,
   }));
-  process.stdout.write(`\n${show(total)}\n`);
+  show(`\n${describe(total)}\n`);
   return total.failed > 0 ? 1 : 0;
 }
 
-function show({ passed, failed, skipped }: Tally): string {
+/** Output that waits until another suite has ended. */
+class HeldOutput {
+  #held: string[] | undefined = [];
+
+  readonly print: Print = (text) => {
+    if (this.#held) this.#held.push(text);
+    else show(text);
+  };
+
+  release(): void {
+    show(this.#held?.join("") ?? "");
+    this.#held = undefined;
+  }
+}
+
+function show(text: string): void {
+  process.stdout.write(text);
+}
+
+async function runSuite(name: Suite, print: Print): Promise<Tally> {
+  print(`\n== ${name}\n`);
+  const began = Date.now();
+  const tally = await suites[name](print);
+  print(`${name}: ${describe(tally)} in ${Math.round((Date.now() - began) / 1000)} s\n`);
+  return tally;
+}
+
+function describe({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
-async function vitest(project: string): Promise<Tally> {
+async function vitest(project: string, print: Print): Promise<Tally> {
   return withFolder(async (folder) => {
     const file = join(folder, "report.json");
-    const status = await run(process.execPath, [
+    const vitest = [
       join(root, "node_modules/vitest/vitest.mjs"),
       "run",
       `--project=${project}`,
       "--reporter=default",
       "--reporter=json",
       `--outputFile=${file}`,
-    ]);
+    ];
+    const status = await run([process.execPath, ...vitest], process.env, print);
     const report = readJson(file) as
       { numPassedTests: number; numFailedTests: number; numPendingTests: number } | undefined;
     return atLeastOneFailure(status, {
@@ -84,26 +117,23 @@ async function vitest(project: string): Promise<Tally> {
   });
 }
 
-async function pytest(): Promise<Tally> {
+async function pytest(print: Print): Promise<Tally> {
   const { pythonEnvironment, PythonProblem } = await import("./runtime/environment.ts");
   const environment = await pythonEnvironment().catch((error: unknown) => {
     if (error instanceof PythonProblem) return error;
     throw error;
   });
   if (environment instanceof PythonProblem) {
-    process.stderr.write(`${environment.message}\n`);
+    print(`${environment.message}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
   const { python, variables } = environment;
   return withFolder(async (folder) => {
     const file = join(folder, "report.xml");
     const status = await run(
-      python,
-      ["-m", "pytest", "test/runtime", `--junitxml=${file}`, "-rs"],
-      {
-        ...process.env,
-        ...variables,
-      },
+      [python, "-m", "pytest", "test/runtime", `--junitxml=${file}`, "-rs"],
+      { ...process.env, ...variables },
+      print,
     );
     const [suite = ""] = /<testsuite\b[^>]*>/.exec(readText(file) ?? "") ?? [];
     const number = (name: string) =>
@@ -123,9 +153,15 @@ function atLeastOneFailure(status: number, tally: Tally): Tally {
   return status !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
 }
 
-function run(command: string, args: string[], env = process.env): Promise<number> {
+function run(
+  [command = "", ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+  print: Print,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.setEncoding("utf8").on("data", print);
+    child.stderr.setEncoding("utf8").on("data", print);
     const forward = (signal: NodeJS.Signals) => child.kill(signal);
     process.once("SIGINT", forward).once("SIGTERM", forward);
     child.once("error", reject);
