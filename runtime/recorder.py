@@ -151,6 +151,9 @@ class Recorder:
             return self._refuse(400, f"the request is not usable: {error}")
         if self._is_ending or self._running >= MOST_CALLS:
             return self._refuse(503, "the recorder takes no further call now")
+        if route.why_down and marks["attempt"] > 1:
+            # LiteLLM repeats a call sooner than it remembers which server has failed.
+            route = self._routes.idlest() or route
         if route.why_down:
             return self._refuse(503, f"{route.server.name} is down: {route.why_down}")
         exchange = Exchange(request.match_info["path"], body, route)

@@ -127,6 +127,11 @@ class Routes:
     def get(self, index: int) -> Route | None:
         return self._routes.get(index)
 
+    def idlest(self) -> Route | None:
+        """The server with the fewest calls of those that are up; None if none is."""
+        up = [route for route in self._routes.values() if not route.why_down]
+        return min(up, key=lambda route: len(route.calls), default=None)
+
     @property
     def all(self) -> list[Route]:
         return list(self._routes.values())

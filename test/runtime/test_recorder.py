@@ -289,6 +289,23 @@ class TestServersThatAreDown:
         assert len(setup.recorder.settled("dead", 1)) == 1
 
 
+    def test_a_repeated_call_does_not_come_back_to_a_dead_server(self, setup: Setup) -> None:
+        url = f"{setup.recorder.url}/servers/1{CHAT}"
+        headers = {"x-swe-rl-call": "repeated", "x-trajectory-output-path": "repeated"}
+        setup.stacks[1].close()
+        try:
+            answers = [
+                httpx.post(url, json=request_for(CHAT), headers=headers).status_code
+                for _ in range(2)
+            ]
+        finally:
+            setup.stacks[1].enter_context(setup.backends[1].running())
+        assert answers == [503, 200]
+        [record] = setup.recorder.settled("repeated", 1)
+        assert (record["server"]["index"], record["attempt"]) == (0, 2)
+        wait_until(lambda: not setup.recorder.is_down(1), 10, "return of the dead server")
+
+
 class TestTrials:
     @pytest.mark.parametrize(
         ("headers", "trial"),
