@@ -2,7 +2,7 @@ import type { Compartment, Names } from "./names.ts";
 import type { Storage } from "./storage.ts";
 
 /** A level of Kubernetes' pod security standards. */
-export type PodSecurity = "baseline" | "restricted";
+export type PodSecurity = "privileged" | "baseline" | "restricted";
 
 export interface CompartmentPlan {
   readonly compartment: Compartment;
@@ -22,7 +22,11 @@ export interface Compartments {
 
 export function planCompartments(
   { namespaces }: Names,
-  parts: { storage: Storage; proxy: { mode: "litellm" | "in_process" } },
+  parts: {
+    storage: Storage;
+    proxy: { mode: "litellm" | "in_process" };
+    sandboxSecurity: PodSecurity;
+  },
 ): Compartments {
   const { volumes } = parts.storage;
   const plan = (compartment: Compartment, podSecurity: PodSecurity): CompartmentPlan => ({
@@ -34,6 +38,6 @@ export function planCompartments(
   return {
     train: plan("train", "baseline"),
     proxy: parts.proxy.mode === "litellm" ? plan("proxy", "restricted") : undefined,
-    sandbox: plan("sandbox", "baseline"),
+    sandbox: plan("sandbox", parts.sandboxSecurity),
   };
 }

@@ -1,4 +1,5 @@
 import type { Settings } from "../load.ts";
+import { type Admission, planAdmission } from "./admission.ts";
 import { type AsyncTraining, planAsyncTraining } from "./async-training.ts";
 import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
@@ -40,6 +41,8 @@ export interface Plan {
   /** What the proxy mode costs, in a sentence. */
   readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
+  /** What may be created among the sandboxes. */
+  readonly admission: Admission;
   readonly flows: readonly Flow[];
   /** GPU nodes that the stack reserves for itself, if the site names any. */
   readonly nodeClaim: NodeClaim | undefined;
@@ -84,6 +87,7 @@ export function plan(settings: Settings): PlanResult {
   const ray = planRay(settings, { topology, placement }, problems);
   const serving = planServing(settings, topology, problems);
   const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
+  const admission = planAdmission(settings, { names, sandboxes }, problems);
   const disruption = planDisruption(settings);
   const proxy =
     settings.experiment.proxy.mode === "litellm"
@@ -95,7 +99,11 @@ export function plan(settings: Settings): PlanResult {
     plan: {
       names,
       labels: stackLabels(names.stack),
-      compartments: planCompartments(names, { storage, proxy }),
+      compartments: planCompartments(names, {
+        storage,
+        proxy,
+        sandboxSecurity: admission.podSecurity,
+      }),
       topology,
       engine,
       batches,
@@ -107,6 +115,7 @@ export function plan(settings: Settings): PlanResult {
       proxy,
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
       sandboxes,
+      admission,
       flows: withServingFlows(planFlows(settings, ray.ports), serving),
       nodeClaim: claim,
       gpuDemand,

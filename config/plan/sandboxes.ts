@@ -14,6 +14,9 @@ const endingShare = 0.25;
 /** Scratch space of one sandbox: task repositories and build outputs. */
 const ephemeralStorageBytes = 32 * GiB;
 
+/** Seconds that a pod of validation may live (D-31). */
+export const validationDeadlineSeconds = 9000;
+
 /** Bounds of the sandbox namespace. */
 export interface Sandboxes extends Placement {
   readonly parallelTrials: number;
@@ -33,6 +36,10 @@ export interface Sandboxes extends Placement {
   };
   /** Seconds after which Kubernetes ends a sandbox pod. */
   readonly deadlineSeconds: number;
+  /** The same for validation, whose images may have to be pulled first. */
+  readonly validationDeadlineSeconds: number;
+  /** No sandbox lives longer. */
+  readonly longestDeadlineSeconds: number;
 }
 
 export function planSandboxes(
@@ -76,6 +83,8 @@ export function planSandboxes(
       ephemeralStorageBytes: pods * ephemeralStorageBytes,
     },
     deadlineSeconds: k8s.pod_active_deadline_seconds,
+    validationDeadlineSeconds,
+    longestDeadlineSeconds: Math.max(k8s.pod_active_deadline_seconds, validationDeadlineSeconds),
     ...sandboxPlacement(settings),
   };
 }

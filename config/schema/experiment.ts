@@ -2,9 +2,10 @@
 import { z } from "zod";
 import { data, environment, infrastructure, k8s, model, vllm } from "./contract.ts";
 import { harborAgent, harborRuntime } from "./harbor.ts";
-import { proxy, ray, sandbox, storage, trainer, verl } from "./platform.ts";
+import { proxy, ray, storage, trainer, verl } from "./platform.ts";
 import { preflight } from "./preflight.ts";
 import { credentials, experiment as run } from "./run.ts";
+import { sandbox } from "./sandbox.ts";
 import { serving } from "./serving.ts";
 import { algorithm, asyncTraining, training } from "./training.ts";
 
@@ -43,7 +44,7 @@ export const experiment = z.strictObject({
   trainer: trainer.prefault({}).describe("Training image and restarts."),
   ray: ray.prefault({}).describe("Ray cluster."),
   proxy: proxy.prefault({}).describe("LiteLLM."),
-  sandbox: sandbox.prefault({}).describe("Bounds of the sandboxes."),
+  sandbox: sandbox.prefault({}).describe("Bounds of the sandboxes, and what their pods may be."),
   storage: storage.prefault({}).describe("Volumes of the run."),
   serving: serving.describe(
     "Frozen models for evaluation or judging, served by plain vLLM on GPUs of their own. Weights are never synchronised to them.",

@@ -111,21 +111,6 @@ export const proxy = z.strictObject({
     .describe("Port of the recorder, which stands between LiteLLM and the rollout servers."),
 });
 
-export const sandbox = z.strictObject({
-  parallel_trials: count()
-    .default(96)
-    .describe(
-      "Most trials that run at once in steady state; the namespace's quota is sized for it (D-26).",
-    ),
-  memory_limit_factor: z
-    .number()
-    .min(1)
-    .default(4)
-    .describe(
-      "Memory limit of a sandbox as a multiple of its request. An unbounded pod once took a node down.",
-    ),
-});
-
 const volume = (size: string, purpose: string) =>
   z
     .strictObject({

@@ -17,7 +17,18 @@ const nodes = z.strictObject({
   tolerations: z.array(toleration()).default([]).describe("Taints that the pods tolerate."),
 });
 
-const sandboxNodes = nodes.extend({ pool: sandboxPool() }).superRefine(checkPool);
+const sandboxNodes = nodes
+  .extend({
+    pool: sandboxPool(),
+    runtime_classes: z
+      .strictObject({
+        gvisor: dnsLabel().default("gvisor").describe("RuntimeClass of gVisor."),
+        kata: dnsLabel().default("kata").describe("RuntimeClass of Kata Containers."),
+      })
+      .prefault({})
+      .describe("RuntimeClasses of the sandbox profiles that need one."),
+  })
+  .superRefine(checkPool);
 
 const gpuNodes = z
   .strictObject({
@@ -135,6 +146,12 @@ export const site = z.strictObject({
         .string()
         .optional()
         .describe("Path of the kubeconfig. Omitted: $KUBECONFIG, else ~/.kube/config."),
+      mutating_admission: z
+        .enum(["v1", "v1beta1", "none"])
+        .default("v1beta1")
+        .describe(
+          "Version in which the API server serves MutatingAdmissionPolicy, which completes Harbor's pods (v1beta1: Kubernetes 1.34 and 1.35, where its feature gate and API are switched on). `none`: Harbor's pods must bring all of it themselves.",
+        ),
     })
     .describe("The cluster."),
   gpu_nodes: gpuNodes.describe("Nodes of the trainer and the rollout servers."),
@@ -207,6 +224,11 @@ export const site = z.strictObject({
         .default(false)
         .describe(
           "Build task images inside the sandbox (`HARBOR_K8S_INLINE_BUILD`); needs hostPath.",
+        ),
+      netadmin_image: image()
+        .optional()
+        .describe(
+          "Image of the in-pod firewall (`HARBOR_NETADMIN_IMAGE`); the sandbox profile `sidecar` needs it (C-29).",
         ),
       nydus_mirror: z
         .string()

@@ -1,6 +1,7 @@
 import type { Settings } from "../../load.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import type { Names } from "../names.ts";
+import { validationDeadlineSeconds } from "../sandboxes.ts";
 import { row } from "./row.ts";
 
 const kubernetesEnvironment =
@@ -13,6 +14,7 @@ export function sandboxVariables(
 ): EnvironmentVariable[] {
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   const { harbor } = site;
+  const hasSidecar = sandbox.profile === "sidecar";
   const fromAgent = (key: string) => `harbor_agent.${key}`;
   return [
     // Present and empty: Harbor then falls through to the pod's own service account.
@@ -25,7 +27,7 @@ export function sandboxVariables(
       "k8s.pod_active_deadline_seconds",
     ),
     ...row("K8S_VAL_POD_STARTUP_TIMEOUT", 2400, "validation pulls images that training has not"),
-    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", 9000, "D-31"),
+    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", validationDeadlineSeconds, "D-31"),
     ...row("HARBOR_POD_NAME_PREFIX", agent.pod_name_prefix, fromAgent("pod_name_prefix")),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
@@ -59,7 +61,12 @@ export function sandboxVariables(
       "sandbox.memory_limit_factor",
     ),
     // Its sidecar needs NET_ADMIN, which pod security baseline refuses; the namespace's policies replace it.
-    ...row("HARBOR_K8S_EGRESS_ISOLATION", "0", "network policies of the sandbox namespace"),
+    ...row("HARBOR_K8S_EGRESS_ISOLATION", hasSidecar ? "1" : "0", "sandbox.profile"),
+    ...row(
+      "HARBOR_NETADMIN_IMAGE",
+      hasSidecar ? harbor.netadmin_image : undefined,
+      "site harbor.netadmin_image (C-29)",
+    ),
     ...row(
       "HARBOR_OPENSWE_IMAGE_REGISTRY",
       harbor.task_image_registry,

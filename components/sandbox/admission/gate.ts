@@ -1,0 +1,54 @@
+/** The entry gate as admission sees it: put in front of every sandbox, and demanded as it was put. */
+import { type AdmissionRule, gateContainer } from "../../../config/plan/admission.ts";
+import { constructed, equals } from "./cel.ts";
+
+/** The gate's container, whole: plain values, each of which is demanded. */
+export interface Gate {
+  readonly [field: string]: Parameters<typeof constructed>[1];
+}
+
+/** Fields with which a container could do something beside the gate's program, or instead of waiting for it. */
+const absent = [
+  "args",
+  "envFrom",
+  "lifecycle",
+  "livenessProbe",
+  "ports",
+  "readinessProbe",
+  "resizePolicy",
+  "restartPolicy",
+  "startupProbe",
+  "volumeDevices",
+  "volumeMounts",
+  "workingDir",
+] as const;
+
+/** CEL of the JSON patches that put the gate first; none for a pod that brings one, which is then compared. */
+export function gatePatches(gate: Gate): string {
+  const first = `JSONPatch{op: "add", path: "/spec/initContainers/0", value: ${constructed("Object.spec.initContainers", gate)}}`;
+  const list = `(has(object.spec.initContainers) ? [] : [JSONPatch{op: "add", path: "/spec/initContainers", value: []}])`;
+  return `(${hasGate} ? [] : ${list} + [${first}])`;
+}
+
+const hasGate = `object.spec.?initContainers.orValue([]).exists(c, c.name == "${gateContainer}")`;
+
+/** The gate comes first and is ours, whole; nothing else bears its name. */
+export function gateRule(gate: Gate): AdmissionRule {
+  const first = "object.spec.initContainers[0]";
+  const conditions = [
+    "has(object.spec.initContainers) && object.spec.initContainers.size() > 0",
+    equals(first, gate),
+    ...absent.map((field) => `!has(${first}.${field})`),
+    // An unset flag may be left out or written down as false.
+    ...["stdin", "stdinOnce", "tty"].map((field) => `!${first}.?${field}.orValue(false)`),
+    `variables.containers.filter(c, c.name == "${gateContainer}").size() == 1`,
+  ];
+  return {
+    name: "entry-gate",
+    expression: `${exempt} || (${conditions.join(" && ")})`,
+    message: `entry-gate: the first init container is this stack's ${gateContainer}, unchanged, and no other bears its name`,
+  };
+}
+
+/** The image pre-pull runs no untrusted program, and its pods live as long as their node. */
+const exempt = `request.userInfo.username == "system:serviceaccount:kube-system:daemon-set-controller"`;
