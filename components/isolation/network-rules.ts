@@ -2,6 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import {
   type Flow,
   linkLocal,
+  namespaceName,
   type Peer,
   type PortRange,
   roleLabel,
@@ -12,9 +13,6 @@ type IngressRule = k8s.types.input.networking.v1.NetworkPolicyIngressRule;
 type PolicyPeer = k8s.types.input.networking.v1.NetworkPolicyPeer;
 type Selector = k8s.types.input.meta.v1.LabelSelector;
 type Namespaces = Readonly<Record<string, string>>;
-
-/** Label that Kubernetes itself puts on every namespace. */
-const namespaceName = "kubernetes.io/metadata.name";
 
 /** The pods of our own end of a flow. */
 export function selectorOf(peer: Peer): Selector {

@@ -170,14 +170,10 @@ function node(settings: Settings, sandboxes: Sandboxes): AdmissionRule[] {
     },
     rule(
       "memory-volumes",
-      'object.spec.?volumes.orValue([]).all(v, !has(v.emptyDir) || v.emptyDir.?medium.orValue("") != "Memory" || has(v.emptyDir.sizeLimit))',
+      'object.spec.?volumes.orValue([]).all(v, !has(v.emptyDir) || v.emptyDir.?medium.orValue("") != "Memory" || has(dyn(v.emptyDir).sizeLimit))',
       "an emptyDir in memory needs a sizeLimit",
     ),
-    each(
-      "host-ports",
-      "c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0)",
-      "no hostPort",
-    ),
+    each("host-ports", "c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0)", "no hostPort"),
     rule(
       "node-name",
       "!variables.byTrainer || !has(object.spec.nodeName)",
@@ -224,11 +220,7 @@ function node(settings: Settings, sandboxes: Sandboxes): AdmissionRule[] {
 function privileges(profile: SandboxProfile): AdmissionRule[] {
   const added = "c.?securityContext.?capabilities.?add.orValue([])";
   return [
-    each(
-      "privileged",
-      "!c.?securityContext.?privileged.orValue(false)",
-      "no privileged container",
-    ),
+    each("privileged", "!c.?securityContext.?privileged.orValue(false)", "no privileged container"),
     profile === "sidecar"
       ? each(
           "capabilities",

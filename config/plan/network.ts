@@ -4,7 +4,11 @@ import type { RayPorts } from "./ray.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
-export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model";
+export type Role =
+  "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model" | "sandbox";
+
+/** Label that Kubernetes itself puts on every namespace. */
+export const namespaceName = "kubernetes.io/metadata.name";
 
 /** One end of a flow. */
 export type Peer =

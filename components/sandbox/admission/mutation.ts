@@ -24,10 +24,7 @@ export function sandboxPatches({ admission, sandboxes, labels, gate }: MutationI
     spec("automountServiceAccountToken", "false"),
     spec("enableServiceLinks", "false"),
     spec("dnsPolicy", literal("None")),
-    spec(
-      "dnsConfig",
-      constructed("Object.spec.dnsConfig", { nameservers: [noNameServer] }),
-    ),
+    spec("dnsConfig", constructed("Object.spec.dnsConfig", { nameservers: [noNameServer] })),
     ...(Object.keys(nodeSelector).length > 0 ? [spec("nodeSelector", mapOf(nodeSelector))] : []),
     // What the API server tolerates for every pod by itself goes, and comes again.
     spec("tolerations", "[]"),
