@@ -1,9 +1,9 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { RayPod } from "../config/plan/ray.ts";
+import type { Placement } from "../config/plan/node-pools.ts";
 
-/** Where pods run. */
-export type Nodes = Pick<RayPod, "nodeSelector" | "tolerations">;
+/** Where pods run, and with which priority. */
+export type Nodes = Placement;
 
 /** What every pod of ours has in common: its nodes, its account, and no list of the namespace's Services in its environment. */
 export function podBasis(
@@ -11,11 +11,12 @@ export function podBasis(
   serviceAccount: pulumi.Input<string>,
 ): Pick<
   k8s.types.input.core.v1.PodSpec,
-  "nodeSelector" | "tolerations" | "serviceAccountName" | "enableServiceLinks"
+  "nodeSelector" | "tolerations" | "serviceAccountName" | "enableServiceLinks" | "priorityClassName"
 > {
   return {
     serviceAccountName: serviceAccount,
     enableServiceLinks: false,
+    ...(nodes.priorityClass === undefined ? {} : { priorityClassName: nodes.priorityClass }),
     nodeSelector: { ...nodes.nodeSelector },
     tolerations: nodes.tolerations.map((toleration) => ({ ...toleration })),
   };

@@ -1,7 +1,9 @@
 /** What every tier stands on: namespaces with their policies, secrets, volumes, bounds and accounts. */
 import type * as pulumi from "@pulumi/pulumi";
+import { TrainingPriority } from "../components/compute/training-priority.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
 import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
+import { SandboxTraffic } from "../components/sandbox/sandbox-traffic.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
 import { RunVolume } from "../components/storage/run-volume.ts";
 import { TrainerAccount } from "../components/training/trainer-account.ts";
@@ -77,6 +79,22 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     },
     inTrain,
   );
+  const priority = new TrainingPriority(
+    "training-priority",
+    { labels, object: names.priorityClass },
+    { provider },
+  );
+  const traffic = new SandboxTraffic(
+    "sandbox-traffic",
+    {
+      labels,
+      object: names.sandboxAdmission,
+      account: names.trainerServiceAccount,
+      accountNamespace: train.namespace,
+      namespace: sandbox.namespace,
+    },
+    { provider },
+  );
   return {
     provider,
     train,
@@ -85,6 +103,14 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     mounts,
     serviceAccount: account.serviceAccount,
     /** No training before the sandboxes' namespace is closed and bounded. */
-    beforeTraining: [train, sandbox, bounds, account, ...nodes(plan, { provider })],
+    beforeTraining: [
+      train,
+      sandbox,
+      bounds,
+      account,
+      priority,
+      traffic,
+      ...nodes(plan, { provider }),
+    ],
   };
 }

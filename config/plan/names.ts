@@ -13,6 +13,9 @@ export interface Names {
   /** Name of the run, and second directory level of every output. */
   readonly run: string;
   readonly namespaces: Readonly<Record<Compartment, string>>;
+  /** Objects of the whole cluster that bound the sandboxes. */
+  readonly sandboxAdmission: string;
+  readonly priorityClass: string;
   readonly rayCluster: string;
   /** Service that KubeRay makes for the head. */
   readonly rayHeadService: string;
@@ -50,6 +53,8 @@ export function planNames(settings: Settings, problems: Problems): Names {
     project: experiment.experiment.project_name,
     run,
     namespaces: { train: `${stack}-train`, proxy: `${stack}-proxy`, sandbox: `${stack}-sandbox` },
+    sandboxAdmission: `${stack}-sandbox`,
+    priorityClass: priorityClassOf(stack),
     rayCluster: "ray",
     rayHeadService: "ray-head-svc",
     trainerJob: "trainer",
@@ -57,6 +62,11 @@ export function planNames(settings: Settings, problems: Problems): Names {
     proxy: "litellm",
     recorder: "recorder",
   };
+}
+
+/** PriorityClass of a stack's own pods: sandboxes have none, so that they never evict them. */
+export function priorityClassOf(stack: string): string {
+  return `${stack}-training`;
 }
 
 /** Labels that every object of a stack carries. */

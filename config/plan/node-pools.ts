@@ -3,6 +3,7 @@ import { bytesOf, type Toleration } from "../schema/scalars.ts";
 import type { Disruption, PoolDisruption } from "./disruption.ts";
 import type { GpuDemand } from "./gpu-demand.ts";
 import type { NodeClaim } from "./node-claim.ts";
+import { priorityClassOf } from "./names.ts";
 import type { Problems } from "./problems.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 
@@ -10,6 +11,8 @@ import type { Sandboxes } from "./sandboxes.ts";
 export interface Placement {
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly tolerations: readonly Toleration[];
+  /** PriorityClass of the pods; undefined for sandboxes, which have no priority. */
+  readonly priorityClass?: string;
 }
 
 interface Requirement {
@@ -44,6 +47,7 @@ export function gpuPlacement(settings: Settings, claim: NodeClaim | undefined): 
   const { selector, tolerations, pool } = settings.site.gpu_nodes;
   const own = pool.kind === "karpenter" ? poolPlacement(settings, "gpu") : undefined;
   return {
+    priorityClass: priorityClassOf(settings.stack),
     nodeSelector: { ...selector, ...claim?.label, ...own?.nodeSelector },
     tolerations: [
       ...tolerations,

@@ -1,5 +1,6 @@
 import type { Settings } from "../load.ts";
 import { bytesOf } from "../schema/scalars.ts";
+import { priorityClassOf } from "./names.ts";
 import type { Placement } from "./node-pools.ts";
 import type { Problems } from "./problems.ts";
 import type { Topology } from "./topology.ts";
@@ -73,6 +74,7 @@ export function planRay(
     objectStoreBytes: headObjectStoreBytes,
     gpus: 0,
     gpuResource: site.gpu_nodes.resource,
+    priorityClass: priorityClassOf(settings.stack),
     nodeSelector: site.cpu_nodes.selector,
     tolerations: site.cpu_nodes.tolerations,
   };
