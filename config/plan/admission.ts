@@ -73,9 +73,10 @@ export function planAdmission(
     ],
     rules: [
       ...creation(),
+      // Before the volumes: another account brings its token as a volume.
+      ...identity(),
       ...node(settings, parts.sandboxes),
       ...privileges(profile),
-      ...identity(),
       ...bounds(parts.sandboxes),
       ...images(settings),
       ...runtime(profile, runtimeClass),

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type SandboxProfile, sandboxProfiles } from "../../config/schema/sandbox.ts";
 import type { KubernetesObject } from "../support/recorder.ts";
@@ -8,6 +10,7 @@ import {
   type SandboxPod,
   violations,
 } from "../support/sandbox-pods.ts";
+import { projectRoot } from "../support/settings.ts";
 import { recordTier } from "../support/tier.ts";
 import { Project } from "./support/project.ts";
 import { apply, sandboxObjects, verdicts } from "./support/sandboxes.ts";
@@ -65,6 +68,7 @@ describe("admission of sandboxes", () => {
         ", allowed_registries: [registry.example.com/tasks], require_digest: true",
       ),
     });
+    await project.kubectl("create", "serviceaccount", "other", "-n", "open-sandbox");
     await awaitPolicies(project, ["open", "strict", ...sandboxProfiles.map(nameOf)]);
   });
   afterAll(async () => {
@@ -229,6 +233,41 @@ describe("admission of sandboxes", () => {
     });
   });
 
+  it.each(["trainer", "proxy", "sandbox"] as const)(
+    "grants what the documentation lists, and nothing else: the %s",
+    async (who) => {
+      const accounts = {
+        trainer: "standard-train:trainer",
+        proxy: "standard-proxy:litellm",
+        sandbox: "standard-sandbox:default",
+      };
+      const granted: string[] = [];
+      for (const part of ["train", "proxy", "sandbox"]) {
+        const list = async (account: string) => {
+          const { stdout } = await project.kubectl(
+            "auth",
+            "can-i",
+            "--list",
+            "--no-headers",
+            "-n",
+            `standard-${part}`,
+            `--as=system:serviceaccount:${account}`,
+          );
+          return stdout.split("\n").map((line) => line.trim().replaceAll(/\s+/g, " "));
+        };
+        // What every account of the cluster may do is not ours.
+        const everyone = new Set(await list("default:nobody"));
+        const own = (await list(accounts[who])).filter((line) => !everyone.has(line));
+        granted.push(...own.map((line) => `${part}: ${line}`));
+      }
+      const page = readFileSync(join(projectRoot, "docs/sandboxes.md"), "utf8");
+      const [, block = ""] = new RegExp(`\`${who}\`[^\`]*\`\`\`\n([^\`]*)\`\`\``).exec(page) ?? [];
+      expect(granted.sort()).toEqual(
+        block.split("\n").filter((line) => line !== "" && line !== "(nothing)"),
+      );
+    },
+  );
+
   it("lets nobody but the trainer make sandboxes, and nobody enter one by a further container", async () => {
     project.write(
       "pod.json",
@@ -327,7 +366,7 @@ async function awaitPolicies(project: Project, stacks: readonly string[]): Promi
       const pod = harborPod();
       pod.spec["schedulerName"] = "other";
       const answers = await verdicts(project, stack, new Map([["probe", pod]]));
-      if (answers.get("probe")?.includes("scheduler: ")) break;
+      if (answers.get("probe")?.includes("denied request: ")) break;
       if (tries > 40)
         throw new Error(
           `the policies of ${stack} are not in force: ${String(answers.get("probe"))}`,

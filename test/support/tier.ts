@@ -10,9 +10,13 @@ export async function recordTier(
     secrets?: Record<string, string>;
     site?: object;
     base?: string;
+    stack?: string;
   } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
-  const { settings } = settingsWith(yaml, { base: options.base ?? "single-node" });
+  const { settings } = settingsWith(yaml, {
+    base: options.base ?? "single-node",
+    ...(options.stack === undefined ? {} : { stack: options.stack, experiment: "run" }),
+  });
   const changed = { ...settings, site: { ...settings.site, ...options.site } };
   const result = plan(changed);
   if (result.problems.length > 0) throw new Error(JSON.stringify(result.problems));
