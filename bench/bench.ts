@@ -148,6 +148,11 @@ export class Bench {
     this.#lab("up");
   }
 
+  /** Path of the lab's kubeconfig. */
+  get kubeconfig(): string {
+    return this.#environment["KUBECONFIG"] ?? "";
+  }
+
   /** Project of a program. */
   folder(subject: Subject): string {
     return join(this.#folder, subject);

@@ -4,22 +4,25 @@
  * on a lab of its own. Prints seconds and ratios; judges nothing.
  */
 import { parseArgs } from "node:util";
+import { measureAdmission, reportAdmission } from "./admission.ts";
 import { Bench } from "./bench.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
 
-const usage = `Usage: npm run bench [-- --runs N] [--scale]
+const usage = `Usage: npm run bench [-- --runs N] [--scale | --admission]
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
 
   --scale   instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
+  --admission   instead: sandbox pods made and deleted with and without our admission policies
 `;
 
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "3" },
       scale: { type: "boolean", default: false },
+      admission: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -35,10 +38,14 @@ function main(): number {
     return 2;
   }
   using bench = new Bench();
+  if (values.admission) {
+    process.stdout.write(reportAdmission(await measureAdmission(bench)));
+    return 0;
+  }
   process.stdout.write(
     values.scale ? reportScale(measureScale(bench, runs)) : report(bench.measure(runs)),
   );
   return 0;
 }
 
-process.exitCode = main();
+process.exitCode = await main();
