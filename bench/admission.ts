@@ -6,6 +6,9 @@ import {
   CoreV1Api,
   KubeConfig,
   RbacAuthorizationV1Api,
+  V1Namespace,
+  V1Pod,
+  V1RoleBinding,
 } from "@kubernetes/client-node";
 import { harborPod } from "../test/support/sandbox-pods.ts";
 import type { Bench } from "./bench.ts";
@@ -45,14 +48,16 @@ export async function measureAdmission(bench: Bench): Promise<AdmissionCost> {
   const config = new KubeConfig();
   config.loadFromFile(bench.kubeconfig);
   const admin = config.makeApiClient(CoreV1Api);
-  await admin.createNamespace({ body: { metadata: { name: plain } } });
+  await admin.createNamespace({
+    body: Object.assign(new V1Namespace(), { metadata: { name: plain } }),
+  });
   await config.makeApiClient(RbacAuthorizationV1Api).createNamespacedRoleBinding({
     namespace: plain,
-    body: {
+    body: Object.assign(new V1RoleBinding(), {
       metadata: { name: "trainer" },
       roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" },
       subjects: [{ kind: "ServiceAccount", name: "trainer", namespace: `${stack}-train` }],
-    },
+    }),
   });
   const core = asAccount(config, account).makeApiClient(CoreV1Api);
   const sandbox = `${stack}-sandbox`;
@@ -109,9 +114,9 @@ async function fillQuota(admin: CoreV1Api, core: CoreV1Api, namespace: string) {
   return { admitted, hard };
 }
 
-function named(name: string) {
+function named(name: string): V1Pod {
   const pod = harborPod();
-  return { ...pod, metadata: { ...pod.metadata, name } };
+  return Object.assign(new V1Pod(), pod, { metadata: { ...pod.metadata, name } });
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

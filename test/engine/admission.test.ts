@@ -219,7 +219,7 @@ describe("admission of sandboxes", () => {
     ] as const)("demands what the profile is about: %s", async (profile, rule, field) => {
       const complete = whole.get(profile)!;
       const without = structuredClone(complete);
-      delete without.spec[field];
+      Reflect.deleteProperty(without.spec, field);
       const answers = await verdicts(
         project,
         bare(profile),
@@ -350,7 +350,7 @@ async function completed(project: Project, stack: string): Promise<SandboxPod> {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { labels: metadata.labels },
-    spec: rest as SandboxPod["spec"],
+    spec: rest,
   };
 }
 

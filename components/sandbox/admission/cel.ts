@@ -1,7 +1,9 @@
 /** Kubernetes values as CEL: written into a mutation, or compared with in a validation. */
 import { literal } from "../../../config/plan/admission.ts";
 
-type Value = string | number | boolean | readonly Value[] | { readonly [key: string]: Value };
+/** What an object of the API may hold. */
+export type Value =
+  string | number | boolean | readonly Value[] | { readonly [key: string]: Value };
 
 /** Fields that are plain maps in the API, where everything else with fields is a typed object. */
 const maps = new Set(["requests", "limits"]);
@@ -35,10 +37,15 @@ export function equals(path: string, value: Value): string {
   return Object.entries(value)
     .map(([name, inner]) =>
       maps.has(key)
-        ? `string(${path}[${literal(name)}]) == ${literal(String(inner))}`
+        ? `string(${path}[${literal(name)}]) == ${literal(textOf(inner))}`
         : `has(${path}.${name}) && ${equals(`${path}.${name}`, inner)}`,
     )
     .join(" && ");
+}
+
+/** A quantity as it is written. */
+function textOf(value: Value): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function isList(value: Value): value is readonly Value[] {

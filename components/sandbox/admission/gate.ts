@@ -1,11 +1,9 @@
 /** The entry gate as admission sees it: put in front of every sandbox, and demanded as it was put. */
 import { type AdmissionRule, gateContainer } from "../../../config/plan/admission.ts";
-import { constructed, equals } from "./cel.ts";
+import { constructed, equals, type Value } from "./cel.ts";
 
 /** The gate's container, whole: plain values, each of which is demanded. */
-export interface Gate {
-  readonly [field: string]: Parameters<typeof constructed>[1];
-}
+export type Gate = Readonly<Record<string, Value>>;
 
 /** Fields with which a container could do something beside the gate's program, or instead of waiting for it. */
 const absent = [
