@@ -81,15 +81,16 @@ class Proof:
         self.missing: dict[str, str] = {}
 
     def show(self) -> dict[str, Any]:
+        say(f"knocking on {len(self.targets)} targets")
         early = self.knock_early()
         door = [self.ask_door("/facts")]
-        self.await_facts()
+        if all(door):
+            self.await_facts()
         time.sleep(max(0.0, self.settle - now()))
         self.knock_steadily()
         self.ask_kept(early)
-        door.append(self.ask_door("/facts"))
-        self.add_arrivals()
         door.append(self.ask_door("/finish"))
+        self.add_arrivals()
         order = {target.name: index for index, target in enumerate(self.targets)}
         attempts = sorted(self.attempts, key=lambda attempt: order[attempt.target.name])
         return judge(attempts, door=door, missing=self.missing, accepted=self.accepted)

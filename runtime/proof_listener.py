@@ -9,8 +9,8 @@ Environment:
     LISTEN_TCP, LISTEN_UDP  ports, comma-separated
     LISTEN_ADDRESSES        optional: own addresses to listen on; default: all
     ANNOUNCE_TO             optional, address:port of a listener to announce this one to
-    RUN, ADDRESSES          with it: the proof's name, and the addresses of this pod
-    LIFE_SECONDS            with it: how long this one stays, unless its proof ends before
+    RUN, ADDRESSES          with it: names of the proofs, and the addresses of this pod
+    LIFE_SECONDS            with it: how long this one stays, unless its proofs end before
 
 Requests, on any TCP port: GET /announce?run=R&addresses=A,B (a peer is there), /facts?run=R (what
 the proof must know, and what of it arrived here), /finish?run=R. Any other is answered as well.
@@ -168,14 +168,15 @@ def bound(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     return opened
 
 
-async def announce(to: str, run: str, addresses: str) -> None:
-    """Until the proof is over, or for as long as a proof may take at most."""
-    query = urlencode({"run": run, "addresses": addresses})
+async def announce(to: str, runs: list[str], addresses: str) -> None:
+    """Until the proofs are over, or for as long as they may take at most."""
     deadline = asyncio.get_running_loop().time() + pod.number("LIFE_SECONDS", 300)
-    while asyncio.get_running_loop().time() < deadline:
-        with suppress(OSError, HTTPException, ValueError):
-            if (await asyncio.to_thread(ask, f"http://{to}/announce?{query}"))["finished"]:
-                return
+    while runs and asyncio.get_running_loop().time() < deadline:
+        for run in list(runs):
+            query = urlencode({"run": run, "addresses": addresses})
+            with suppress(OSError, HTTPException, ValueError):
+                if (await asyncio.to_thread(ask, f"http://{to}/announce?{query}"))["finished"]:
+                    runs.remove(run)
         await asyncio.sleep(0.5)
 
 
@@ -203,7 +204,7 @@ async def main() -> int:
         raise BadInput(f"cannot listen: {error}") from None
     say(f"listening on TCP {tcp}, UDP {udp}")
     if to := os.environ.get("ANNOUNCE_TO"):
-        await announce(to, pod.required("RUN"), pod.required("ADDRESSES"))
+        await announce(to, pod.required("RUN").split(","), pod.required("ADDRESSES"))
         return OVER
     await asyncio.Event().wait()
     return OVER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.fabric import CANARY, NODE, RAY, WORLD, Fabric, Pod
-from support.processes import Tree
+from support.processes import Tree, wait_until
 
 node4, node6 = NODE
 both_nodes = ("ip daddr {node4}", "ip6 daddr {node6}")
@@ -29,7 +29,7 @@ class Case:
     cause: str = ""
     verdict: str = "leaks"
     late: float | None = None
-    """Seconds after which the filter comes."""
+    """Seconds after the first knock at which the filter comes."""
     deny: str = "drop"
     door: bool = True
     peer: bool = True
@@ -94,11 +94,11 @@ CASES: dict[str, Case] = {
     "UDP without answers": hole(f"ip daddr {{proxy}} udp dport {CANARY} accept", "canary by UDP",
                                 phases=datagrams, answers=False),
     "the first second": Case(
-        late=1.2, phases=frozenset({"start"}), cause="late enforcement",
+        late=0.7, phases=frozenset({"start"}), cause="late enforcement",
         leaks=frozenset({"canary", "canary by UDP", "internet", "DNS by UDP", "API server"}),
     ),
     "a connection opened before the filter": Case(
-        late=1.2, holes=("ct state established accept",), phases=frozenset({"start", "kept"}),
+        late=0.7, holes=("ct state established accept",), phases=frozenset({"start", "kept"}),
         cause="established connections are not cut",
         leaks=frozenset({"canary", "canary by UDP", "internet", "DNS by UDP", "API server"}),
     ),
@@ -130,23 +130,18 @@ def shown(
     """What the proof says in every case; all at once, since they mostly wait."""
     folder = tmp_path_factory.mktemp("fabric")
     fabric = Fabric(folder)
-    timers: list[threading.Timer] = []
     try:
         peer = fabric.sandbox()
         peer.admit()
-        started = {
-            name: start(fabric, case, peer, timers) for name, case in CASES.items()
-        }
-        yield {name: collect(pod, tree, folder) for name, (pod, tree) in started.items()}
+        pods = {name: sandbox(fabric, case) for name, case in CASES.items()}
+        started = {name: start(pods[name], case, peer) for name, case in CASES.items()}
+        fabric.be_there(peer, [pods[name] for name, case in CASES.items() if case.peer])
+        yield {name: collect(pods[name], tree, folder) for name, tree in started.items()}
     finally:
-        for timer in timers:
-            timer.cancel()
         fabric.close()
 
 
-def start(
-    fabric: Fabric, case: Case, peer: Pod, timers: list[threading.Timer]
-) -> tuple[Pod, Tree]:
+def sandbox(fabric: Fabric, case: Case) -> Pod:
     resolver = None
     if case.resolver:
         resolver = fabric.folder / "resolv.conf"
@@ -154,22 +149,26 @@ def start(
     pod = fabric.sandbox(resolver)
     if not case.ping:
         pod.run("echo '1 0' > /proc/sys/net/ipv4/ping_group_range")
+    if not case.answers:
+        pod.drop_answers(CANARY)
+    return pod
+
+
+def start(pod: Pod, case: Case, peer: Pod) -> Tree:
+    fabric = pod.fabric
     places = {name.replace("-", "_"): address for name, address in world.items()}
     places |= {f"{name.replace('-', '_')}6": address for name, address in world6.items()}
     own = {"node4": node4, "node6": node6, "peer": peer.v4, "proxy": fabric.proxy.v4}
-    rules = [
-        rule.format(**places, **own, training=fabric.training.v4) for rule in case.holes
-    ]
-    if not case.answers:
-        pod.drop_answers(CANARY)
+    rules = [rule.format(**places, **own, training=fabric.training.v4) for rule in case.holes]
     if case.late is None:
         pod.admit(*rules, deny=case.deny, door=case.door)
-    else:
-        timer = threading.Timer(case.late, pod.admit, rules)
-        timers.append(timer)
-        timer.start()
-    settings = {"peer_seconds": 30 if case.peer else 3, "settle_seconds": 4, **case.settings}
-    return pod, fabric.prove(pod, peer if case.peer else None, **settings)
+    settings = {"peer_seconds": 60 if case.peer else 3, "settle_seconds": 4, **case.settings}
+    tree = fabric.prove(pod, **settings)
+    if case.late is not None:
+        wait_until(lambda: "knocking" in tree.errors, 30, "the first knock", pause=0.01)
+        time.sleep(case.late)
+        pod.admit(*rules)
+    return tree
 
 
 def collect(pod: Pod, tree: Tree, folder: Path) -> Shown:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from .processes import Tree, kill_descendants
 
@@ -147,6 +148,7 @@ class Fabric:
         self.folder = folder
         self._trees: list[Tree] = []
         self._pods: list[Pod] = []
+        self._lock = Lock()
         self.node = Space()
         self.node.run(
             "echo 1 > /proc/sys/net/ipv4/ip_forward",
@@ -180,8 +182,9 @@ class Fabric:
         self.keep(self.world.start(command, folder / "name-server.log", {}))
 
     def pod(self, resolver: Path | None = None) -> Pod:
-        pod = Pod(self, len(self._pods), resolver)
-        self._pods.append(pod)
+        with self._lock:
+            pod = Pod(self, len(self._pods), resolver)
+            self._pods.append(pod)
         return pod
 
     def sandbox(self, resolver: Path | None = None) -> Pod:
@@ -205,7 +208,7 @@ class Fabric:
         env = {"LISTEN_TCP": tcp, "LISTEN_UDP": udp, "LISTEN_ADDRESSES": ",".join(addresses)}
         self.keep(space.start("proof_listener.py", log, env))
 
-    def targets(self, peer_port: int) -> list[dict[str, object]]:
+    def targets(self) -> list[dict[str, object]]:
         """Whom a sandbox must not reach, as the proof of a cluster names them."""
         proxy = [self.proxy.v4, self.proxy.v6]
         world = {name: list(addresses) for name, addresses in WORLD.items()}
@@ -231,7 +234,7 @@ class Fabric:
              "ports": list(RAY)},
             {**tcp, "name": "other namespace", "addresses": world["other-namespace"],
              "ports": [8002]},
-            {**tcp, "name": "another sandbox", "addresses": ["$PEERS"], "ports": [peer_port]},
+            {**tcp, "name": "another sandbox", "addresses": ["$PEERS"], "ports": [PEER_PORT]},
             {"name": "own node: kubelet", "kind": "tcp", "addresses": ["$HOST_IPS"],
              "ports": [10250], "own_node": True},
             {"name": "own node: ports 30000-32767", "kind": "tcp", "addresses": ["$HOST_IPS"],
@@ -243,21 +246,11 @@ class Fabric:
             {"name": "ICMP", "kind": "icmp", "addresses": [self.proxy.v4, *world["internet"]]},
         ]  # fmt: skip
 
-    def prove(self, pod: Pod, peer: Pod | None, **settings: object) -> Tree:
-        """Starts the proof in the pod, with the other pod beside it."""
+    def prove(self, pod: Pod, **settings: object) -> Tree:
+        """Starts the proof in the pod."""
         run = f"run-{pod.number}"
         door = {"address": self.proxy.v4, "port": DOOR}
-        if peer:
-            env = {
-                "LISTEN_TCP": str(PEER_PORT + pod.number),
-                "ANNOUNCE_TO": f"{self.proxy.v4}:{DOOR}",
-                "RUN": run,
-                "ADDRESSES": f"{peer.v4},{peer.v6}",
-                "LIFE_SECONDS": "90",
-            }
-            log = self.folder / f"peer-{pod.number}.log"
-            self.keep(peer.start("proof_listener.py", log, env))
-        proof = {"run": run, "door": door, "targets": self.targets(PEER_PORT + pod.number), "settle_seconds": 5,
+        proof = {"run": run, "door": door, "targets": self.targets(), "settle_seconds": 5,
                  "peer_seconds": 30, **settings}  # fmt: skip
         env = {
             "PROOF": json.dumps(proof),
@@ -270,6 +263,17 @@ class Fabric:
         (self.folder / f"message-{pod.number}").touch()
         log = self.folder / f"proof-{pod.number}.log"
         return self.keep(pod.start("egress_probe.py", log, env))
+
+    def be_there(self, peer: Pod, pods: Sequence[Pod]) -> None:
+        """The other sandbox of the proofs in these pods."""
+        env = {
+            "LISTEN_TCP": str(PEER_PORT),
+            "ANNOUNCE_TO": f"{self.proxy.v4}:{DOOR}",
+            "RUN": ",".join(f"run-{pod.number}" for pod in pods),
+            "ADDRESSES": f"{peer.v4},{peer.v6}",
+            "LIFE_SECONDS": "120",
+        }
+        self.keep(peer.start("proof_listener.py", self.folder / "peer.log", env))
 
     def close(self) -> None:
         for tree in self._trees:
