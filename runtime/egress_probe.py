@@ -6,7 +6,7 @@ where, how it ended, and the verdict; a sentence of it is the termination messag
 
 Environment:
     PROOF  JSON, or the path of a file with it:
-        run            name of this proof
+        run            optional, $RUN: name of this proof
         door           address and port that must be reached: an HTTP server, the proof's listener
                        or the proxy itself
         targets        [{"name", "kind": "tcp|udp|icmp|dns-udp|dns-tcp|name", "addresses", "ports",
@@ -15,7 +15,9 @@ Environment:
                        from the listener, which knows the cluster's name servers and the other pod
         accepted       {target: reason}: may be reached, since the site accepts it
         start_seconds, settle_seconds, peer_seconds   optional: 2, 10, 60
+        peer_port      optional: where the second pod listens
     NODE_NAME, POD_NAMESPACE, POD_IPS, HOST_IPS   optional: where
+    JOB_COMPLETION_INDEX   optional, 0: the pod with another number is there only to be refused
 
 Exit codes:
     0    proven: reached the proxy, denied everything else
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -38,7 +41,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 import knocks
@@ -67,8 +70,8 @@ class Proof:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         try:
-            self.run = str(settings["run"])
-            self.door = (str(settings["door"]["address"]), int(settings["door"]["port"]))
+            self.run = str(settings.get("run") or pod.required("RUN"))
+            self.door = door(settings)
             self.targets = [Target(**target) for target in settings["targets"]]
             self.accepted: dict[str, str] = settings.get("accepted", {})
             self.start = float(settings.get("start_seconds", 2))
@@ -97,11 +100,10 @@ class Proof:
 
     def ask_door(self, path: str) -> bool:
         """Whether it answered. A second time, since a connection may fail by itself."""
-        host = f"[{self.door[0]}]" if ":" in self.door[0] else self.door[0]
         for _ in range(3):
             try:
                 query = urlencode({"run": self.run})
-                self.facts = ask(f"http://{host}:{self.door[1]}{path}?{query}")
+                self.facts = ask(f"http://{authority(self.door)}{path}?{query}")
                 return True
             except ValueError:
                 return True  # It is the proxy itself, which speaks HTTP but knows nothing of proofs.
@@ -229,6 +231,37 @@ class Proof:
         self.attempts.append(Attempt(target, address, port, phase, outcome, at))
 
 
+def door(settings: dict[str, Any]) -> tuple[str, int]:
+    address = str(settings["door"]["address"])
+    if address.startswith("$"):
+        address = pod.required(address[1:]).split(",")[0]
+    return address, int(settings["door"]["port"])
+
+
+def authority(place: tuple[str, int]) -> str:
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def be_there(settings: dict[str, Any]) -> NoReturn:
+    """The second pod: a listener that the first one must not reach."""
+    variables = {
+        "LISTEN_TCP": str(settings.get("peer_port", "")),
+        "ANNOUNCE_TO": authority(door(settings)),
+        "ADDRESSES": os.environ.get("POD_IPS", ""),
+    }
+    program = str(Path(__file__).with_name("proof_listener.py"))
+    command = [sys.executable, "-u", program]
+    os.execve(sys.executable, command, {**os.environ, **variables})
+
+
+def more_files() -> None:
+    """Early knocks are many at a time."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def ports(target: Target) -> list[int]:
     return list(target.ports) or [53 if target.kind.startswith("dns") else 0]
 
@@ -274,9 +307,13 @@ def settings() -> dict[str, Any]:
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    more_files()
     try:
-        proof = Proof(settings())
-    except BadInput as error:
+        found = settings()
+        if os.environ.get("JOB_COMPLETION_INDEX", "0") != "0":
+            be_there(found)
+        proof = Proof(found)
+    except (BadInput, KeyError) as error:
         say(f"egress_probe: {error}")
         return BAD_INPUT
     result = proof.show()
