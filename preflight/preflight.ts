@@ -1,17 +1,20 @@
 import type { Loaded } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
 import type { RuleProblem } from "../config/plan/problems.ts";
-import { readFacts, type Facts } from "./facts/facts.ts";
+import { readFacts } from "./facts/facts.ts";
 import { type Finding, fromPlan, type Severity } from "./finding.ts";
 import { check } from "./rules/checks.ts";
+import { unproven } from "./rules/egress-proof.ts";
 import { settle } from "./waivers.ts";
 
 export interface PreflightResult {
   /** Meaningful only without fatal findings. */
   readonly plan: Plan;
   readonly findings: readonly Finding[];
-  /** What the sandboxes' isolation rests on, as far as facts can tell. */
-  readonly isolation: string;
+  /** Why the sandboxes' isolation is not proven; undefined if a proof is to show it. */
+  readonly unproven: string | undefined;
+  /** What carries and filters the pods' packets. A proof holds for no other. */
+  readonly network: string;
 }
 
 /**
@@ -32,13 +35,14 @@ export async function preflight({ settings, locate }: Loaded): Promise<Preflight
   ];
   const { preflight: wishes } = settings.experiment;
   const settled = settle(own, wishes);
-  if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
+  if (settled.some(isFatal)) return { plan, findings: settled, unproven: notAsked, network: "" };
   const facts = await readFacts(settings.site.cluster, plan);
   const told = check({ settings, plan, facts });
   return {
     plan,
     findings: [...settled, ...settle(told, wishes)],
-    isolation: describeIsolation(facts),
+    unproven: unproven(plan.isolation.requireProof, facts.nodes),
+    network: "",
   };
 }
 
@@ -47,11 +51,4 @@ const notAsked = "unproven: the settings are not sound, so the cluster was not a
 /** Whether the finding ends the command. */
 export function isFatal({ severity, waived }: Finding): boolean {
   return severity === "fatal" && waived === undefined;
-}
-
-function describeIsolation({ nodes }: Facts): string {
-  if (nodes.known && nodes.value.length > 0 && nodes.value.every(({ simulated }) => simulated)) {
-    return "unproven: simulated nodes";
-  }
-  return "unproven: no egress proof has run; network policies are declared, their enforcement is unknown";
 }

@@ -7,12 +7,17 @@ export interface Cluster {
   readonly provider: k8s.Provider;
   /** Provider of what may be there already: kept volumes and their namespace, and accounts that Kubernetes makes. */
   readonly adopting: k8s.Provider;
+  /** Why no proof of the sandboxes' isolation is run; undefined: one is. */
+  readonly unproven: string | undefined;
+  /** What carries and filters the pods' packets. */
+  readonly network: string;
 }
 
-export function connect({ site }: Settings): Cluster {
+export function connect({ site }: Settings, known: Pick<Cluster, "unproven" | "network">): Cluster {
   const { context, kubeconfig } = site.cluster;
   const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
   return {
+    ...known,
     provider: new k8s.Provider("cluster", access),
     adopting: new k8s.Provider("cluster-adopting", { ...access, upsertExistingObjects: true }),
   };

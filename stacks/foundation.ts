@@ -1,10 +1,7 @@
 /** What every tier stands on: namespaces with their policies, secrets, volumes, bounds and accounts. */
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { TrainingPriority } from "../components/compute/training-priority.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
-import type { Gate } from "../components/sandbox/admission/gate.ts";
-import { entryGate } from "../components/sandbox/entry-gate.ts";
-import { SandboxAdmission } from "../components/sandbox/sandbox-admission.ts";
 import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
 import { SandboxTraffic } from "../components/sandbox/sandbox-traffic.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
@@ -98,22 +95,11 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     },
     { provider },
   );
-  const admission = new SandboxAdmission(
-    "sandbox-admission",
-    {
-      labels,
-      admission: plan.admission,
-      sandboxes: plan.sandboxes,
-      object: names.sandboxAdmission,
-      namespace: sandbox.namespace,
-      gate: gateOf(),
-    },
-    { provider },
-  );
   return {
     provider,
     train,
     proxy,
+    sandbox,
     secrets,
     mounts,
     serviceAccount: account.serviceAccount,
@@ -125,12 +111,7 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
       account,
       priority,
       traffic,
-      admission,
       ...nodes(plan, { provider }),
     ],
   };
-}
-
-function gateOf(): pulumi.Output<Gate> {
-  return pulumi.output("").apply(() => entryGate());
 }

@@ -32,7 +32,7 @@ export function outputs(
         .filter(({ severity }) => severity === "warn" || severity === "unknown")
         .map(describe),
     },
-    isolation: checked.isolation,
+    isolation: provisioned.isolation,
     kept_on_destroy: [
       ...(plan.compartments.train.retained ? [`namespace ${names.namespaces.train}`] : []),
       ...retained.map(({ name }) => `claim ${names.namespaces.train}/${name}`),

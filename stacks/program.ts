@@ -42,7 +42,7 @@ export async function program() {
   await pulumi.log.info(`preflight: ${count(findings)}`);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
   limitDeletions(plan.deletionSeconds);
-  const provisioned = provisionTier(plan, connect(loaded.settings), user);
+  const provisioned = provisionTier(plan, connect(loaded.settings, checked), user);
   const { context } = loaded.settings.site.cluster;
   return outputs(plan, { provisioned, checked, context });
 }

@@ -11,25 +11,31 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import { layFoundation, type UserSecrets } from "./foundation.ts";
+import { closeSandboxes } from "./isolation.ts";
 import { openEndpoint, servePolicy } from "./proxy.ts";
 import { startTraining } from "./training.ts";
 
 /** What a provisioned tier can tell about itself. */
 export interface Provisioned {
   readonly proxyUrl: pulumi.Output<string>;
+  /** The verdict about the sandboxes' isolation, or why there is none. */
+  readonly isolation: pulumi.Output<string>;
 }
 
 export function provisionTier(plan: Plan, cluster: Cluster, user: UserSecrets): Provisioned {
   const foundation = layFoundation(plan, cluster, user);
   const { proxy, ray } = plan;
   if (proxy.mode === "in_process") {
-    startTraining(plan, foundation, undefined);
+    const { before, isolation } = closeSandboxes(plan, cluster, { foundation });
+    startTraining(plan, { foundation, before });
     const { from, to } = ray.ports.ephemeral;
     const url = `http://<pod of a Ray worker>:<${from}-${to}>/sess/<trial>`;
-    return { proxyUrl: pulumi.output(url) };
+    return { proxyUrl: pulumi.output(url), isolation };
   }
   const endpoint = openEndpoint(plan, proxy, foundation);
-  const training = startTraining(plan, foundation, endpoint.url);
+  const proxyUrl = endpoint.url;
+  const { before, isolation } = closeSandboxes(plan, cluster, { foundation, proxyUrl });
+  const training = startTraining(plan, { foundation, before, proxyUrl });
   servePolicy(plan, proxy, { foundation, endpoint, training });
-  return { proxyUrl: endpoint.url };
+  return { proxyUrl, isolation };
 }

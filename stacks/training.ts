@@ -13,11 +13,17 @@ export interface Training {
   readonly job: TrainerJob;
 }
 
-/** @param proxyUrl Where agents reach the policy; undefined if agent loops serve it themselves. */
+export interface TrainingParts {
+  readonly foundation: Foundation;
+  /** What must be there before training, beside the foundation: the proof that the sandboxes are closed. */
+  readonly before: readonly pulumi.Resource[];
+  /** Where agents reach the policy; omitted if agent loops serve it themselves. */
+  readonly proxyUrl?: pulumi.Output<string>;
+}
+
 export function startTraining(
   plan: Plan,
-  foundation: Foundation,
-  proxyUrl: pulumi.Output<string> | undefined,
+  { foundation, before, proxyUrl }: TrainingParts,
 ): Training {
   const { labels, names, rolloutMinutes, storage, trainer } = plan;
   const { provider, train, secrets, serviceAccount } = foundation;
@@ -38,7 +44,7 @@ export function startTraining(
       startupMinutes: rolloutMinutes,
       disruption: plan.disruption,
     },
-    { provider, dependsOn: foundation.beforeTraining },
+    { provider, dependsOn: [...foundation.beforeTraining, ...before] },
   );
   serveFrozenModels(plan, foundation, ray);
   const job = new TrainerJob(

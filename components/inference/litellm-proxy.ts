@@ -111,7 +111,10 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
       `${name}-disruption`,
       {
         metadata: leaf({ ...identity, app: "litellm-disruption" }, names.proxy),
-        spec: { maxUnavailable: 1, selector: { matchLabels: selector } },
+        spec: {
+          maxUnavailable: 1,
+          selector: { matchLabels: { ...selector, "app.kubernetes.io/name": "litellm" } },
+        },
       },
       { parent: this },
     );

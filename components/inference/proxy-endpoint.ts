@@ -35,7 +35,8 @@ export class ProxyEndpoint extends pulumi.ComponentResource {
         ),
         spec: {
           type: "ClusterIP",
-          selector: { [roleLabel]: "proxy" },
+          // The role alone would choose the listener that stands in the proxy's place as well.
+          selector: { [roleLabel]: "proxy", "app.kubernetes.io/name": "litellm" },
           ports: [{ name: "http", port: args.port, targetPort: args.port }],
           // LiteLLM pins a trial to one rollout server in its own memory, so a trial must stay with one pod.
           sessionAffinity: "ClientIP",

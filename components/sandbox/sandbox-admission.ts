@@ -14,7 +14,7 @@ export interface SandboxAdmissionArgs {
   object: string;
   namespace: pulumi.Input<string>;
   /** The entry gate's container, whole. */
-  gate: pulumi.Output<Gate>;
+  gate: pulumi.OutputInstance<Gate>;
   labels: Labels;
 }
 

@@ -17,6 +17,9 @@ export interface AdmissionRule {
   readonly messageExpression?: string;
 }
 
+/** Name of the init container that holds a sandbox back until its network is closed. */
+export const gateContainer = "entry-gate";
+
 export interface Admission {
   readonly profile: SandboxProfile;
   /** Level of pod security that the namespace enforces. */
@@ -70,6 +73,10 @@ export function planAdmission(
         expression: "object.spec.containers + object.spec.?initContainers.orValue([])",
       },
       { name: "byTrainer", expression: `request.userInfo.username == ${literal(creator)}` },
+      {
+        name: "byController",
+        expression: `request.userInfo.username in ${literal(controllers)}`,
+      },
     ],
     rules: [
       ...creation(),
@@ -128,7 +135,7 @@ function creation(): AdmissionRule[] {
   return [
     rule(
       "creator",
-      `variables.byTrainer || request.userInfo.username in ${literal(controllers)}`,
+      "variables.byTrainer || variables.byController",
       "only the trainer's ServiceAccount makes sandboxes",
     ),
     rule(
@@ -365,6 +372,3 @@ function labels({ experiment }: Settings): AdmissionRule[] {
     ),
   ];
 }
-
-/** Name of the init container that holds a sandbox back until its network is closed. */
-export const gateContainer = "entry-gate";

@@ -24,6 +24,8 @@ export interface Names {
   readonly trainerServiceAccount: string;
   readonly proxy: string;
   readonly recorder: string;
+  /** Job that shows what sandboxes reach. */
+  readonly egressProof: string;
 }
 
 /** Kubernetes' limit for a namespace and for a label value. */
@@ -61,6 +63,7 @@ export function planNames(settings: Settings, problems: Problems): Names {
     trainerServiceAccount: "trainer",
     proxy: "litellm",
     recorder: "recorder",
+    egressProof: "egress-proof",
   };
 }
 

@@ -5,7 +5,14 @@ import type { RayPorts } from "./ray.ts";
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
 export type Role =
-  "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model" | "sandbox";
+  | "ray-head"
+  | "ray-worker"
+  | "trainer"
+  | "proxy"
+  | "recorder"
+  | "frozen-model"
+  | "sandbox"
+  | "egress-proof";
 
 /** Label that Kubernetes itself puts on every namespace. */
 export const namespaceName = "kubernetes.io/metadata.name";

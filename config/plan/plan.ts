@@ -6,6 +6,7 @@ import { type Compartments, planCompartments } from "./compartments.ts";
 import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
 import { type Engine, planEngine } from "./engine.ts";
+import { type Isolation, planIsolation } from "./isolation.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
 import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
@@ -44,6 +45,8 @@ export interface Plan {
   /** What may be created among the sandboxes. */
   readonly admission: Admission;
   readonly flows: readonly Flow[];
+  /** How the sandboxes' isolation is made sure, and shown. */
+  readonly isolation: Isolation;
   /** GPU nodes that the stack reserves for itself, if the site names any. */
   readonly nodeClaim: NodeClaim | undefined;
   /** GPUs of the whole stack: Ray's and the frozen models'. */
@@ -93,6 +96,8 @@ export function plan(settings: Settings): PlanResult {
     settings.experiment.proxy.mode === "litellm"
       ? planProxy(settings, { names, topology })
       : planInProcessProxy(ray.ports);
+  const flows = withServingFlows(planFlows(settings, ray.ports), serving);
+  const isolation = planIsolation(settings, { ports: ray.ports, flows, serving }, problems);
   const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
   const trainer = planTrainer(settings, run, problems);
   return {
@@ -116,7 +121,8 @@ export function plan(settings: Settings): PlanResult {
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
       sandboxes,
       admission,
-      flows: withServingFlows(planFlows(settings, ray.ports), serving),
+      flows,
+      isolation,
       nodeClaim: claim,
       gpuDemand,
       gpuPlacement: placement,

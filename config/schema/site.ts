@@ -1,5 +1,6 @@
 /** The site layer: facts about one cluster, written once and shared by all experiments on it. */
 import { z } from "zod";
+import { isolation } from "./isolation.ts";
 import { gpuPool, sandboxPool } from "./node-pool.ts";
 import {
   absolutePath,
@@ -165,6 +166,11 @@ export const site = z.strictObject({
       litellm: image()
         .default("ghcr.io/berriai/litellm-non_root:v1.106.2")
         .describe("LiteLLM proxy image."),
+      gate: image()
+        .default("docker.io/library/python:3.13.5-slim-bookworm")
+        .describe(
+          "Image with python3 for the entry gate of every sandbox, the egress proof and its listeners.",
+        ),
       vllm: image()
         .optional()
         .describe("Image of the frozen models (`serving`). Default: the training image."),
@@ -213,6 +219,7 @@ export const site = z.strictObject({
     })
     .prefault({})
     .describe("Network of the cluster."),
+  isolation: isolation(),
   harbor: z
     .strictObject({
       task_image_registry: z

@@ -2,6 +2,7 @@ import { type PreflightRuleId, ruleIds } from "../../config/rules/catalogue.ts";
 import { gpuNodes, namespacesOurs, rayOperator, reachable, storageClasses } from "./cluster.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import { gpuFree } from "./gpu-free.ts";
+import { egressProof } from "./egress-proof.ts";
 import { karpenter } from "./node-pools.ts";
 import type { Finding } from "../finding.ts";
 import type { Rule, Subject } from "./rule.ts";
@@ -16,6 +17,7 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "karpenter-installed": karpenter,
   "namespaces-ours": namespacesOurs,
   "storage-class": storageClasses,
+  "egress-proof": egressProof,
 };
 
 /** What every rule finds, in the order of the catalogue. Without a cluster each would only repeat that there is none. */

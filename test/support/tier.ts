@@ -11,6 +11,7 @@ export async function recordTier(
     site?: object;
     base?: string;
     stack?: string;
+    known?: { unproven: string | undefined; network: string };
   } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
   const { settings } = settingsWith(yaml, {
@@ -27,7 +28,11 @@ export async function recordTier(
   const recording = await record(async () => {
     const { connect } = await import("../../stacks/cluster.ts");
     const { provisionTier } = await import("../../stacks/tier.ts");
-    return provisionTier(result.plan, connect(changed), secrets);
+    return provisionTier(
+      result.plan,
+      connect(changed, options.known ?? { unproven: undefined, network: "test" }),
+      secrets,
+    );
   }, options);
   return { recording, plan: result.plan };
 }

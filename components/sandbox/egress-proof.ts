@@ -1,0 +1,150 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Isolation } from "../../config/plan/isolation.ts";
+import { roleLabel } from "../../config/plan/network.ts";
+import { peerPort } from "../../config/plan/proof-targets.ts";
+import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Nodes, podBasis } from "../pod.ts";
+import { programDirectory, programs } from "../runtime-program.ts";
+import { entryGate, type GateTargets } from "./entry-gate.ts";
+
+export interface EgressProofArgs {
+  /** Name of the Job. */
+  object: string;
+  isolation: Isolation;
+  /** What else the result depends on: the network's identity. */
+  network: string;
+  namespace: pulumi.Input<string>;
+  /** Nodes of the sandboxes. */
+  nodes: Nodes;
+  gate: pulumi.Input<GateTargets>;
+  /** Addresses of the listener at the proxy's door, and of the one in Ray's place. */
+  door: pulumi.Input<string[]>;
+  ray: pulumi.Input<string[]>;
+  labels: Labels;
+}
+
+/** Minutes: image, gate, 75 seconds of proof, and a second pod that may have to wait for a node. */
+const patienceMinutes = 15;
+
+/**
+ * Two pods as sandboxes are, gate included: one shows that it reaches the proxy and nothing else, the other is there to be
+ * refused. Awaited; a leak fails the update, and the provider shows the pod's message, which names it.
+ */
+export class EgressProof extends pulumi.ComponentResource {
+  /** When the proof was completed. */
+  public readonly provenAt: pulumi.Output<string>;
+
+  constructor(name: string, args: EgressProofArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:sandbox:EgressProof", name, args, opts);
+    const { labels, namespace } = args;
+    const identity = { labels, namespace, app: "egress-proof", component: "sandbox" };
+    const { targets, accepted, doorPort, fingerprint } = args.isolation;
+    const files = programs(
+      `${name}-programs`,
+      {
+        identity: { ...identity, app: "egress-proof-programs" },
+        files: ["egress_probe.py", "knocks.py", "proof_verdict.py", "proof_listener.py", "pod.py"],
+        beside: {
+          "proof.json": JSON.stringify({
+            door: { address: "$DOOR", port: doorPort },
+            targets,
+            accepted,
+            peer_port: peerPort,
+          }),
+        },
+      },
+      { parent: this },
+    );
+    const account = new k8s.core.v1.ServiceAccount(
+      `${name}-account`,
+      { metadata: leaf(identity, args.object), automountServiceAccountToken: false },
+      { parent: this },
+    );
+    const gate = pulumi.output(args.gate);
+    const job = new k8s.batch.v1.Job(
+      name,
+      {
+        metadata: owner(identity, args.object),
+        spec: {
+          completionMode: "Indexed",
+          completions: 2,
+          parallelism: 2,
+          backoffLimit: 0,
+          activeDeadlineSeconds: patienceMinutes * 60,
+          template: {
+            metadata: {
+              labels: { ...labelsOf(identity), [roleLabel]: "egress-proof" },
+              // What the result depends on beside the pod itself: another one is another proof.
+              annotations: { "swe-rl.dev/proves": `${fingerprint} ${args.network}`.trim() },
+            },
+            spec: {
+              ...podBasis(args.nodes, account.metadata.name),
+              restartPolicy: "Never",
+              automountServiceAccountToken: false,
+              // Echo requests without a capability. Pod security baseline allows this one.
+              securityContext: {
+                sysctls: [{ name: "net.ipv4.ping_group_range", value: "0 2147483647" }],
+                seccompProfile: { type: "RuntimeDefault" },
+              },
+              initContainers: [
+                gate.apply((targetsOfGate) => entryGate(args.isolation.gate, targetsOfGate)),
+              ],
+              containers: [prover(args)],
+              volumes: [{ name: "programs", configMap: { name: files } }],
+            },
+          },
+        },
+      },
+      {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["spec.template"],
+        customTimeouts: { create: `${patienceMinutes + 1}m` },
+      },
+    );
+    this.provenAt = pulumi
+      .all([job.id, job.status.completionTime])
+      .apply(([, time]) => (time as string | undefined) ?? "an unknown time");
+    this.registerOutputs({ provenAt: this.provenAt });
+  }
+}
+
+function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
+  const field = (name: string, fieldPath: string) => ({
+    name,
+    valueFrom: { fieldRef: { fieldPath } },
+  });
+  const addresses = (list: pulumi.Input<string[]>) =>
+    pulumi.output(list).apply((all) => all.join(","));
+  return {
+    name: "proof",
+    image: args.isolation.image,
+    imagePullPolicy: "IfNotPresent",
+    command: ["python3", "-u", `${programDirectory}/egress_probe.py`],
+    env: [
+      { name: "PROOF", value: `${programDirectory}/proof.json` },
+      { name: "DOOR", value: addresses(args.door) },
+      { name: "RAY", value: addresses(args.ray) },
+      // Each run of the Job is a proof of its own.
+      field("RUN", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+      field("NODE_NAME", "spec.nodeName"),
+      field("POD_NAMESPACE", "metadata.namespace"),
+      field("POD_IPS", "status.podIPs"),
+      field("HOST_IPS", "status.hostIPs"),
+    ],
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    },
+    resources: {
+      requests: { cpu: "100m", memory: "64Mi", "ephemeral-storage": "16Mi" },
+      limits: { memory: "256Mi", "ephemeral-storage": "16Mi" },
+    },
+    volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
+  };
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import { gateContainer } from "../../config/plan/admission.ts";
+import type { GatePlan, Isolation } from "../../config/plan/isolation.ts";
+
+/** Whom the gate knocks on, by address: sandboxes have no DNS. */
+export interface GateTargets {
+  /** `address:port` of the canary, one for each IP family. */
+  readonly canary: readonly string[];
+  /** For each of them the port of the same listener that must answer. */
+  readonly witness: readonly string[];
+  /** `address:port` of the proxy. */
+  readonly proxy: string;
+}
+
+/**
+ * The container that holds a sandbox's own back until the network has closed around the pod. Whole and in plain values:
+ * admission puts it into every sandbox, and demands it as it is. Its program is its command, so that nothing can be put
+ * in its place.
+ */
+export function entryGate(plan: GatePlan, { canary, witness, proxy }: GateTargets) {
+  return {
+    name: gateContainer,
+    image: plan.image,
+    imagePullPolicy: "IfNotPresent",
+    command: ["python3", "-I", "-S", "-c", program()],
+    env: [
+      { name: "CANARY", value: canary.join(",") },
+      { name: "WITNESS", value: witness.join(",") },
+      { name: "PROXY", value: proxy },
+      { name: "TIMEOUT_SECONDS", value: String(plan.timeoutSeconds) },
+      { name: "QUIET_SECONDS", value: String(plan.quietSeconds) },
+    ],
+    resources: {
+      requests: { cpu: "10m", memory: "32Mi", "ephemeral-storage": "16Mi" },
+      limits: { memory: "64Mi", "ephemeral-storage": "16Mi" },
+    },
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    terminationMessagePolicy: "FallbackToLogsOnError",
+  };
+}
+
+/**
+ * @param door Addresses of the listener that stands at the proxy's door.
+ * @param proxyUrl URL of the proxy by address; undefined where agent loops serve it on ports that nobody knows yet.
+ */
+export function gateTargets(
+  { doorPort, canaryPort }: Isolation,
+  door: pulumi.Output<string[]>,
+  proxyUrl: pulumi.Output<string> | undefined,
+): pulumi.Output<GateTargets> {
+  return pulumi.all([door, proxyUrl]).apply(([addresses, url]) => {
+    const witness = addresses.map((address) => authority(address, doorPort));
+    return {
+      canary: addresses.map((address) => authority(address, canaryPort)),
+      witness,
+      proxy: url === undefined ? (witness[0] ?? "") : new URL(url).host,
+    };
+  });
+}
+
+function authority(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function program(): string {
+  return readFileSync(`${import.meta.dirname}/../../runtime/entry_gate.py`, "utf8");
+}

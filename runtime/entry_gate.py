@@ -1,0 +1,203 @@
+"""Holds the agent back until the network has closed around this very pod: init container of every
+sandbox. Policies reach a new pod late on common networks, and what opens before stays open. So this
+knocks on a canary, which listens and admits everybody, until nothing but this pod's own policy can
+be what refuses; then on the proxy, which must answer. Self-contained: its text is the command.
+
+Environment:
+    CANARY           addresses that must be denied: address:port or [v6]:port, comma-separated
+    WITNESS          for each of them a port of the same listener that must answer: a canary that
+                     is gone would look like one that is denied
+    PROXY            address:port of the proxy
+    TIMEOUT_SECONDS  how long all of it may take
+    QUIET_SECONDS    how long every knock must have been denied
+
+Prints one line of JSON, which is the termination message as well. Exit codes:
+    0    closed: every canary denied, the proxy answers
+    2    bad-environment
+    3    not-closed: a canary was still reached; the network does not enforce the policy
+    4    no-witness: the canary's listener never answered, so that a denial would show nothing
+    5    no-proxy: closed, but the proxy did not answer
+    143  ended: SIGTERM
+"""
+
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 1.5, 5, 10.0
+CODES = {"closed": 0, "bad-environment": 2, "not-closed": 3, "no-witness": 4, "no-proxy": 5}
+DENIED = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EACCES: "prohibited",
+    errno.EPERM: "prohibited",
+    errno.ETIMEDOUT: "timed out",
+}
+begun = time.monotonic()
+
+
+class Knock:
+    """One attempt to connect. Its reason is None while it is under way."""
+
+    def __init__(self, target):
+        self.began = time.monotonic()
+        family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        try:
+            self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self.socket, self.reason = None, f"error: {error.strerror}"
+        else:
+            self.reason = None
+            self._settle(self.socket.connect_ex(target))
+
+    def look(self):
+        if self.reason is None:
+            code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                try:
+                    self.socket.getpeername()
+                except OSError:
+                    code = errno.EINPROGRESS
+            self._settle(code)
+        return self.reason
+
+    def _settle(self, code):
+        if code == errno.EINPROGRESS:
+            self.reason = "timed out" if time.monotonic() - self.began > LIMIT else None
+        elif code:
+            self.reason = DENIED.get(code, f"error: {os.strerror(code)}")
+        else:
+            self.reason = "reached"
+        if self.reason:
+            self.socket.close()
+
+
+class Canary:
+    """One address: knocks on the canary and on its witness, side by side."""
+
+    def __init__(self, canary, witness):
+        self.canary, self.witness = canary, witness
+        self.reached, self.reached_last, self.witnessed, self.reasons = 0, None, 0, {}
+        self.restart()
+
+    def restart(self):
+        """No earlier knock counts, not even one that is still under way."""
+        self.knocks, self.witnesses, self.row, self.witness_at = [], [], [], None
+
+    def step(self):
+        self.witnesses.append(Knock(self.witness))
+        if self.witness_at:
+            self.knocks.append(Knock(self.canary))
+        self.look()
+
+    def look(self):
+        for knock in [knock for knock in self.witnesses if knock.look()]:
+            self.witnesses.remove(knock)
+            if knock.reason != "reached":
+                # Until it answers again, a denial may mean that nobody listens.
+                self.reasons["witness"] = knock.reason
+                return self.restart()
+            self.witnessed += 1
+            self.witness_at = max(self.witness_at or 0, knock.began)
+        for knock in [knock for knock in self.knocks if knock.look()]:
+            self.knocks.remove(knock)
+            if knock.reason not in DENIED.values():
+                self.reasons["canary"] = knock.reason
+                if knock.reason == "reached":
+                    self.reached, self.reached_last = self.reached + 1, time.monotonic()
+                return self.restart()
+            self.reasons["canary"] = knock.reason
+            self.row.append(knock.began)
+
+    def closed(self, quiet):
+        row = sorted(self.row)
+        return (
+            len(row) >= DENIALS
+            and row[-1] - row[0] >= quiet
+            and self.witness_at > row[-1]
+            # None that was begun in between is still open.
+            and not any(knock.began < row[-1] for knock in self.knocks)
+        )
+
+
+def answers(proxy):
+    try:
+        with socket.create_connection(proxy, 2) as connection:
+            connection.settimeout(2)
+            connection.sendall(b"GET /health/liveliness HTTP/1.0\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
+    except OSError:
+        return False
+
+
+def wait(canaries, proxy, deadline, quiet):
+    """The name of how it ended."""
+    while True:
+        for canary in canaries:
+            canary.restart()
+        while not all(canary.closed(quiet) for canary in canaries):
+            if time.monotonic() > deadline:
+                witnessed = all(canary.witnessed for canary in canaries)
+                return "not-closed" if witnessed else "no-witness"
+            for canary in canaries:
+                canary.step()
+            time.sleep(SPACING)
+        patience = min(deadline, time.monotonic() + PROXY_SECONDS)
+        while not answers(proxy):
+            if time.monotonic() > deadline:
+                return "no-proxy"
+            if time.monotonic() > patience:
+                break  # What was closed long ago is knocked on again.
+            time.sleep(0.5)
+        else:
+            return "closed"
+
+
+def end(name, code, canaries=(), **more):
+    seen = {
+        f"{canary.canary[0]} {canary.canary[1]}": {
+            "reached": canary.reached,
+            "open_seconds": canary.reached_last and round(canary.reached_last - begun, 2),
+            **canary.reasons,
+        }
+        for canary in canaries
+    }
+    line = {"gate": name, "seconds": round(time.monotonic() - begun, 2), "canaries": seen, **more}
+    text = json.dumps(line)
+    print(text, flush=True)
+    try:
+        with open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), "r+") as message:
+            message.write(text)
+    except OSError:
+        pass
+    os._exit(code)
+
+
+def targets(name):
+    found = []
+    for text in os.environ[name].split(","):
+        host, _, port = text.strip().rpartition(":")
+        found.append((host.strip("[]"), int(port)))
+    return found
+
+
+def main():
+    try:
+        canaries = [Canary(*pair) for pair in zip(targets("CANARY"), targets("WITNESS"), strict=True)]
+        proxy = targets("PROXY")[0]
+        timeout, quiet = (float(os.environ[f"{name}_SECONDS"]) for name in ("TIMEOUT", "QUIET"))
+    except (KeyError, ValueError) as error:
+        return end("bad-environment", 2, reason=repr(error))
+    signal.signal(signal.SIGTERM, lambda *_: end("ended", 143, canaries))
+    name = wait(canaries, proxy, begun + timeout, quiet)
+    return end(name, CODES[name], canaries)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

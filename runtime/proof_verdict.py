@@ -1,0 +1,164 @@
+"""What the attempts of an egress proof show together. Pure.
+
+A denial counts only if the same pod reached the proxy in the same run; what could not be tried, or
+ended in an error of its own, shows nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from knocks import CLOSED, Outcome
+
+PROVEN, LEAKS, UNKNOWN = "proven", "leaks", "unknown"
+START, STEADY, KEPT = "start", "steady", "kept"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Somebody whom a sandbox must not reach."""
+
+    name: str
+    kind: str
+    addresses: Sequence[str]
+    ports: Sequence[int] = ()
+    listens: bool = False
+    """Whether somebody is known to listen, so that a closed port is the word of a filter."""
+    early: bool = False
+    """Whether it is knocked on from the first moment on."""
+    calibrates: bool = False
+    """Only the pod's own policy denies it: how it does that tells how this network denies."""
+    own_node: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    target: Target
+    address: str
+    port: int
+    phase: str
+    outcome: Outcome
+    seconds: float = 0.0
+    """When, counted from the pod's first moment."""
+
+
+@dataclass
+class Shown:
+    """The verdict about one target."""
+
+    verdict: str = "denied"
+    reasons: Counter[str] = field(default_factory=Counter)
+    leaks: list[dict[str, Any]] = field(default_factory=list)
+    why_unknown: str = ""
+
+
+def judge(
+    attempts: Iterable[Attempt],
+    *,
+    door: Sequence[bool],
+    missing: Mapping[str, str],
+    accepted: Mapping[str, str],
+) -> dict[str, Any]:
+    """`door`: whether the proxy answered, each time. `missing`: targets that could not be tried, and
+    why. `accepted`: targets that may be reached, and why the site accepts that."""
+    attempts = list(attempts)
+    styles = {
+        transport(attempt.target.kind)
+        for attempt in attempts
+        if attempt.target.calibrates and attempt.outcome.reason == CLOSED
+    }
+    shown: dict[str, Shown] = {}
+    for attempt in attempts:
+        _add(shown.setdefault(attempt.target.name, Shown()), attempt, styles)
+    for name, reason in missing.items():
+        shown[name] = Shown("unknown", why_unknown=reason)
+    leaking = [name for name, one in shown.items() if one.leaks]
+    refused = [name for name in leaking if name not in accepted]
+    doubtful = [name for name, one in shown.items() if one.verdict == "unknown"]
+    reached = bool(door) and all(door)
+    if refused:
+        verdict = LEAKS
+    elif not reached or doubtful or not shown:
+        verdict = UNKNOWN
+    else:
+        verdict = PROVEN
+    return {
+        "verdict": verdict,
+        "proxy": "reached" if reached else "not reached",
+        "leaks": refused,
+        "accepted": {name: accepted[name] for name in leaking if name in accepted},
+        "unknown": doubtful,
+        "cause": _cause(attempts, shown, refused) if refused else "",
+        "targets": {
+            name: {
+                "verdict": one.verdict,
+                "reasons": dict(one.reasons),
+                **({"leaks": one.leaks[:8]} if one.leaks else {}),
+                **({"why": one.why_unknown} if one.why_unknown else {}),
+            }
+            for name, one in shown.items()
+        },
+    }
+
+
+def transport(kind: str) -> str:
+    return kind.removeprefix("dns-")
+
+
+def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
+    reason, detail = attempt.outcome
+    shown.reasons[reason] += 1
+    leak = attempt.outcome.reached
+    target = attempt.target
+    if reason == CLOSED and not target.listens and transport(target.kind) not in styles:
+        # This network denies in another way, so it was the host itself that said so.
+        leak, detail = True, "a host answered that nobody listens: the packet got there"
+    if leak:
+        shown.verdict = "leaks"
+        where = {"address": attempt.address, "port": attempt.port, "phase": attempt.phase}
+        if not any(where.items() <= known.items() for known in shown.leaks):
+            at = round(attempt.seconds, 2)
+            shown.leaks.append({**where, "at": at, **({"detail": detail} if detail else {})})
+    elif not attempt.outcome.denied and shown.verdict == "denied":
+        shown.verdict = "unknown"
+        shown.why_unknown = f"{attempt.address}: {reason}: {detail}"
+
+
+def _cause(attempts: list[Attempt], shown: Mapping[str, Shown], leaking: list[str]) -> str:
+    """The likely cause, by which targets leak and when."""
+    leaks = [leak for name in leaking for leak in shown[name].leaks]
+    phases = {leak["phase"] for leak in leaks}
+    steady = {
+        name for name in leaking if any(leak["phase"] == STEADY for leak in shown[name].leaks)
+    }
+    tried = {attempt.target.name for attempt in attempts}
+    own_node = {attempt.target.name for attempt in attempts if attempt.target.own_node}
+    open_to_all = {attempt.target.name for attempt in attempts if attempt.target.calibrates}
+    causes = []
+    if all(":" in leak["address"] for leak in leaks):
+        causes.append("only IPv6 gets through: the network plugin does not filter it")
+    elif steady & open_to_all and len(steady) * 2 >= len(tried):
+        causes.append(
+            "the network plugin does not enforce NetworkPolicy at all (flannel alone does not)"
+        )
+    elif steady and steady <= own_node:
+        causes.append(
+            "the network plugin exempts the pod's own node (kube-router: ICMP and 30000-32767)"
+        )
+    elif steady:
+        causes.append(
+            "another policy allows it, in this namespace or cluster-wide, or the network plugin "
+            "does not filter this kind of traffic"
+        )
+    if not steady and START in phases:
+        last = max(leak["at"] for leak in leaks if leak["phase"] == START)
+        causes.append(
+            f"late enforcement: the pod was open until {last:.1f} s after its start; "
+            "an entry gate holds its programs back until then"
+        )
+    if KEPT in phases and not steady:
+        causes.append("established connections are not cut when the filter comes")
+    return "; ".join(causes)

@@ -1,0 +1,99 @@
+"""Starts of a pod whose filter comes late: with the entry gate before its program, or without."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from .fabric import CANARY, DOOR, RUNTIME, Fabric, Pod
+
+MAIN = Path(__file__).parent / "main_program.py"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What became of one."""
+
+    delay: float
+    """Seconds after which the filter came."""
+    code: int
+    gate: dict[str, Any]
+    leaked: bool
+    """Whether anything of the main program arrived at the canary, or it was answered there."""
+    served: bool
+    """Whether the main program reached the proxy."""
+    seconds: float = 0.0
+
+
+def gate_environment(fabric: Fabric) -> dict[str, str]:
+    proxy = fabric.proxy.v4
+    return {
+        "CANARY": f"{proxy}:{CANARY}",
+        "WITNESS": f"{proxy}:{DOOR}",
+        "PROXY": f"{proxy}:{DOOR}",
+        "TIMEOUT_SECONDS": "60",
+        "QUIET_SECONDS": "1",
+    }
+
+
+def starts(fabric: Fabric, *, delays: Sequence[float], count: int, gate: bool) -> list[Start]:
+    """So many starts for each delay, all at once, each in a pod of its own."""
+    pods = [(fabric.sandbox(), delay) for delay in delays for _ in range(count)]
+    with ThreadPoolExecutor(len(pods)) as pool:
+        return list(pool.map(lambda pair: start(*pair, gate=gate), pods))
+
+
+def start(pod: Pod, delay: float, *, gate: bool) -> Start:
+    """The gate and then the program, as kubelet would start init and main container."""
+    fabric = pod.fabric
+    run = f"start-{pod.number}-{time.monotonic_ns()}"
+    log = fabric.folder / f"{run}.log"
+    environment = {**gate_environment(fabric), "RUN": run}
+    python = [sys.executable, "-S", "-B"]
+    timer = threading.Timer(delay, pod.admit)
+    timer.start()
+    began = time.monotonic()
+    result: dict[str, Any] = {}
+    code = 0
+    if gate:
+        first = pod.start([*python, str(RUNTIME / "entry_gate.py")], log, environment)
+        code = first.wait(90)
+        result = json.loads(first.output)
+        first.kill()
+    seconds = time.monotonic() - began
+    main: dict[str, Any] = {}
+    if code == 0:
+        second = pod.start([*python, str(MAIN)], fabric.folder / f"{run}-main.log", environment)
+        second.wait(90)
+        main = json.loads(second.output)
+        second.kill()
+    timer.join()
+    leaked = bool(main.get("answered")) or bool(arrived(fabric, run))
+    return Start(delay, code, result, leaked, main.get("served", False), seconds)
+
+
+def arrived(fabric: Fabric, run: str) -> list[str]:
+    """What the listener has received of a run, asked from beside it."""
+    query = urlencode({"run": run})
+    url = f"http://{fabric.proxy.v4}:{DOOR}/facts?{query}"
+    program = (
+        "import json, sys, urllib.request as r\n"
+        "o = r.build_opener(r.ProxyHandler({}))\n"
+        "print(json.dumps(json.load(o.open(sys.argv[1], timeout=10))['arrived']))"
+    )
+    command = [sys.executable, "-S", "-c", program, url]
+    tree = fabric.proxy.start(command, fabric.folder / f"{run}-asked.log", {})
+    try:
+        assert tree.wait(30) == 0, tree.errors
+        asked: list[str] = json.loads(tree.output)
+        return asked
+    finally:
+        tree.kill()
