@@ -33,8 +33,11 @@ describe("the sandbox namespace", () => {
           "requests.memory": String(Number(pods) * memory),
           "limits.memory": String(Number(pods) * memory * 4),
           "limits.ephemeral-storage": String(Number(pods) * 32 * 2 ** 30),
+          "requests.ephemeral-storage": String(Number(pods) * 32 * 2 ** 30),
           persistentvolumeclaims: "0",
           services: "0",
+          "services.loadbalancers": "0",
+          "services.nodeports": "0",
         },
       },
     ]);
