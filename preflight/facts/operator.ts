@@ -16,7 +16,7 @@ export interface OperatorFact {
 export function readOperator(client: Client): Promise<Fact<OperatorFact | undefined>> {
   return read(async () => {
     const deployments = await client.list<V1Deployment>("/apis/apps/v1/deployments", {
-      query: { labelSelector: "app.kubernetes.io/name=kuberay-operator" },
+      query: { labelSelector: "app.kubernetes.io/name in (kuberay-operator,kuberay)" },
     });
     const [operator] = deployments;
     if (!operator) return undefined;
