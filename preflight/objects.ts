@@ -61,7 +61,8 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["rbac.authorization.k8s.io/v1", "rolebindings", [account]],
     ],
   };
-  const here = Object.values(compartments).filter((of) => of !== undefined);
+  const { train, proxy: proxyCompartment, sandbox } = compartments;
+  const here = [train, ...(proxyCompartment ? [proxyCompartment] : []), sandbox];
   return [
     kindOf(["v1", "namespaces", here.map(({ namespace }) => namespace)]),
     ...(own.length > 0

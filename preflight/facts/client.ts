@@ -150,11 +150,8 @@ async function withOneAgent(config: KubeConfig): Promise<https.RequestOptions> {
   const options: https.RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   if (config.getCurrentCluster()?.proxyUrl !== undefined) return options;
-  const { agent: _agent, headers: _headers, ...tls } = options;
-  return {
-    ...options,
-    agent: new https.Agent({ ...tls, keepAlive: true, maxSockets: connections }),
-  };
+  // Certificates are among the options of each request; the agent tells connections apart by them.
+  return { ...options, agent: new https.Agent({ keepAlive: true, maxSockets: connections }) };
 }
 
 function messageOf(text: string): string {
