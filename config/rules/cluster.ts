@@ -78,7 +78,8 @@ export const clusterRules = {
     title: "Kubernetes 1.30 or newer",
     severity: "fatal",
     consequence: "the API server would refuse or ignore what isolates the sandboxes",
-    remedy: "upgrade the control plane, or name another cluster in cluster.context of the site file",
+    remedy:
+      "upgrade the control plane, or name another cluster in cluster.context of the site file",
     source: "KEP-3488: ValidatingAdmissionPolicy is served as v1 from 1.30 on",
     checkedBy: "preflight",
   },
@@ -128,7 +129,8 @@ export const clusterRules = {
   "cpu-node-room": {
     title: "nodes of cpu_nodes.selector with room for the Ray head and the proxy",
     severity: "fatal",
-    consequence: "Ray would have no head, or sandboxes no proxy: pulumi up would wait until its time is up",
+    consequence:
+      "Ray would have no head, or sandboxes no proxy: pulumi up would wait until its time is up",
     remedy:
       "correct cpu_nodes.selector in the site file, add a node, or lower ray.head_memory: kubectl get nodes --show-labels",
     source: "verl#242, kuberay#3414",
@@ -163,7 +165,8 @@ export const clusterRules = {
   "objects-ours": {
     title: "no object of somebody else with a name of the stack's own",
     severity: "fatal",
-    consequence: "pulumi up would end half-way with AlreadyExists, or take over what is not its own",
+    consequence:
+      "pulumi up would end half-way with AlreadyExists, or take over what is not its own",
     remedy: "choose another stack name: pulumi stack init NAME",
     source: "C-44",
     checkedBy: "preflight",
@@ -214,8 +217,10 @@ export const clusterRules = {
   "storage-claim": {
     title: "kept claims that are as the stack wants them",
     severity: "fatal",
-    consequence: "the API server would refuse the change, since a claim keeps its class and never shrinks",
-    remedy: "set class, access mode and size in the files to those of the claim: kubectl get pvc -A",
+    consequence:
+      "the API server would refuse the change, since a claim keeps its class and never shrinks",
+    remedy:
+      "set class, access mode and size in the files to those of the claim: kubectl get pvc -A",
     source: "Kubernetes' documentation: persistent volume claims",
     checkedBy: "preflight",
   },

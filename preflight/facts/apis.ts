@@ -55,8 +55,7 @@ export function featuresOf(server: Fact<string>, apis: Fact<Apis>): Fact<Feature
   if (!server.known) return server;
   if (!apis.known) return apis;
   const minor = minorOf(server.value);
-  const served = (plural: string) =>
-    apis.value.get(`${plural}.admissionregistration.k8s.io`) ?? [];
+  const served = (plural: string) => apis.value.get(`${plural}.admissionregistration.k8s.io`) ?? [];
   return {
     known: true,
     value: {

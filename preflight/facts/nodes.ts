@@ -41,7 +41,9 @@ function describeNode({ metadata, spec, status }: V1Node): NodeFact {
     schedulable: spec?.unschedulable !== true,
     taints: spec?.taints ?? [],
     allocatable: status?.allocatable ?? {},
-    pressures: ["DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"].filter(holds),
+    pressures: ["DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"].filter(
+      holds,
+    ),
     images: status?.images?.flatMap(({ names }) => names ?? []) ?? [],
     simulated: metadata?.annotations?.["kwok.x-k8s.io/node"] !== undefined,
   };

@@ -59,7 +59,9 @@ export function readPods(
         ? await readByNode(client, names)
         : [
             ...first.items,
-            ...(await client.list<V1Pod>(path, { query: { fieldSelector: alive, continue: next } })),
+            ...(await client.list<V1Pod>(path, {
+              query: { fieldSelector: alive, continue: next },
+            })),
           ];
     return pods.map((pod) => describePod(pod, resource));
   });

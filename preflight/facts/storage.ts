@@ -74,10 +74,7 @@ export function readVolumes(client: Client): Promise<Fact<readonly VolumeFact[]>
 }
 
 /** The claims of a namespace; none where it is not there. */
-export function readClaims(
-  client: Client,
-  namespace: string,
-): Promise<Fact<readonly ClaimFact[]>> {
+export function readClaims(client: Client, namespace: string): Promise<Fact<readonly ClaimFact[]>> {
   return read(async () => {
     const path = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
     const claims = (await ifThere(client.list<V1PersistentVolumeClaim>(path))) ?? [];

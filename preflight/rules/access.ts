@@ -61,15 +61,13 @@ export const admission: Rule = ({ facts: { admission: asked } }) => {
   const id = "admission";
   if (!asked.known) return [unknown(id, asked.reason)];
   const { refused, accepted, untried, watchers } = asked.value;
-  const findings = refused.map(
-    ({ what, message }): Finding => broken(id, { found: `${what} would be refused: ${message}` }),
+  const findings = refused.map(({ what, message }): Finding =>
+    broken(id, { found: `${what} would be refused: ${message}` }),
   );
   if (findings.length > 0) return findings;
   if (untried.length > 0 && watchers.length > 0) {
     const reason = `${watchers.slice(0, mostNamed).join(", ")} look at pods, and ${untried.join(", ")} cannot be tried before the namespace is there`;
     return [unknown(id, reason)];
   }
-  return [
-    met(id, accepted.length > 0 ? `${accepted.join(", ")}` : "nobody else looks at pods"),
-  ];
+  return [met(id, accepted.length > 0 ? `${accepted.join(", ")}` : "nobody else looks at pods")];
 };

@@ -119,8 +119,7 @@ function largestIn(plan: Plan, namespace: string, type: string): Amounts {
     return { cpu: cpus, memory: memoryLimitBytes };
   }
   const here = workloadsOf(plan).filter((one) => one.compartment === compartment);
-  const most = (amount: (one: (typeof here)[number]) => number) =>
-    Math.max(0, ...here.map(amount));
+  const most = (amount: (one: (typeof here)[number]) => number) => Math.max(0, ...here.map(amount));
   return {
     cpu: most((one) => one.cpus),
     memory: most((one) => one.memoryLimitBytes),

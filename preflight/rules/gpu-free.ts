@@ -90,7 +90,9 @@ function candidatesOf(
     if (candidate) hold(candidate, pod);
   }
   // Pods that wait will be served first. One that fits nowhere takes nothing.
-  const waiting = others.filter(({ node }) => node === undefined).sort((a, b) => b.requests.gpus - a.requests.gpus);
+  const waiting = others
+    .filter(({ node }) => node === undefined)
+    .sort((a, b) => b.requests.gpus - a.requests.gpus);
   for (const pod of waiting) {
     const open = candidates.filter(
       ({ node }) =>

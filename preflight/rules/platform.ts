@@ -1,4 +1,5 @@
 /** Version of Kubernetes, KubeRay's operator, and images. */
+import { catalogue } from "../../config/rules/catalogue.ts";
 import { broken, type Finding, met, unknown } from "../finding.ts";
 import { isOfStack } from "../placement.ts";
 import type { Rule } from "./rule.ts";
@@ -24,7 +25,9 @@ export const kuberayOperator: Rule = ({ facts: { operator, rayClusterVersions } 
   if (!operator.known) return [unknown(id, operator.reason)];
   const found = operator.value;
   if (!found) {
-    return [unknown(id, "no Deployment of this cluster looks like it; it may run elsewhere")];
+    const reason = "no Deployment of this cluster looks like it; it may run elsewhere";
+    const remedy = `see that it runs: a RayCluster gets pods within seconds; else ${catalogue["kuberay-installed"].remedy}`;
+    return [{ ...unknown(id, reason), remedy }];
   }
   const { namespace, name, image, version, ready } = found;
   const what = `${namespace}/${name} (${image})`;
@@ -55,13 +58,14 @@ export const images: Rule = ({ plan, facts: { nodes } }) => {
     ...plan.serving.map(({ image }) => image),
   ];
   const missing = [...new Set(wanted)].filter((image) => !has(there, image));
-  if (missing.length === 0) return [met(id, "nodes of the stack have them all")];
+  if (missing.length === 0) return [met(id, "each is on some node of the stack")];
   if (nodes.value.every(({ simulated }) => simulated)) {
     return [unknown(id, "simulated nodes pull nothing")];
   }
-  return missing.map(
-    (image): Finding => unknown(id, `no node has ${image} yet, and only a node can tell whether it can pull it`),
-  );
+  return missing.map((image): Finding => ({
+    ...unknown(id, `no node has ${image} yet, and only a node can tell whether it can pull it`),
+    remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
+  }));
 };
 
 /** Nodes write names out: `docker.io/library/x:1`. */

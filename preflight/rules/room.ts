@@ -86,7 +86,10 @@ export const sandboxRoom: Rule = ({ plan, facts }) => {
     "ephemeral storage": Math.floor(room.ephemeralBytes / perPod.ephemeralStorageBytes),
     "pods per node": room.pods,
   }));
-  const total = places.reduce((all, place) => all + Math.max(0, Math.min(...Object.values(place))), 0);
+  const total = places.reduce(
+    (all, place) => all + Math.max(0, Math.min(...Object.values(place))),
+    0,
+  );
   const need = `${perPod.cpus} CPUs, ${inGiB(perPod.memoryRequestBytes)} memory and ${inGiB(perPod.ephemeralStorageBytes)} ephemeral storage each`;
   const expected = `room for ${parallelTrials} sandboxes, ${need}`;
   const found = `room for ${total} on ${rooms.length} nodes`;
@@ -102,7 +105,8 @@ export const sandboxRoom: Rule = ({ plan, facts }) => {
         ? {}
         : {
             severity: "warn" as const,
-            consequence: "the other sandboxes wait for a place, and their trials may run out of time",
+            consequence:
+              "the other sandboxes wait for a place, and their trials may run out of time",
           }),
     }),
   ];

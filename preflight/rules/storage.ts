@@ -65,16 +65,16 @@ function wrongWith(
 ): { found: string; remedy?: string } | undefined {
   if (!volume) return { found: "there is no such volume", remedy: "kubectl get persistentvolumes" };
   const { name, accessModes, claim, phase } = volume;
+  if (phase === "Released" || phase === "Failed") {
+    return {
+      found: `${name} is ${phase}: its former claim ${claim ?? ""} is gone, and a new one does not bind it`,
+      remedy: `make it free again; its data stays: kubectl patch pv ${name} --type merge -p '{"spec":{"claimRef":null}}'`,
+    };
+  }
   if (claim !== undefined && claim !== own) {
     return {
       found: `${name} is ${phase === "Bound" ? "bound to" : "kept for"} claim ${claim}`,
       remedy: "name another volume in the site file, or delete that claim if nobody needs it",
-    };
-  }
-  if (phase === "Released" || phase === "Failed") {
-    return {
-      found: `${name} is ${phase}: its former claim is gone, and a new one does not bind it`,
-      remedy: `make it free again; its data stays: kubectl patch pv ${name} --type merge -p '{"spec":{"claimRef":null}}'`,
     };
   }
   if (!accessModes.includes(mode)) {

@@ -9,24 +9,11 @@ import { settingsWith } from "../../support/settings.ts";
 const { settings } = settingsWith("");
 const { plan } = decide(settings);
 
-const gpuNode: NodeFact = {
-  name: "gpu-0",
-  labels: { "swe-rl.dev/pool": "gpu" },
-  ready: true,
-  schedulable: true,
-  taints: [],
-  allocatable: { "nvidia.com/gpu": "8" },
-  simulated: true,
-};
-const fine: Facts = {
-  server: { known: true, value: "v1.34.4" },
-  rayClusterVersions: { known: true, value: ["v1", "v1alpha1"] },
-  nodePoolVersions: { known: true, value: [] },
-  nodes: { known: true, value: [gpuNode] },
-  gpuPods: { known: true, value: [] },
-  namespaces: { known: true, value: [] },
-  storageClasses: { known: true, value: ["swe-rl-lab"] },
-};
+const gpuNode = nodeFact("gpu-0", "gpu");
+const others = [nodeFact("cpu-0", "cpu"), nodeFact("sandbox-0", "sandbox")];
+const nodesWith = (change: Partial<NodeFact>) => ({
+  nodes: known([{ ...gpuNode, ...change }, ...others]),
+});
 const unread = { known: false, reason: "this user may not read it (403)" } as const;
 
 function findings(change: Partial<Facts>): Finding[] {
