@@ -21,6 +21,7 @@ export function objectsOf(plan: Plan): ObjectKind[] {
   const frozen = serving.map(({ object }) => object);
   const litellm = proxy.mode === "litellm";
   const recorder = litellm ? [names.recorder] : [];
+  const ray = plan.disruption.rayMaxUnavailable === undefined ? [] : [names.rayCluster];
   const account = names.trainerServiceAccount;
   const own = storage.volumes.filter(
     ({ backing: { kind } }) => kind === "nfs" || kind === "host_path",
@@ -33,7 +34,7 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["v1", "persistentvolumeclaims", storage.volumes.map(({ name }) => name)],
       ["v1", "serviceaccounts", [account, ...recorder, ...frozen]],
       ["ray.io/v1", "rayclusters", [names.rayCluster]],
-      ["policy/v1", "poddisruptionbudgets", [...recorder, ...frozen]],
+      ["policy/v1", "poddisruptionbudgets", [...ray, ...recorder, ...frozen]],
       ["batch/v1", "jobs", [names.trainerJob]],
       ...(litellm || frozen.length > 0
         ? [

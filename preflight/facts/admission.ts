@@ -1,7 +1,6 @@
 /** Whether the cluster's own admission would take what the stack makes: asked by dry runs, which leave nothing behind. */
 import type {
   V1MutatingWebhookConfiguration,
-  V1Pod,
   V1ValidatingAdmissionPolicy,
 } from "@kubernetes/client-node";
 import type { Plan } from "../../config/plan/plan.ts";
@@ -43,7 +42,8 @@ export function readAdmission(
       else if (others.test(answer)) untried.push(what);
       else refused.push({ what, message: answer });
     };
-    const wanted = Object.values(plan.compartments).filter((of) => of !== undefined);
+    const { train: training, proxy, sandbox } = plan.compartments;
+    const wanted = [training, ...(proxy ? [proxy] : []), sandbox];
     await Promise.all(
       wanted
         .filter(({ namespace }) => !isThere(namespace))
@@ -75,7 +75,7 @@ function namespaceOf(name: string, { labels }: Plan): object {
 }
 
 /** The head without its volumes and its account, which are not there yet. */
-function headPod({ labels, ray }: Plan): V1Pod {
+function headPod({ labels, ray }: Plan): object {
   const { image, head } = ray;
   const memory = String(head.memoryBytes);
   return {

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 import type { Fact } from "../finding.ts";
@@ -73,11 +74,11 @@ class HttpsClient implements Client {
   }
 
   async get<T>(path: string, call: Call = {}): Promise<T> {
-    return JSON.parse(await this.#send("GET", path, call)) as T;
+    return JSON.parse(await this.#send(path, call)) as T;
   }
 
   async post<T>(path: string, body: object, call: Call = {}): Promise<T> {
-    return JSON.parse(await this.#send("POST", path, call, JSON.stringify(body))) as T;
+    return JSON.parse(await this.#send(path, call, JSON.stringify(body))) as T;
   }
 
   async list<T>(path: string, { query, ...call }: Call = {}): Promise<T[]> {
@@ -99,8 +100,10 @@ class HttpsClient implements Client {
     this.#ended.abort();
   }
 
-  async #send(method: string, path: string, call: Call, body?: string): Promise<string> {
+  async #send(path: string, call: Call, body?: string): Promise<string> {
     const options = await this.#options;
+    // The client makes an object of them, never a list.
+    const headers = options.headers as OutgoingHttpHeaders | undefined;
     const query = call.query ? `?${new URLSearchParams(call.query).toString()}` : "";
     const { status, text } = await new Promise<{ status: number; text: string }>(
       (resolve, reject) => {
@@ -108,10 +111,10 @@ class HttpsClient implements Client {
           `${this.#server}${path}${query}`,
           {
             ...options,
-            method,
+            method: body === undefined ? "GET" : "POST",
             signal: this.#ended.signal,
             headers: {
-              ...options.headers,
+              ...headers,
               accept: call.accept ?? "application/json",
               ...(body === undefined
                 ? {}

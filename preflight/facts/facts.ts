@@ -114,7 +114,9 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
 async function settled<T extends object>(
   promises: T,
 ): Promise<{ [Key in keyof T]: Awaited<T[Key]> }> {
-  const entries = Object.entries(promises).map(async ([key, promise]) => [key, await promise]);
+  const entries = Object.entries(promises).map(
+    async ([key, promise]) => [key, (await promise) as unknown] as const,
+  );
   return Object.fromEntries(await Promise.all(entries)) as {
     [Key in keyof T]: Awaited<T[Key]>;
   };

@@ -69,5 +69,5 @@ export const admission: Rule = ({ facts: { admission: asked } }) => {
     const reason = `${watchers.slice(0, mostNamed).join(", ")} look at pods, and ${untried.join(", ")} cannot be tried before the namespace is there`;
     return [unknown(id, reason)];
   }
-  return [met(id, accepted.length > 0 ? `${accepted.join(", ")}` : "nobody else looks at pods")];
+  return [met(id, accepted.length > 0 ? accepted.join(", ") : "nobody else looks at pods")];
 };

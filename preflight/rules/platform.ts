@@ -1,7 +1,6 @@
 /** Version of Kubernetes, KubeRay's operator, and images. */
 import { catalogue } from "../../config/rules/catalogue.ts";
 import { broken, type Finding, met, unknown } from "../finding.ts";
-import { isOfStack } from "../placement.ts";
 import type { Rule } from "./rule.ts";
 
 /** The first that serves validating admission policies as v1 and knows every field that we set. */
@@ -49,16 +48,14 @@ export const kuberayOperator: Rule = ({ facts: { operator, rayClusterVersions } 
 export const images: Rule = ({ plan, facts: { nodes } }) => {
   const id = "images-there";
   if (!nodes.known) return [unknown(id, nodes.reason)];
-  const there = new Set(
-    nodes.value.filter((node) => isOfStack(plan, node)).flatMap((node) => node.images),
-  );
+  const there = new Set(nodes.value.flatMap((node) => node.images));
   const wanted = [
     plan.ray.image,
     ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
     ...plan.serving.map(({ image }) => image),
   ];
   const missing = [...new Set(wanted)].filter((image) => !has(there, image));
-  if (missing.length === 0) return [met(id, "each is on some node of the stack")];
+  if (missing.length === 0) return [met(id, "each is on some node")];
   if (nodes.value.every(({ simulated }) => simulated)) {
     return [unknown(id, "simulated nodes pull nothing")];
   }

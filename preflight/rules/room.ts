@@ -26,7 +26,8 @@ export const gpuNodeRoom: Rule = ({ plan, facts }) => {
   const known = both(facts);
   if (!known.known) return [unknown(id, known.reason)];
   // Pods with GPUs are counted by gpu-free.
-  const rooms = roomsOn(plan, known.value, (node) => gpusFor(plan, node) > 0, true);
+  const pods = known.value.pods.filter(({ requests }) => requests.gpus === 0);
+  const rooms = roomsOn(plan, { ...known.value, pods }, (node) => gpusFor(plan, node) > 0);
   return plan.ray.groups.flatMap((group): Finding[] => {
     const withGpus = rooms.filter(({ node }) => gpusFor(plan, node) >= group.gpus);
     // Too few of them: gpu-nodes or gpu-free says so.
@@ -158,13 +159,11 @@ function roomsOn(
   { names }: Plan,
   { nodes, pods }: Known,
   isChosen: (node: NodeFact) => boolean,
-  withoutGpuPods = false,
 ): Room[] {
   const chosen = nodes.filter((node) => node.ready && node.schedulable && isChosen(node));
   const others = new Map<string, PodFact[]>(chosen.map(({ name }) => [name, []]));
   for (const pod of pods) {
     if (pod.node === undefined || pod.stack === names.stack) continue;
-    if (withoutGpuPods && pod.requests.gpus > 0) continue;
     others.get(pod.node)?.push(pod);
   }
   return chosen.map((node) => {

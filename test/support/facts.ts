@@ -70,10 +70,10 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
       ready: 1,
     }),
     nodes: known([
-      nodeFact("gpu-0", "gpu", {
+      nodeFact("gpu-0", "gpu"),
+      nodeFact("cpu-0", "cpu", {
         images: ["swe-rl.invalid/training:lab", "ghcr.io/berriai/litellm-non_root:v1.106.2"],
       }),
-      nodeFact("cpu-0", "cpu"),
       nodeFact("sandbox-0", "sandbox"),
     ]),
     pods: known([]),
