@@ -5,21 +5,25 @@
  */
 import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
+import { measurePreflight, reportPreflight } from "./preflight.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
 
-const usage = `Usage: npm run bench [-- --runs N] [--scale]
+const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight]
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
 
-  --scale   instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
+  --scale      instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
+  --preflight  instead: what preflight's questions to the cluster add to a preview, on the lab and with 1,000 nodes and
+               5,000 pods more
 `;
 
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "3" },
       scale: { type: "boolean", default: false },
+      preflight: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -35,10 +39,14 @@ function main(): number {
     return 2;
   }
   using bench = new Bench();
+  if (values.preflight) {
+    process.stdout.write(reportPreflight(await measurePreflight(bench, runs)));
+    return 0;
+  }
   process.stdout.write(
     values.scale ? reportScale(measureScale(bench, runs)) : report(bench.measure(runs)),
   );
   return 0;
 }
 
-process.exitCode = main();
+process.exitCode = await main();
