@@ -126,7 +126,8 @@ function versionsOf(apis: Fact<Apis>, name: string): Fact<readonly string[]> {
   return apis.known ? { known: true, value: apis.value.get(name) ?? [] } : apis;
 }
 
-function nothingKnown(reason: string): Facts {
+/** Facts of a cluster that did not say anything. */
+export function nothingKnown(reason: string): Facts {
   const missing = { known: false, reason } as const;
   return {
     server: missing,
