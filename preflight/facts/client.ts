@@ -1,5 +1,6 @@
-import type { OutgoingHttpHeaders } from "node:http";
+import http, { type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
 import { KubeConfig } from "@kubernetes/client-node";
 import type { Fact } from "../finding.ts";
 
@@ -43,6 +44,9 @@ export const patienceSeconds = 10;
 /** Connections at once: enough to be quick, too few to be noticed. */
 const connections = 16;
 
+/** Times that a busy API server is asked. */
+const mostAttempts = 3;
+
 /** Items of one page. */
 const pageSize = 500;
 
@@ -57,17 +61,20 @@ export function connect({ context, kubeconfig }: Access): Client {
     throw new Error(`no context "${context}" in ${from} (there: ${contexts.join(", ") || "none"})`);
   }
   config.setCurrentContext(context);
-  return new HttpsClient(config);
+  return new ContextClient(config);
 }
 
-class HttpsClient implements Client {
+class ContextClient implements Client {
   readonly #server: string;
+  /** Without encryption only to a `kubectl proxy` and the like, and only where the context says so. */
+  readonly #protocol: typeof http | typeof https;
   /** Certificates, tokens and proxy of the context; a token may come from a program, so it is asked for once. */
   readonly #options: Promise<https.RequestOptions>;
   readonly #ended = new AbortController();
 
   constructor(config: KubeConfig) {
     this.#server = config.getCurrentCluster()?.server.replace(/\/$/, "") ?? "";
+    this.#protocol = this.#server.startsWith("http:") ? http : https;
     this.#options = withOneAgent(config);
     // Every read reports it; without a read it is nobody's concern.
     this.#options.catch(() => undefined);
@@ -101,46 +108,54 @@ class HttpsClient implements Client {
   }
 
   async #send(path: string, call: Call, body?: string): Promise<string> {
+    for (let attempt = 1; ; attempt++) {
+      const { status, text } = await this.#exchange(path, call, body);
+      if (status >= 200 && status < 300) return text;
+      // A busy API server asks to come again; the time limit of the read goes on.
+      if (status !== 429 || attempt === mostAttempts) throw new ApiError(status, messageOf(text));
+      await pause(1000 * attempt, undefined, { signal: this.#ended.signal });
+    }
+  }
+
+  async #exchange(path: string, call: Call, body?: string): Promise<Answer> {
     const options = await this.#options;
     // The client makes an object of them, never a list.
     const headers = options.headers as OutgoingHttpHeaders | undefined;
     const query = call.query ? `?${new URLSearchParams(call.query).toString()}` : "";
-    const { status, text } = await new Promise<{ status: number; text: string }>(
-      (resolve, reject) => {
-        const request = https.request(
-          `${this.#server}${path}${query}`,
-          {
-            ...options,
-            method: body === undefined ? "GET" : "POST",
-            signal: this.#ended.signal,
-            headers: {
-              ...headers,
-              accept: call.accept ?? "application/json",
-              ...(body === undefined
-                ? {}
-                : {
-                    "content-type": "application/json",
-                    "content-length": Buffer.byteLength(body),
-                  }),
-            },
+    return new Promise((resolve, reject) => {
+      const request = this.#protocol.request(
+        `${this.#server}${path}${query}`,
+        {
+          ...options,
+          method: body === undefined ? "GET" : "POST",
+          signal: this.#ended.signal,
+          headers: {
+            ...headers,
+            accept: call.accept ?? "application/json",
+            ...(body === undefined
+              ? {}
+              : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
           },
-          (response) => {
-            const parts: Buffer[] = [];
-            response.on("data", (part: Buffer) => parts.push(part));
-            response.on("error", reject);
-            response.on("end", () => {
-              const text = Buffer.concat(parts).toString("utf8");
-              resolve({ status: response.statusCode ?? 0, text });
-            });
-          },
-        );
-        request.on("error", reject);
-        request.end(body);
-      },
-    );
-    if (status >= 200 && status < 300) return text;
-    throw new ApiError(status, messageOf(text));
+        },
+        (response) => {
+          const parts: Buffer[] = [];
+          response.on("data", (part: Buffer) => parts.push(part));
+          response.on("error", reject);
+          response.on("end", () => {
+            const text = Buffer.concat(parts).toString("utf8");
+            resolve({ status: response.statusCode ?? 0, text });
+          });
+        },
+      );
+      request.on("error", reject);
+      request.end(body);
+    });
   }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
 }
 
 interface Page<T> {
@@ -152,9 +167,12 @@ interface Page<T> {
 async function withOneAgent(config: KubeConfig): Promise<https.RequestOptions> {
   const options: https.RequestOptions = {};
   await config.applyToHTTPSOptions(options);
-  if (config.getCurrentCluster()?.proxyUrl !== undefined) return options;
+  const cluster = config.getCurrentCluster();
+  if (cluster?.proxyUrl !== undefined) return options;
+  const limits = { keepAlive: true, maxSockets: connections };
+  if (cluster?.server.startsWith("http:")) return { ...options, agent: new http.Agent(limits) };
   // Certificates are among the options of each request; the agent tells connections apart by them.
-  return { ...options, agent: new https.Agent({ keepAlive: true, maxSockets: connections }) };
+  return { ...options, agent: new https.Agent(limits) };
 }
 
 function messageOf(text: string): string {

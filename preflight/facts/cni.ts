@@ -49,7 +49,7 @@ const products: readonly Product[] = [
         ? undefined
         : "1 to 2 s and more in standard mode (aws-network-policy-agent#83)",
   },
-  // kind's own network enforces since kindnetd 0.24-dev images, older ones do not, and their tags do not tell.
+  // kind's own network enforces in newer versions only, and its image does not tell which it is.
   { product: "kindnet", names: /^kindnet$/, enforces: () => undefined },
   { product: "flannel", names: /^(kube-)?flannel(-ds.*)?$/, enforces: false },
 ];

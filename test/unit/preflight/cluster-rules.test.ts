@@ -5,8 +5,10 @@ import type { clusterRules } from "../../../config/rules/cluster.ts";
 import type { Site } from "../../../config/schema/site.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
+import { isFatal } from "../../../preflight/preflight.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
 import { check } from "../../../preflight/rules/checks.ts";
+import { settle } from "../../../preflight/waivers.ts";
 import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
@@ -452,6 +454,17 @@ describe("the network", () => {
       severity: "ok",
       found: "kube-router (a/b); a new pod is unfiltered for 0.2 to 1.2 s measured",
     });
+  });
+});
+
+describe("a network that enforces nothing", () => {
+  it("is refused unless the experiment waives the rule, with a reason", () => {
+    const findings = judge(agent("flannel", false));
+    expect(findings.some(isFatal)).toBe(true);
+    const waive = [{ rule: "network-enforced" as const, reason: "an air-gapped test cluster" }];
+    const settled = settle(findings, { strict: false, waive });
+    expect(settled.some(isFatal)).toBe(false);
+    expect(settled.map(describeFinding).join()).toContain("waived: an air-gapped test cluster");
   });
 });
 
