@@ -19,6 +19,9 @@ interface Row {
   /** Seconds of previews that ask the cluster, and of those that got the answers from a file. */
   readonly asking: readonly number[];
   readonly told: readonly number[];
+  /** Seconds of processor time of both, on whatever else the machine does. */
+  readonly askingCpu: readonly number[];
+  readonly toldCpu: readonly number[];
   /** Seconds of the questions alone, within a program that has loaded everything. */
   readonly questions: readonly number[];
 }
@@ -45,24 +48,45 @@ function measure(bench: Bench, runs: number, what: string): Row {
   const tells = `export async function readFacts() { return JSON.parse(${JSON.stringify(answers)}); }\n`;
   const preview = (program: string) => {
     writeFileSync(file, program);
-    return bench.time("pulumi", ["preview", "-s", stack, "--non-interactive"], "stack");
+    const before = cpuOfChildren();
+    const args = ["preview", "-s", stack, "--non-interactive"];
+    const wall = bench.time("pulumi", args, "stack");
+    return { wall, cpu: cpuOfChildren() - before };
   };
   const row = {
     what,
     asking: [] as number[],
     told: [] as number[],
+    askingCpu: [] as number[],
+    toldCpu: [] as number[],
     questions: questions.map(Number),
   };
   for (let run = 0; run <= runs; run++) {
     const [asking, told] = [preview(asks), preview(tells)];
-    process.stderr.write(`${what}: ${asking.toFixed(2)} s, without ${told.toFixed(2)} s\n`);
+    const shown = [asking.wall, asking.cpu, told.wall, told.cpu].map((value) => value.toFixed(2));
+    process.stderr.write(`${what}: ${shown.join(" ")}\n`);
     if (run === 0) continue;
-    row.asking.push(asking);
-    row.told.push(told);
+    row.asking.push(asking.wall);
+    row.askingCpu.push(asking.cpu);
+    row.told.push(told.wall);
+    row.toldCpu.push(told.cpu);
   }
   writeFileSync(file, asks);
   return row;
 }
+
+/** Seconds of processor time of the processes that this one has waited for; not known outside Linux. */
+function cpuOfChildren(): number {
+  try {
+    const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ") ?? [];
+    return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Linux tells processes' times in hundredths. */
+const ticksPerSecond = 100;
 
 /** Asks a few times within one program. @returns The answers, and the seconds of each time but the first. */
 function questionsOf(bench: Bench, runs: number): string[] {
@@ -147,11 +171,12 @@ export function reportPreflight({ runs, rows }: PreflightFigures): string {
   const seconds = (value: number) => value.toFixed(2).padStart(6);
   const both = (values: readonly number[]) =>
     `${seconds(median(values))} ${seconds(Math.min(...values))}`;
-  const lines = rows.flatMap(({ what, asking, told, questions }) => [
+  const lines = rows.flatMap(({ what, asking, told, askingCpu, toldCpu, questions }) => [
     what,
     `  preview                     ${both(asking)}`,
     `  with answers from a file    ${both(told)}`,
     `  added                       ${seconds(median(asking) - median(told))} ${seconds(Math.min(...asking) - Math.min(...told))}`,
+    `  added processor time        ${seconds(median(askingCpu) - median(toldCpu))} ${seconds(Math.min(...askingCpu) - Math.min(...toldCpu))}`,
     `  questions, modules loaded   ${both(questions)}`,
   ]);
   return [

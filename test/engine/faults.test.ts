@@ -329,7 +329,7 @@ describe("pulumi preview", () => {
   it("finds an API server that is too slow, and waits for one that is only slow", async () => {
     const { port, delay } = await slowServer();
     useKubeconfig(`https://127.0.0.1:${port}`);
-    delay(100);
+    delay(50);
     onSite(gpuNodes("no-gpu"));
     const slow = await refuses(["gpu-nodes: 0 of ", "kubectl describe node"]);
     expect(slow).not.toContain("no answer within");
