@@ -8,6 +8,7 @@ import { type AgentFact, readNetworkAgents } from "./cni.ts";
 import { readNamesakes } from "./namesakes.ts";
 import { type NamespaceFact, readNamespaces } from "./namespaces.ts";
 import { type NodeFact, readNodes } from "./nodes.ts";
+import { nothingKnown } from "./nothing.ts";
 import { type OperatorFact, readOperator } from "./operator.ts";
 import { type PodFact, readPods } from "./pods.ts";
 import { type PolicyFact, readOtherPolicies, readPolicies } from "./policies.ts";
@@ -124,30 +125,4 @@ async function settled<T extends object>(
 
 function versionsOf(apis: Fact<Apis>, name: string): Fact<readonly string[]> {
   return apis.known ? { known: true, value: apis.value.get(name) ?? [] } : apis;
-}
-
-/** Facts of a cluster that did not say anything. */
-export function nothingKnown(reason: string): Facts {
-  const missing = { known: false, reason } as const;
-  return {
-    server: missing,
-    features: missing,
-    rayClusterVersions: missing,
-    nodePoolVersions: missing,
-    operator: missing,
-    nodes: missing,
-    pods: missing,
-    namespaces: missing,
-    namesakes: missing,
-    storageClasses: missing,
-    volumes: missing,
-    claims: missing,
-    missingRights: missing,
-    bounds: missing,
-    admission: missing,
-    networkAgents: missing,
-    policies: missing,
-    otherPolicies: missing,
-    runtimeClasses: missing,
-  };
 }
