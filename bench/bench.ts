@@ -158,6 +158,20 @@ export class Bench {
     return join(this.#folder, subject);
   }
 
+  /** Environment in which `kubectl` and `pulumi` work with the lab. */
+  get environment(): NodeJS.ProcessEnv {
+    return this.#environment;
+  }
+
+  kubectl(...args: string[]): void {
+    this.#run("kubectl", args, "stack");
+  }
+
+  /** Runs a command in the project of a program. @returns Its standard output. */
+  output(command: string, args: readonly string[], subject: Subject): string {
+    return this.#run(command, args, subject);
+  }
+
   /** Runs a command in the project of a program. @returns Seconds of wall time. */
   time(command: string, args: readonly string[], subject: Subject): number {
     const began = performance.now();

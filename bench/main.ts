@@ -6,15 +6,18 @@
 import { parseArgs } from "node:util";
 import { measureAdmission, reportAdmission } from "./admission.ts";
 import { Bench } from "./bench.ts";
+import { measurePreflight, reportPreflight } from "./preflight.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
 
-const usage = `Usage: npm run bench [-- --runs N] [--scale | --admission]
+const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight | --admission]
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
 
-  --scale   instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
-  --admission   instead: sandbox pods made and deleted with and without our admission policies
+  --scale      instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
+  --preflight  instead: what preflight's questions to the cluster add to a preview, on the lab and with 1,000 nodes and
+               5,000 pods more
+  --admission  instead: sandbox pods made and deleted with and without our admission policies
 `;
 
 async function main(): Promise<number> {
@@ -22,6 +25,7 @@ async function main(): Promise<number> {
     options: {
       runs: { type: "string", default: "3" },
       scale: { type: "boolean", default: false },
+      preflight: { type: "boolean", default: false },
       admission: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
@@ -38,6 +42,10 @@ async function main(): Promise<number> {
     return 2;
   }
   using bench = new Bench();
+  if (values.preflight) {
+    process.stdout.write(reportPreflight(await measurePreflight(bench, runs)));
+    return 0;
+  }
   if (values.admission) {
     process.stdout.write(reportAdmission(await measureAdmission(bench)));
     return 0;

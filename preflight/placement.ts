@@ -1,7 +1,7 @@
 /** Which pod may run on which node, as far as labels, taints and claims decide. */
 import { claimKey } from "../config/plan/node-claim.ts";
 import type { Plan } from "../config/plan/plan.ts";
-import type { NodeFact } from "./facts/facts.ts";
+import type { NodeFact } from "./facts/nodes.ts";
 
 interface Toleration {
   readonly key?: string | undefined;
@@ -20,6 +20,27 @@ export function gpusFor({ gpuPlacement, gpuDemand, nodeClaim }: Plan, node: Node
     // A claimed node gets this label only in the course of the update.
     .filter(([key]) => !(nodeClaim && key in nodeClaim.label));
   return matches(node, selector) ? Number(node.allocatable[gpuDemand.resource] ?? 0) : 0;
+}
+
+/** Nodes of one purpose that the site names; those of Karpenter's pools are made later. */
+export interface Ground {
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly Toleration[];
+}
+
+/** Whether pods of the ground could be put on the node, by labels and taints. */
+export function admits(ground: Ground, node: NodeFact): boolean {
+  return matches(node, Object.entries(ground.nodeSelector)) && tolerates(ground.tolerations, node);
+}
+
+/** Whether some pod of the stack could be put on the node, by labels. */
+export function isOfStack(plan: Plan, node: NodeFact): boolean {
+  return (
+    gpusFor(plan, node) > 0 ||
+    [plan.ray.head, plan.sandboxes].some(({ nodeSelector }) =>
+      matches(node, Object.entries(nodeSelector)),
+    )
+  );
 }
 
 export function madeByKarpenter({ nodePools }: Plan): boolean {

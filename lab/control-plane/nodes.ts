@@ -32,7 +32,8 @@ export function pools(gpuNodes: number): readonly Pool[] {
       name: "sandbox",
       count: 2,
       taints: [{ key: "swe-rl.dev/sandbox", effect: "NoSchedule" }],
-      capacity: { cpu: "128", memory: "1Ti", pods: "200" },
+      // Together as many sandboxes as the asynchronous tiers have at once: 512.
+      capacity: { cpu: "256", memory: "2Ti", pods: "300" },
     },
     { name: "cpu", count: 1, capacity: { cpu: "64", memory: "512Gi", pods: "110" } },
   ];
@@ -61,7 +62,7 @@ export function nodeObjects(gpuNodes: number): NodeObject[] {
 }
 
 function nodeObject(pool: Pool, name: string): NodeObject {
-  const capacity = { ...pool.capacity, "ephemeral-storage": "4Ti" };
+  const capacity = { ...pool.capacity, "ephemeral-storage": "16Ti" };
   const node = {
     apiVersion: "v1",
     kind: "Node",

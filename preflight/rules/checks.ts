@@ -1,10 +1,24 @@
 import { type PreflightRuleId, ruleIds } from "../../config/rules/catalogue.ts";
-import { gpuNodes, namespacesOurs, rayOperator, reachable, storageClasses } from "./cluster.ts";
+import type { Finding } from "../finding.ts";
+import { admission, namesakes, rights } from "./access.ts";
+import { limitRanges, quotas } from "./bounds.ts";
+import { gpuNodes, namespacesOurs, rayOperator, reachable } from "./cluster.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import { gpuFree } from "./gpu-free.ts";
 import { egressProof } from "./egress-proof.ts";
+import { networkEnforced, otherPolicies, policiesOurs } from "./network.ts";
 import { karpenter } from "./node-pools.ts";
-import type { Finding } from "../finding.ts";
+import { gpuProducts, nodesFit, nodesReady } from "./nodes.ts";
+import { images, kuberayOperator, kubernetesVersion } from "./platform.ts";
+import { cpuNodeRoom, gpuNodeRoom, nodePoolLimits, sandboxRoom } from "./room.ts";
+import {
+  checkpointSpace,
+  storageClaims,
+  storageClasses,
+  storageReclaim,
+  storageSupply,
+  storageVolumes,
+} from "./storage.ts";
 import type { Rule, Subject } from "./rule.ts";
 
 /** The check of every rule that preflight checks. */
@@ -18,6 +32,29 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "namespaces-ours": namespacesOurs,
   "storage-class": storageClasses,
   "egress-proof": egressProof,
+  "kubernetes-version": kubernetesVersion,
+  "nodes-ready": nodesReady,
+  "nodes-fit": nodesFit,
+  "kuberay-operator": kuberayOperator,
+  "gpu-products": gpuProducts,
+  "gpu-node-room": gpuNodeRoom,
+  "cpu-node-room": cpuNodeRoom,
+  "sandbox-room": sandboxRoom,
+  "node-pool-limits": nodePoolLimits,
+  rights,
+  "objects-ours": namesakes,
+  admission,
+  quota: quotas,
+  "limit-range": limitRanges,
+  "storage-reclaim": storageReclaim,
+  "storage-volume": storageVolumes,
+  "storage-claim": storageClaims,
+  "storage-supply": storageSupply,
+  "C-34": checkpointSpace,
+  "network-enforced": networkEnforced,
+  "policies-ours": policiesOurs,
+  "policies-known": otherPolicies,
+  "images-there": images,
 };
 
 /** What every rule finds, in the order of the catalogue. Without a cluster each would only repeat that there is none. */

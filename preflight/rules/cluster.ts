@@ -59,20 +59,3 @@ export const namespacesOurs: Rule = ({ plan, facts: { namespaces } }) => {
   });
   return findings.length > 0 ? findings : [met(id, `${namespaces.value.length} there already`)];
 };
-
-export const storageClasses: Rule = ({ plan, facts: { storageClasses: classes } }) => {
-  const wanted = new Set(
-    plan.storage.volumes.flatMap(({ backing }) =>
-      backing.kind === "claim" && backing.storage_class !== undefined
-        ? [backing.storage_class]
-        : [],
-    ),
-  );
-  return [...wanted].map((name): Finding => {
-    const id = "storage-class";
-    const expected = `storage class ${name}`;
-    if (!classes.known) return unknown(id, classes.reason, expected);
-    if (classes.value.includes(name)) return met(id, name);
-    return broken(id, { found: `only ${classes.value.join(", ") || "none"}`, expected });
-  });
-};

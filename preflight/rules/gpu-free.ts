@@ -1,8 +1,8 @@
 /** Whether the nodes have room for the stack's GPU pods, and who is in the way. */
 import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../config/plan/gpu-demand.ts";
 import type { Plan } from "../../config/plan/plan.ts";
-import type { NodeFact } from "../facts/facts.ts";
-import type { GpuPodFact } from "../facts/gpu-pods.ts";
+import type { NodeFact } from "../facts/nodes.ts";
+import type { PodFact } from "../facts/pods.ts";
 import { broken, met, unknown } from "../finding.ts";
 import { claimOf, gpusFor, madeByKarpenter, matches, tolerates } from "../placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
@@ -29,15 +29,16 @@ interface Candidate {
  */
 export const gpuFree: Rule = (subject) => {
   const { plan, facts } = subject;
-  const { nodes, gpuPods } = facts;
+  const { nodes, pods } = facts;
   const id = "gpu-free";
   const { gpuDemand: demand, names } = plan;
   const expected = `free GPUs for ${names.stack}: ${describeDemand(demand)}`;
   if (madeByKarpenter(plan)) return [met(id, "Karpenter makes the GPU nodes when pods need them")];
   if (!nodes.known) return [unknown(id, nodes.reason, expected)];
-  if (!gpuPods.known) return [unknown(id, gpuPods.reason, expected)];
-  const others = gpuPods.value.filter(({ stack }) => stack !== names.stack);
-  const all = candidatesOf(plan, nodes.value, gpuPods.value);
+  if (!pods.known) return [unknown(id, pods.reason, expected)];
+  const withGpus = pods.value.filter(({ requests }) => requests.gpus > 0);
+  const others = withGpus.filter(({ stack }) => stack !== names.stack);
+  const all = candidatesOf(plan, nodes.value, withGpus);
   // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
   const tooFew = plan.ray.groups.some(
     (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
@@ -68,7 +69,7 @@ export const gpuFree: Rule = (subject) => {
 function candidatesOf(
   plan: Plan,
   nodes: readonly NodeFact[],
-  pods: readonly GpuPodFact[],
+  pods: readonly PodFact[],
 ): Candidate[] {
   const own = pods.filter(({ stack }) => stack === plan.names.stack);
   const others = pods.filter((pod) => !own.includes(pod));
@@ -80,7 +81,7 @@ function candidatesOf(
       // What the stack has on a closed node it keeps.
       const kept = own
         .filter((pod) => pod.node === node.name)
-        .reduce((sum, pod) => sum + pod.gpus, 0);
+        .reduce((sum, pod) => sum + pod.requests.gpus, 0);
       return { node, gpus, free: closed === undefined ? gpus : kept, held: new Map(), closed };
     })
     .filter(({ gpus }) => gpus > 0);
@@ -89,7 +90,9 @@ function candidatesOf(
     if (candidate) hold(candidate, pod);
   }
   // Pods that wait will be served first. One that fits nowhere takes nothing.
-  const waiting = others.filter(({ node }) => node === undefined).sort((a, b) => b.gpus - a.gpus);
+  const waiting = others
+    .filter(({ node }) => node === undefined)
+    .sort((a, b) => b.requests.gpus - a.requests.gpus);
   for (const pod of waiting) {
     const open = candidates.filter(
       ({ node }) =>
@@ -97,7 +100,7 @@ function candidatesOf(
     );
     const chosen = bestFit(
       open.map(({ free }) => free),
-      pod.gpus,
+      pod.requests.gpus,
     );
     const candidate = chosen === undefined ? undefined : open[chosen];
     if (candidate) hold(candidate, pod);
@@ -105,10 +108,11 @@ function candidatesOf(
   return candidates;
 }
 
-function hold(candidate: Candidate, pod: GpuPodFact): void {
+function hold(candidate: Candidate, pod: PodFact): void {
   const owner = ownerOf(pod);
-  candidate.held.set(owner, (candidate.held.get(owner) ?? 0) + pod.gpus);
-  candidate.free = Math.max(0, candidate.free - pod.gpus);
+  const { gpus } = pod.requests;
+  candidate.held.set(owner, (candidate.held.get(owner) ?? 0) + gpus);
+  candidate.free = Math.max(0, candidate.free - gpus);
 }
 
 function closedBy(node: NodeFact, { gpuPlacement, names }: Plan): string | undefined {
@@ -129,7 +133,7 @@ function fits({ pods }: GpuDemand, candidates: readonly Candidate[]): boolean {
   });
 }
 
-function ownerOf({ stack, namespace, node }: GpuPodFact): string {
+function ownerOf({ stack, namespace, node }: PodFact): string {
   return `${node === undefined ? "waiting " : ""}${stack ?? `namespace ${namespace}`}`;
 }
 
@@ -157,7 +161,7 @@ function describeTaken(taken: readonly Candidate[]): string {
 }
 
 /** Stacks whose end would free GPUs. */
-function stacksThatHold(taken: readonly Candidate[], others: readonly GpuPodFact[]): string[] {
+function stacksThatHold(taken: readonly Candidate[], others: readonly PodFact[]): string[] {
   const stacks = others
     .filter((pod) => taken.some(({ held }) => held.has(ownerOf(pod))))
     .flatMap(({ stack }) => (stack === undefined ? [] : [stack]));

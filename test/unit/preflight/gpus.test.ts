@@ -1,28 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { plan } from "../../../config/plan/plan.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
-import type { GpuPodFact } from "../../../preflight/facts/gpu-pods.ts";
+import type { PodFact } from "../../../preflight/facts/pods.ts";
 import type { Finding } from "../../../preflight/finding.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
 import { check as checkAll } from "../../../preflight/rules/checks.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
+import { factsWith, nodeFact } from "../../support/facts.ts";
 import { settingsWith } from "../../support/settings.ts";
 
 const claimKey = "swe-rl.dev/claimed-by";
-const node = (name: string, change: Partial<NodeFact> = {}): NodeFact => ({
-  name,
-  labels: { "swe-rl.dev/pool": "gpu" },
-  ready: true,
-  schedulable: true,
-  taints: [],
-  allocatable: { "nvidia.com/gpu": "8" },
-  simulated: true,
-  ...change,
-});
+const node = (name: string, change: Partial<NodeFact> = {}): NodeFact =>
+  nodeFact(name, "gpu", { labels: { "swe-rl.dev/pool": "gpu" }, ...change });
 /** @param where Node that the pod is bound to, or what else is different; without a node it waits. */
-const pod = (holder: string, gpus: number, where: string | Partial<GpuPodFact>): GpuPodFact => ({
+const pod = (holder: string, gpus: number, where: string | Partial<PodFact>): PodFact => ({
   node: typeof where === "string" ? where : undefined,
-  gpus,
+  requests: { cpus: 0, memoryBytes: 0, ephemeralBytes: 0, gpus },
   stack: holder,
   namespace: `${holder}-train`,
   nodeSelector: { "swe-rl.dev/pool": "gpu" },
@@ -37,21 +30,10 @@ const claimedBy = (stack: string): Partial<NodeFact> => ({
 
 interface Case {
   nodes?: readonly NodeFact[];
-  pods?: readonly GpuPodFact[];
+  pods?: readonly PodFact[];
   yaml?: string;
   claim?: string[];
 }
-
-const factsOf = (change: Partial<Facts>): Facts => ({
-  server: { known: true, value: "v1.34.4" },
-  rayClusterVersions: { known: true, value: ["v1"] },
-  nodePoolVersions: { known: true, value: [] },
-  nodes: { known: true, value: [] },
-  gpuPods: { known: true, value: [] },
-  namespaces: { known: true, value: [] },
-  storageClasses: { known: true, value: [] },
-  ...change,
-});
 
 function check(id: string, { nodes = three, pods = [], yaml = "", claim = [] }: Case): Finding[] {
   const { settings } = settingsWith(yaml);
@@ -59,9 +41,9 @@ function check(id: string, { nodes = three, pods = [], yaml = "", claim = [] }: 
   const changed = { ...settings, site: { ...settings.site, gpu_nodes } };
   const result = plan(changed);
   expect(result.problems).toEqual([]);
-  const facts = factsOf({
+  const facts = factsWith({
     nodes: { known: true, value: nodes },
-    gpuPods: { known: true, value: pods },
+    pods: { known: true, value: pods },
   });
   return checkAll({ settings: changed, plan: result.plan, facts }).filter((one) => one.id === id);
 }
@@ -188,7 +170,7 @@ describe("free GPUs", () => {
     const result = plan({ ...settings, site: karpenterSite() });
     const ids = ["gpu-nodes", "gpu-free", "karpenter-installed"];
     const found = (nodePoolVersions: Facts["nodePoolVersions"]) =>
-      checkAll({ settings, plan: result.plan, facts: factsOf({ nodePoolVersions }) })
+      checkAll({ settings, plan: result.plan, facts: factsWith({ nodePoolVersions }) })
         .filter(({ id }) => ids.includes(id))
         .map(({ id, severity }) => [id, severity]);
     expect(found({ known: true, value: ["v1"] })).toEqual(ids.map((id) => [id, "ok"]));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { Finding } from "../../../preflight/finding.ts";
+import { factsWith, known, nodeFact } from "../../support/facts.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
 import { check } from "../../../preflight/rules/checks.ts";
 import { plan as decide } from "../../../config/plan/plan.ts";
@@ -9,28 +10,16 @@ import { settingsWith } from "../../support/settings.ts";
 const { settings } = settingsWith("");
 const { plan } = decide(settings);
 
-const gpuNode: NodeFact = {
-  name: "gpu-0",
-  labels: { "swe-rl.dev/pool": "gpu" },
-  ready: true,
-  schedulable: true,
-  taints: [],
-  allocatable: { "nvidia.com/gpu": "8" },
-  simulated: true,
-};
-const fine: Facts = {
-  server: { known: true, value: "v1.34.4" },
-  rayClusterVersions: { known: true, value: ["v1", "v1alpha1"] },
-  nodePoolVersions: { known: true, value: [] },
-  nodes: { known: true, value: [gpuNode] },
-  gpuPods: { known: true, value: [] },
-  namespaces: { known: true, value: [] },
-  storageClasses: { known: true, value: ["swe-rl-lab"] },
-};
+const gpuNode = nodeFact("gpu-0", "gpu");
+const usual = factsWith().nodes;
+const others = usual.known ? usual.value.slice(1) : [];
+const nodesWith = (change: Partial<NodeFact>) => ({
+  nodes: known([{ ...gpuNode, ...change }, ...others]),
+});
 const unread = { known: false, reason: "this user may not read it (403)" } as const;
 
 function findings(change: Partial<Facts>): Finding[] {
-  return check({ settings, plan, facts: { ...fine, ...change } });
+  return check({ settings, plan, facts: factsWith(change) });
 }
 const bad = (change: Partial<Facts>) =>
   findings(change)
@@ -40,7 +29,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("6 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("27 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -56,23 +45,18 @@ describe("preflight", () => {
     ],
     [
       "a node without GPUs",
-      { nodes: { known: true, value: [{ ...gpuNode, allocatable: {} }] } },
-      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
+      nodesWith({ allocatable: {} }),
+      ["gpu-nodes", "fatal", "0 of 3 nodes fit (1 have the labels)"],
     ],
     [
       "a node with fewer GPUs",
-      { nodes: { known: true, value: [{ ...gpuNode, allocatable: { "nvidia.com/gpu": "7" } }] } },
-      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
-    ],
-    [
-      "a node that is not ready",
-      { nodes: { known: true, value: [{ ...gpuNode, ready: false }] } },
-      ["gpu-nodes", "fatal", "0 of 1 nodes fit (1 have the labels)"],
+      nodesWith({ allocatable: { ...gpuNode.allocatable, "nvidia.com/gpu": "7" } }),
+      ["gpu-nodes", "fatal", "0 of 3 nodes fit (1 have the labels)"],
     ],
     [
       "no node with the labels",
-      { nodes: { known: true, value: [{ ...gpuNode, labels: {} }] } },
-      ["gpu-nodes", "fatal", "0 of 1 nodes fit (0 have the labels)"],
+      nodesWith({ labels: {} }),
+      ["gpu-nodes", "fatal", "0 of 3 nodes fit (0 have the labels)"],
     ],
     [
       "a namespace of another stack",
@@ -97,11 +81,6 @@ describe("preflight", () => {
       ["namespaces-ours", "fatal", "namespace run-proxy is still being deleted"],
     ],
     [
-      "no such storage class",
-      { storageClasses: { known: true, value: ["gp3"] } },
-      ["storage-class", "fatal", "only gp3"],
-    ],
-    [
       "no API server",
       { server: { known: false, reason: "no answer within 10 s" } },
       ["cluster-reachable", "fatal", "no answer within 10 s"],
@@ -112,10 +91,33 @@ describe("preflight", () => {
 
   it.each<[keyof Facts, string[]]>([
     ["rayClusterVersions", ["kuberay-installed"]],
-    ["nodes", ["gpu-nodes", "gpu-free"]],
-    ["gpuPods", ["gpu-free"]],
+    [
+      "nodes",
+      [
+        "gpu-nodes",
+        "gpu-free",
+        "nodes-ready",
+        "nodes-fit",
+        "gpu-products",
+        "gpu-node-room",
+        "cpu-node-room",
+        "sandbox-room",
+        "images-there",
+      ],
+    ],
+    ["pods", ["gpu-free", "gpu-node-room", "cpu-node-room", "sandbox-room"]],
     ["namespaces", ["namespaces-ours"]],
-    ["storageClasses", ["storage-class"]],
+    ["namesakes", ["objects-ours"]],
+    ["operator", ["kuberay-operator"]],
+    ["missingRights", ["rights"]],
+    ["bounds", ["quota", "limit-range"]],
+    ["admission", ["admission"]],
+    ["storageClasses", ["storage-class", "storage-reclaim", "storage-supply"]],
+    ["volumes", ["storage-supply"]],
+    ["claims", ["storage-claim", "storage-supply"]],
+    ["networkAgents", ["network-enforced"]],
+    ["policies", ["policies-ours"]],
+    ["otherPolicies", ["policies-known"]],
   ])("calls what it could not read unknown, never fine: %s", (fact, ids) => {
     expect(bad({ [fact]: unread })).toEqual(
       ids.map((id) => [id, "unknown", `not known: ${unread.reason}`]),

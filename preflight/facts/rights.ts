@@ -1,0 +1,72 @@
+/** What the account that runs Pulumi may do, asked of the API server itself. */
+import type { V1SelfSubjectAccessReview } from "@kubernetes/client-node";
+import type { Plan } from "../../config/plan/plan.ts";
+import type { Fact } from "../finding.ts";
+import { objectsOf } from "../objects.ts";
+import { type Client, read } from "./client.ts";
+
+/** A right that a stack needs. */
+export interface Right {
+  readonly verb: string;
+  readonly group: string;
+  /** With the subresource: `pods/exec`. */
+  readonly resource: string;
+  readonly namespace: string | undefined;
+}
+
+const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/** What Pulumi's provider does with an object in its life; it lists and watches while it waits for one. */
+const verbs = ["get", "list", "watch", "create", "patch", "delete"] as const;
+
+/** Every right, from the one list of the stack's objects. */
+export function rightsOf(plan: Plan): Right[] {
+  const { sandbox } = plan.names.namespaces;
+  const granted = (resource: string, given: readonly string[]): Right[] =>
+    given.map((verb) => ({ verb, group: "", resource, namespace: sandbox }));
+  return [
+    ...objectsOf(plan).flatMap(({ group, resource, namespace }) =>
+      // Nodes are there already; a claim only changes them.
+      (resource === "nodes" ? (["get", "patch"] as const) : verbs).map((verb) => ({
+        verb,
+        group,
+        resource,
+        namespace,
+      })),
+    ),
+    // Kubernetes lets nobody grant what he does not have himself: these are what the trainer's role grants.
+    ...granted("pods", ["create", "get", "delete"]),
+    ...granted("pods/exec", ["create", "get"]),
+  ];
+}
+
+/** The rights that are missing; none for an account that may do everything, which one question tells. */
+export function readMissingRights(client: Client, plan: Plan): Promise<Fact<readonly Right[]>> {
+  return read(async () => {
+    const everything = { verb: "*", group: "*", resource: "*", namespace: undefined };
+    if (await isAllowed(client, everything)) return [];
+    const rights = rightsOf(plan);
+    const allowed = await Promise.all(rights.map((right) => isAllowed(client, right)));
+    return rights.filter((_, i) => allowed[i] !== true);
+  });
+}
+
+async function isAllowed(client: Client, right: Right): Promise<boolean> {
+  const [resource = "", subresource] = right.resource.split("/");
+  const { verb, group, namespace } = right;
+  const review = {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectAccessReview",
+    spec: {
+      resourceAttributes: {
+        verb,
+        group,
+        resource,
+        ...(subresource === undefined ? {} : { subresource }),
+        ...(namespace === undefined ? {} : { namespace }),
+      },
+    },
+  };
+  const { status } = await client.post<V1SelfSubjectAccessReview>(path, review);
+  return status?.allowed === true;
+}

@@ -1,0 +1,93 @@
+/** Every kind of object that a stack makes, where, and under which names: for its rights, and for what is there already. */
+import type { Compartment } from "../config/plan/names.ts";
+import type { Plan } from "../config/plan/plan.ts";
+
+/** Objects of one kind in one place. */
+export interface ObjectKind {
+  readonly group: string;
+  readonly version: string;
+  /** Plural, as in paths and roles. */
+  readonly resource: string;
+  /** undefined for what is not in a namespace. */
+  readonly namespace: string | undefined;
+  /** Names that the Plan fixes; Pulumi makes up the others. */
+  readonly names: readonly string[];
+}
+
+type Row = readonly [apiVersion: string, resource: string, names?: readonly string[]];
+
+export function objectsOf(plan: Plan): ObjectKind[] {
+  const { names, compartments, storage, serving, proxy, nodeClaim, nodePools } = plan;
+  const frozen = serving.map(({ object }) => object);
+  const litellm = proxy.mode === "litellm";
+  const recorder = litellm ? [names.recorder] : [];
+  const ray = plan.disruption.rayMaxUnavailable === undefined ? [] : [names.rayCluster];
+  const account = names.trainerServiceAccount;
+  const own = storage.volumes.filter(
+    ({ backing: { kind } }) => kind === "nfs" || kind === "host_path",
+  );
+  const inNamespace: Readonly<Record<Compartment, readonly Row[]>> = {
+    train: [
+      ["networking.k8s.io/v1", "networkpolicies", ["default-deny"]],
+      ["v1", "secrets"],
+      ["v1", "configmaps"],
+      ["v1", "persistentvolumeclaims", storage.volumes.map(({ name }) => name)],
+      ["v1", "serviceaccounts", [account, ...recorder, ...frozen]],
+      ["ray.io/v1", "rayclusters", [names.rayCluster]],
+      ["policy/v1", "poddisruptionbudgets", [...ray, ...recorder, ...frozen]],
+      ["batch/v1", "jobs", [names.trainerJob]],
+      ...(litellm || frozen.length > 0
+        ? [
+            ["v1", "services", [...recorder, ...frozen]] satisfies Row,
+            ["apps/v1", "deployments", [...recorder, ...frozen]] satisfies Row,
+          ]
+        : []),
+    ],
+    proxy: [
+      ["networking.k8s.io/v1", "networkpolicies", ["default-deny"]],
+      ["v1", "secrets"],
+      ["v1", "configmaps"],
+      ["v1", "serviceaccounts", [names.proxy]],
+      ["v1", "services", [names.proxy]],
+      ["apps/v1", "deployments", [names.proxy]],
+      ["policy/v1", "poddisruptionbudgets", [names.proxy]],
+    ],
+    sandbox: [
+      ["networking.k8s.io/v1", "networkpolicies", ["default-deny"]],
+      ["v1", "secrets"],
+      ["v1", "resourcequotas", ["sandboxes"]],
+      ["v1", "limitranges", ["sandboxes"]],
+      ["v1", "serviceaccounts"],
+      ["rbac.authorization.k8s.io/v1", "roles", [account]],
+      ["rbac.authorization.k8s.io/v1", "rolebindings", [account]],
+    ],
+  };
+  const { train, proxy: proxyCompartment, sandbox } = compartments;
+  const here = [train, ...(proxyCompartment ? [proxyCompartment] : []), sandbox];
+  return [
+    kindOf(["v1", "namespaces", here.map(({ namespace }) => namespace)]),
+    ...(own.length > 0
+      ? [kindOf(["v1", "persistentvolumes", own.map(({ name }) => `${names.stack}-${name}`)])]
+      : []),
+    ...(nodeClaim ? [kindOf(["v1", "nodes", nodeClaim.nodes])] : []),
+    ...(nodePools.length > 0
+      ? [kindOf(["karpenter.sh/v1", "nodepools", nodePools.map(({ name }) => name)])]
+      : []),
+    ...here.flatMap(({ compartment, namespace }) =>
+      inNamespace[compartment].map((row) => kindOf(row, namespace)),
+    ),
+  ];
+}
+
+function kindOf([apiVersion, resource, names = []]: Row, namespace?: string): ObjectKind {
+  const [version = "", group = ""] = apiVersion.split("/").reverse();
+  return { group, version, resource, namespace, names };
+}
+
+/** Where the API server has the kind. */
+export function pathOf({ group, version, resource, namespace }: ObjectKind): string {
+  const root = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
+  return namespace === undefined
+    ? `${root}/${resource}`
+    : `${root}/namespaces/${namespace}/${resource}`;
+}

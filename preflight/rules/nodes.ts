@@ -1,0 +1,68 @@
+/** Whether the nodes are well, and alike where they should be. */
+import type { Plan } from "../../config/plan/plan.ts";
+import { gpuProduct, type NodeFact } from "../facts/nodes.ts";
+import { broken, met, unknown } from "../finding.ts";
+import { gpusFor, isOfStack, madeByKarpenter } from "../placement.ts";
+import type { Rule } from "./rule.ts";
+
+/** Most nodes that a message names. */
+const mostNamed = 5;
+
+export const nodesReady: Rule = ({ facts: { nodes } }) => {
+  const id = "nodes-ready";
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const ready = nodes.value.filter((node) => node.ready);
+  const found = `${ready.length} of ${nodes.value.length} nodes are ready`;
+  return [ready.length > 0 ? met(id, found) : broken(id, { found })];
+};
+
+export const nodesFit: Rule = ({ plan, facts: { nodes } }) => {
+  const id = "nodes-fit";
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const ill = nodes.value.filter(
+    (node) => isOfStack(plan, node) && (!node.ready || node.pressures.length > 0),
+  );
+  if (ill.length === 0) return [met(id, "none of the stack's nodes complains")];
+  const names = ill.map(({ name, ready, pressures }) =>
+    ready ? `${name} reports ${pressures.join(", ")}` : `${name} is not ready`,
+  );
+  const [first] = ill;
+  return [
+    broken(id, {
+      found: some(names),
+      remedy: `look at what is wrong: kubectl describe node ${first?.name ?? ""}; free its disk or memory, or repair it`,
+    }),
+  ];
+};
+
+export const gpuProducts: Rule = ({ plan, facts: { nodes } }) => {
+  const id = "gpu-products";
+  if (madeByKarpenter(plan)) return [];
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const products = new Map<string, string[]>();
+  for (const node of usable(plan, nodes.value)) {
+    const product = gpuProduct(node);
+    if (product === undefined) {
+      return [unknown(id, `node ${node.name} has no label nvidia.com/gpu.product`)];
+    }
+    products.set(product, [...(products.get(product) ?? []), node.name]);
+  }
+  const found = [...products].map(([product, names]) => `${product} (${some(names)})`).join(", ");
+  // No node at all: gpu-nodes says so.
+  if (products.size === 0) return [];
+  return [products.size === 1 ? met(id, found) : broken(id, { found })];
+};
+
+function usable(plan: Plan, nodes: readonly NodeFact[]): readonly NodeFact[] {
+  return nodes.filter(
+    ({ name, ...node }) =>
+      node.ready &&
+      gpusFor(plan, { name, ...node }) > 0 &&
+      (plan.nodeClaim?.nodes.includes(name) ?? true),
+  );
+}
+
+function some(names: readonly string[]): string {
+  const more = names.length - mostNamed;
+  return `${names.slice(0, mostNamed).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}

@@ -1,0 +1,115 @@
+import type { Facts } from "../../preflight/facts/facts.ts";
+import type { NodeFact } from "../../preflight/facts/nodes.ts";
+import type { PodFact } from "../../preflight/facts/pods.ts";
+import type { Fact } from "../../preflight/finding.ts";
+
+export function known<T>(value: T): Fact<T> {
+  return { known: true, value };
+}
+
+/** A node of a pool, as the lab has them. */
+export function nodeFact(
+  name: string,
+  pool: "gpu" | "cpu" | "sandbox",
+  change: Partial<NodeFact> = {},
+): NodeFact {
+  const allocatable = {
+    gpu: { cpu: "192", memory: "2Ti", pods: "110", "nvidia.com/gpu": "8" },
+    cpu: { cpu: "64", memory: "512Gi", pods: "110" },
+    sandbox: { cpu: "256", memory: "4Ti", pods: "400" },
+  }[pool];
+  return {
+    name,
+    labels: {
+      "swe-rl.dev/pool": pool,
+      ...(pool === "gpu"
+        ? { "nvidia.com/gpu.product": "NVIDIA-H200", "nvidia.com/gpu.memory": "143771" }
+        : {}),
+    },
+    ready: true,
+    schedulable: true,
+    taints: pool === "sandbox" ? [{ key: "swe-rl.dev/sandbox", effect: "NoSchedule" }] : [],
+    allocatable: { ...allocatable, "ephemeral-storage": "16Ti" },
+    pressures: [],
+    images: [],
+    simulated: true,
+    ...change,
+  };
+}
+
+export function podFact(change: Partial<PodFact> = {}): PodFact {
+  return {
+    node: undefined,
+    stack: undefined,
+    namespace: "other",
+    requests: { cpus: 1, memoryBytes: 2 ** 30, ephemeralBytes: 0, gpus: 0 },
+    nodeSelector: {},
+    tolerations: [],
+    ...change,
+  };
+}
+
+/** A cluster on which all is well for the single-node tier on the lab's site. */
+export function factsWith(change: Partial<Facts> = {}): Facts {
+  return {
+    server: known("v1.34.4"),
+    features: known({
+      minor: 34,
+      validatingAdmissionPolicy: ["v1"],
+      mutatingAdmissionPolicy: ["v1beta1"],
+      imageVolumes: false,
+      userNamespaces: true,
+    }),
+    rayClusterVersions: known(["v1", "v1alpha1"]),
+    nodePoolVersions: known([]),
+    operator: known({
+      namespace: "kuberay-system",
+      name: "kuberay-operator",
+      image: "quay.io/kuberay/operator:v1.6.0",
+      version: "1.6.0",
+      ready: 1,
+    }),
+    nodes: known([
+      nodeFact("gpu-0", "gpu"),
+      nodeFact("cpu-0", "cpu", {
+        images: ["swe-rl.invalid/training:lab", "ghcr.io/berriai/litellm-non_root:v1.106.2"],
+      }),
+      nodeFact("sandbox-0", "sandbox"),
+    ]),
+    pods: known([]),
+    namespaces: known([]),
+    namesakes: known([]),
+    storageClasses: known([
+      {
+        name: "swe-rl-lab",
+        provisioner: "kubernetes.io/no-provisioner",
+        reclaimPolicy: "Retain",
+        bindingMode: "Immediate",
+        isDefault: false,
+      },
+    ]),
+    volumes: known(
+      Array.from({ length: 3 }, (_, i) => ({
+        name: `lab-${i}`,
+        storageClass: "swe-rl-lab",
+        phase: "Available",
+        accessModes: ["ReadWriteOnce", "ReadWriteMany"],
+        bytes: 10 * 2 ** 40,
+        claim: undefined,
+        bound: false,
+        stack: undefined,
+      })),
+    ),
+    claims: known([]),
+    missingRights: known([]),
+    bounds: known({ quotas: [], limitRanges: [] }),
+    admission: known({ refused: [], accepted: [], untried: [], watchers: [] }),
+    networkAgents: known([
+      { daemonSet: "kube-system/calico-node", product: "Calico", enforces: true },
+    ]),
+    policies: known([]),
+    otherPolicies: known([]),
+    runtimeClasses: known([]),
+    ...change,
+  };
+}

@@ -1,0 +1,492 @@
+import { describe, expect, it } from "vitest";
+import { plan as decide } from "../../../config/plan/plan.ts";
+import { catalogue } from "../../../config/rules/catalogue.ts";
+import type { clusterRules } from "../../../config/rules/cluster.ts";
+import type { Site } from "../../../config/schema/site.ts";
+import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
+import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
+import { isFatal } from "../../../preflight/preflight.ts";
+import { describe as describeFinding } from "../../../preflight/report.ts";
+import { check } from "../../../preflight/rules/checks.ts";
+import { settle } from "../../../preflight/waivers.ts";
+import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
+import { karpenterSite } from "../../support/karpenter.ts";
+import { settingsWith } from "../../support/settings.ts";
+
+type Id = keyof typeof clusterRules;
+
+interface Given extends Partial<Facts> {
+  readonly site?: Partial<Site>;
+}
+
+interface Case {
+  /** What breaks this rule and no other. */
+  readonly breaks: Given;
+  /** How the finding begins. */
+  readonly found: string;
+  /** What just meets it. */
+  readonly meets: Given;
+  /** Where one case is not what the catalogue says. */
+  readonly severity?: "warn" | "unknown";
+}
+
+const { site: lab } = settingsWith("").settings;
+const trials = decide(settingsWith("").settings).plan.sandboxes.parallelTrials;
+const GiB = 2 ** 30;
+
+function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFact>>>) {
+  const all = factsWith().nodes;
+  if (!all.known) throw new Error("no nodes");
+  const [gpu, cpu, sandbox] = all.value;
+  return {
+    nodes: known([
+      { ...gpu!, ...change.gpu },
+      { ...cpu!, ...change.cpu },
+      { ...sandbox!, ...change.sandbox },
+    ]),
+  };
+}
+const gpuNode = nodeFact("gpu-0", "gpu");
+const sandboxNode = nodeFact("sandbox-0", "sandbox");
+const namespace = (stack: string, terminating = false) => ({
+  namespaces: known([{ name: "run-train", labels: { "swe-rl.dev/stack": stack }, terminating }]),
+});
+const operator = (change: object) => ({
+  operator: known({
+    namespace: "kuberay-system",
+    name: "kuberay-operator",
+    image: "quay.io/kuberay/operator:v1.6.0",
+    version: "1.6.0",
+    ready: 1,
+    ...change,
+  }),
+});
+const storageClass = (change: Partial<StorageClassFact>) => ({
+  storageClasses: known([
+    {
+      name: "swe-rl-lab",
+      provisioner: "csi.example.com",
+      reclaimPolicy: "Retain",
+      bindingMode: "Immediate",
+      isDefault: false,
+      ...change,
+    },
+  ]),
+});
+const volume = (change: Partial<VolumeFact> = {}): VolumeFact => ({
+  name: "shared",
+  storageClass: "",
+  phase: "Available",
+  accessModes: ["ReadWriteMany"],
+  bytes: 5 * 2 ** 40,
+  claim: undefined,
+  bound: false,
+  stack: undefined,
+  ...change,
+});
+const labVolumes = (count: number) =>
+  Array.from({ length: count }, (_, i) =>
+    volume({ name: `lab-${i}`, storageClass: "swe-rl-lab", bytes: 10 * 2 ** 40 }),
+  );
+const onExisting: Pick<Given, "site"> = {
+  site: {
+    storage: {
+      ...lab.storage,
+      checkpoints: { kind: "existing", volume: "shared", access_mode: "ReadWriteMany" },
+    },
+  },
+};
+const claim = (bytes: number) => ({
+  claims: known([
+    {
+      name: "logs",
+      storageClass: "swe-rl-lab",
+      phase: "Bound",
+      accessModes: ["ReadWriteMany"],
+      bytes,
+      volume: "lab-9",
+      stack: "run",
+    },
+  ]),
+});
+const quota = (hard: Record<string, number>, change: object = {}) => ({
+  bounds: known({
+    quotas: [
+      { namespace: "run-train", name: "team", stack: undefined, scoped: false, hard, ...change },
+    ],
+    limitRanges: [],
+  }),
+});
+const limit = (memory: number) => ({
+  bounds: known({
+    quotas: [],
+    limitRanges: [
+      {
+        namespace: "run-sandbox",
+        name: "team",
+        stack: undefined,
+        limits: [{ type: "Container", max: { memory } }],
+      },
+    ],
+  }),
+});
+const policy = (change: object) => ({
+  policies: known([
+    {
+      compartment: "sandbox" as const,
+      name: "open",
+      stack: undefined,
+      allowsEgress: false,
+      allowsIngress: false,
+      ...change,
+    },
+  ]),
+});
+const agent = (product: string, enforces: boolean | undefined) => ({
+  networkAgents: known([{ daemonSet: "kube-system/x", product, enforces }]),
+});
+const karpenter = (limits: Record<string, string | number>): Given => {
+  const { gpu_nodes, sandbox_nodes } = karpenterSite();
+  const { pool } = gpu_nodes;
+  if (pool.kind !== "karpenter") throw new Error("no pool");
+  return {
+    site: { sandbox_nodes, gpu_nodes: { ...gpu_nodes, pool: { ...pool, limits } } },
+    nodePoolVersions: known(["v1"]),
+  };
+};
+
+const cases: Readonly<Record<Id, Case>> = {
+  "cluster-reachable": {
+    breaks: { server: { known: false, reason: "no answer within 10 s" } },
+    found: "no answer within 10 s",
+    meets: { server: known("v1.30.0") },
+  },
+  "kuberay-installed": {
+    breaks: { rayClusterVersions: known(["v1alpha1"]) },
+    found: "only v1alpha1",
+    meets: { rayClusterVersions: known(["v1"]) },
+  },
+  "gpu-nodes": {
+    breaks: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, "nvidia.com/gpu": "7" } } }),
+    found: "0 of 3 nodes fit (1 have the labels)",
+    meets: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, "nvidia.com/gpu": "8" } } }),
+  },
+  "gpu-node-claim": {
+    breaks: { site: { gpu_nodes: { ...lab.gpu_nodes, claim: ["gpu-9"] } } },
+    found: "there is no node gpu-9",
+    meets: { site: { gpu_nodes: { ...lab.gpu_nodes, claim: ["gpu-0"] } } },
+  },
+  "gpu-free": {
+    breaks: {
+      pods: known([
+        podFact({
+          node: "gpu-0",
+          requests: { cpus: 0, memoryBytes: 0, ephemeralBytes: 0, gpus: 1 },
+        }),
+      ]),
+    },
+    found: "run needs 1 node with 8 free GPUs",
+    meets: { pods: known([podFact({ node: "gpu-0" })]) },
+  },
+  "karpenter-installed": {
+    breaks: { ...karpenter({ "nvidia.com/gpu": 8 }), nodePoolVersions: known(["v1beta1"]) },
+    found: "nodepools.karpenter.sh serves only v1beta1",
+    meets: karpenter({ "nvidia.com/gpu": 8 }),
+  },
+  "namespaces-ours": {
+    breaks: namespace("other"),
+    found: "namespace run-train belongs to somebody else",
+    meets: namespace("run"),
+  },
+  "storage-class": {
+    breaks: storageClass({ name: "gp3", isDefault: true }),
+    found: "only gp3",
+    meets: storageClass({}),
+  },
+  "kubernetes-version": {
+    breaks: { server: known("v1.29.15") },
+    found: "v1.29.15",
+    meets: { server: known("v1.30.0-eks-1234") },
+  },
+  "nodes-ready": {
+    // Where no node is ready, none fits either.
+    breaks: {},
+    found: "0 of 3 nodes are ready",
+    meets: nodes({}),
+  },
+  "nodes-fit": {
+    breaks: nodes({ sandbox: { pressures: ["DiskPressure"] } }),
+    found: "sandbox-0 reports DiskPressure",
+    meets: nodes({ sandbox: { pressures: [] } }),
+  },
+  "kuberay-operator": {
+    breaks: operator({ version: "1.5.9" }),
+    found: "kuberay-system/kuberay-operator",
+    meets: operator({ version: "1.6.0" }),
+  },
+  "gpu-products": {
+    breaks: {
+      nodes: known([...mixed("NVIDIA-H100-80GB-HBM3")]),
+    },
+    found: "NVIDIA-H200 (gpu-0), NVIDIA-H100-80GB-HBM3 (gpu-1)",
+    meets: {
+      nodes: known([...mixed("NVIDIA-H200")]),
+    },
+  },
+  "gpu-node-room": {
+    breaks: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, memory: "1399Gi" } } }),
+    found: "0 of 1 nodes fit; gpu-0 has 192 CPUs and 1399Gi free",
+    meets: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, memory: "1400Gi" } } }),
+  },
+  "cpu-node-room": {
+    breaks: { pods: known([busy("cpu-0", { cpus: 63.5 })]) },
+    found: "none of them has room for the Ray head",
+    meets: { pods: known([busy("cpu-0", { cpus: 40 })]) },
+  },
+  "sandbox-room": {
+    breaks: nodes({ sandbox: { allocatable: { ...sandboxNode.allocatable, pods: "0" } } }),
+    found: "room for 0 on 1 nodes; too little pods per node",
+    meets: nodes({
+      sandbox: { allocatable: { ...sandboxNode.allocatable, pods: String(trials) } },
+    }),
+  },
+  "node-pool-limits": {
+    breaks: karpenter({ "nvidia.com/gpu": 8, cpu: 95 }),
+    found: "pool run-gpu may have 95 CPUs and any amount of memory",
+    meets: karpenter({ "nvidia.com/gpu": 8, cpu: 96, memory: "1400Gi" }),
+  },
+  rights: {
+    breaks: {
+      missingRights: known([
+        { verb: "create", group: "ray.io", resource: "rayclusters", namespace: "run-train" },
+        { verb: "patch", group: "ray.io", resource: "rayclusters", namespace: "run-train" },
+      ]),
+    },
+    found: "the account may not create, patch rayclusters.ray.io in run-train",
+    meets: { missingRights: known([]) },
+  },
+  "objects-ours": {
+    breaks: { namesakes: known(["jobs run-train/trainer"]) },
+    found: "jobs run-train/trainer belongs to somebody else",
+    meets: { namesakes: known([]) },
+  },
+  admission: {
+    breaks: {
+      admission: known({
+        refused: [{ what: "namespace run-train", message: "name a team" }],
+        accepted: [],
+        untried: [],
+        watchers: [],
+      }),
+    },
+    found: "namespace run-train would be refused: name a team",
+    meets: {
+      admission: known({
+        refused: [],
+        accepted: ["Ray's pods in run-train"],
+        untried: [],
+        watchers: ["webhook kyverno"],
+      }),
+    },
+  },
+  quota: {
+    breaks: quota({ "requests.nvidia.com/gpu": 7 }),
+    found: "quota team in run-train allows 7 requests.nvidia.com/gpu",
+    meets: quota({ "requests.nvidia.com/gpu": 8 }),
+  },
+  "limit-range": {
+    breaks: limit(31 * GiB),
+    found: "limit range team in run-sandbox allows a Container at most",
+    meets: limit(32 * GiB),
+  },
+  "storage-reclaim": {
+    breaks: storageClass({ reclaimPolicy: "Delete" }),
+    found: "swe-rl-lab has reclaim policy Delete",
+    meets: storageClass({ reclaimPolicy: "Retain" }),
+  },
+  "storage-volume": {
+    breaks: {
+      ...onExisting,
+      volumes: known([
+        ...labVolumes(2),
+        volume({ phase: "Released", claim: "run-train/checkpoints" }),
+      ]),
+    },
+    found: "shared is Released",
+    meets: {
+      ...onExisting,
+      volumes: known([
+        ...labVolumes(2),
+        volume({ phase: "Bound", claim: "run-train/checkpoints" }),
+      ]),
+    },
+  },
+  "storage-claim": {
+    breaks: claim(2 * 2 ** 50),
+    found: "claim logs has",
+    meets: claim(2 ** 30),
+  },
+  "storage-supply": {
+    breaks: { volumes: known(labVolumes(2)) },
+    found: "no volume of class swe-rl-lab is free for claim checkpoints",
+    meets: { volumes: known(labVolumes(3)) },
+  },
+  "C-34": {
+    breaks: { ...onExisting, volumes: known([...labVolumes(2), volume({ bytes: 49e9 })]) },
+    found: "a volume of 45Gi",
+    meets: { ...onExisting, volumes: known([...labVolumes(2), volume({ bytes: 50e9 })]) },
+  },
+  "network-enforced": {
+    breaks: agent("flannel", false),
+    found: "flannel (kube-system/x) carries the network",
+    meets: {
+      networkAgents: known([
+        { daemonSet: "kube-flannel/kube-flannel-ds", product: "flannel", enforces: false },
+        { daemonSet: "kube-system/enforcer", product: "kube-network-policies", enforces: true },
+      ]),
+    },
+  },
+  "policies-ours": {
+    breaks: policy({ allowsEgress: true }),
+    found: "network policy open in run-sandbox lets more out",
+    meets: policy({}),
+  },
+  "policies-known": {
+    breaks: { otherPolicies: known(["ciliumnetworkpolicies.cilium.io run-sandbox/open"]) },
+    found: "not known: what ciliumnetworkpolicies.cilium.io run-sandbox/open open is not evaluated",
+    meets: { otherPolicies: known([]) },
+    severity: "unknown",
+  },
+  "images-there": {
+    breaks: nodes({ cpu: { images: [], simulated: false } }),
+    found: "not known: no node has",
+    meets: nodes({}),
+    severity: "unknown",
+  },
+};
+
+/** The usual nodes, and one more with GPUs of a product. */
+function mixed(product: string): NodeFact[] {
+  const { nodes: usual } = nodes({});
+  const labels = { ...gpuNode.labels, "nvidia.com/gpu.product": product };
+  return [...(usual.known ? usual.value : []), nodeFact("gpu-1", "gpu", { labels })];
+}
+
+function busy(node: string, { cpus }: { cpus: number }) {
+  return podFact({ node, requests: { cpus, memoryBytes: 0, ephemeralBytes: 0, gpus: 0 } });
+}
+
+function judge({ site, ...facts }: Given, yaml = "") {
+  const { settings } = settingsWith(yaml);
+  const changed = { ...settings, site: { ...settings.site, ...site } };
+  const { plan } = decide(changed);
+  return check({ settings: changed, plan, facts: factsWith(facts) }).filter(
+    ({ severity }) => severity !== "ok",
+  );
+}
+
+const all = Object.entries(cases) as [Id, Case][];
+
+describe("the rule about the cluster", () => {
+  it.each(all.filter(([id]) => id !== "nodes-ready"))(
+    "%s is broken alone, and says what to do",
+    (id, { breaks, found, severity }) => {
+      const broken = judge(breaks);
+      expect([...new Set(broken.map((finding) => finding.id))]).toEqual([id]);
+      for (const finding of broken) {
+        expect(finding.severity).toBe(severity ?? catalogue[id].severity);
+        expect(finding.found).toContain(found);
+        for (const part of [finding.expected, finding.consequence, finding.remedy]) {
+          expect(part.length).toBeGreaterThan(5);
+          expect(describeFinding(finding)).toContain(part);
+        }
+      }
+    },
+  );
+
+  it.each(all)("%s is just met", (_id, { meets }) => {
+    expect(judge(meets).map(({ id, found }) => `${id}: ${found}`)).toEqual([]);
+  });
+
+  it("nodes-ready is broken where no node is ready", () => {
+    const none = { ready: false };
+    const broken = judge(nodes({ gpu: none, cpu: none, sandbox: none }));
+    expect(broken.map(({ id }) => id)).toContain("nodes-ready");
+  });
+});
+
+describe("room", () => {
+  it("is what others leave; the stack's own pods do not count", () => {
+    const own = { ...busy("cpu-0", { cpus: 63.5 }), stack: "run" };
+    expect(judge({ pods: known([own]) })).toEqual([]);
+  });
+
+  it("for some sandboxes only is a warning, and names what is scarce", () => {
+    const allocatable = { ...sandboxNode.allocatable, memory: "512Gi" };
+    expect(judge(nodes({ sandbox: { allocatable } }))).toMatchObject([
+      { id: "sandbox-room", severity: "warn", found: "room for 64 on 1 nodes; too little memory" },
+    ]);
+  });
+
+  it("counts neither cordoned nor unready nodes", () => {
+    for (const change of [{ schedulable: false }, { ready: false }]) {
+      expect(judge(nodes({ sandbox: change })).map(({ id }) => id)).toContain("sandbox-room");
+    }
+  });
+});
+
+describe("the network", () => {
+  it.each([
+    ["nobody who is known", { networkAgents: known([]) }],
+    ["kindnet, of which it depends on the version", agent("kindnet", undefined)],
+  ])("is unknown with %s", (_what, given) => {
+    expect(judge(given)).toMatchObject([{ id: "network-enforced", severity: "unknown" }]);
+  });
+
+  it("is late where that was measured, and the report says so", () => {
+    const { settings } = settingsWith("");
+    const { plan } = decide(settings);
+    const networkAgents = known([
+      { daemonSet: "a/b", product: "kube-router", enforces: true, late: "0.2 to 1.2 s measured" },
+    ]);
+    const findings = check({ settings, plan, facts: factsWith({ networkAgents }) });
+    expect(findings.find(({ id }) => id === "network-enforced")).toMatchObject({
+      severity: "ok",
+      found: "kube-router (a/b); a new pod is unfiltered for 0.2 to 1.2 s measured",
+    });
+  });
+});
+
+describe("a network that enforces nothing", () => {
+  it("is refused unless the experiment waives the rule, with a reason", () => {
+    const findings = judge(agent("flannel", false));
+    expect(findings.some(isFatal)).toBe(true);
+    const waive = [{ rule: "network-enforced" as const, reason: "an air-gapped test cluster" }];
+    const settled = settle(findings, { strict: false, waive });
+    expect(settled.some(isFatal)).toBe(false);
+    expect(settled.map(describeFinding).join()).toContain("waived: an air-gapped test cluster");
+  });
+});
+
+describe("admission", () => {
+  it("is unknown where somebody looks at pods and none could be tried", () => {
+    const admission = known({
+      refused: [],
+      accepted: ["namespace run-train"],
+      untried: ["Ray's pods in run-train"],
+      watchers: ["webhook kyverno-resource-validating-webhook-cfg"],
+    });
+    expect(judge({ admission })).toMatchObject([{ id: "admission", severity: "unknown" }]);
+  });
+});
+
+describe("quotas", () => {
+  it.each([
+    ["one of the stack's own", quota({ pods: 1 }, { stack: "run" }), []],
+    ["one for some pods only", quota({ pods: 1 }, { scoped: true }), ["unknown"]],
+    ["one of the sandboxes", quota({ pods: trials - 1 }, { namespace: "run-sandbox" }), ["fatal"]],
+    ["one just large enough", quota({ pods: trials }, { namespace: "run-sandbox" }), []],
+  ])("are judged: %s", (_what, given, severities) => {
+    expect(judge(given).map(({ severity }) => severity)).toEqual(severities);
+  });
+});
