@@ -66,6 +66,7 @@ export function objectsOf(plan: Plan): ObjectKind[] {
   const here = [train, ...(proxyCompartment ? [proxyCompartment] : []), sandbox];
   return [
     kindOf(["v1", "namespaces", here.map(({ namespace }) => namespace)]),
+    ...clusterWide(plan).map((row) => kindOf(row)),
     ...(own.length > 0
       ? [kindOf(["v1", "persistentvolumes", own.map(({ name }) => `${names.stack}-${name}`)])]
       : []),
@@ -76,6 +77,27 @@ export function objectsOf(plan: Plan): ObjectKind[] {
     ...here.flatMap(({ compartment, namespace }) =>
       inNamespace[compartment].map((row) => kindOf(row, namespace)),
     ),
+  ];
+}
+
+/** What bounds the sandboxes, and training's priority. */
+function clusterWide({ names, admission }: Plan): Row[] {
+  const admissionApi = "admissionregistration.k8s.io";
+  const bounds = [names.sandboxAdmission];
+  const validating = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+  const mutating = ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"];
+  return [
+    ["scheduling.k8s.io/v1", "priorityclasses", [names.priorityClass]],
+    ["flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations", bounds],
+    ["flowcontrol.apiserver.k8s.io/v1", "flowschemas", bounds],
+    ...validating.map((resource): Row => [`${admissionApi}/v1`, resource, bounds]),
+    ...(admission.mutation === "none"
+      ? []
+      : mutating.map((resource): Row => [
+          `${admissionApi}/${admission.mutation}`,
+          resource,
+          bounds,
+        ])),
   ];
 }
 

@@ -36,4 +36,23 @@ export const sandboxRules = {
     source: "Kubernetes pod security standards, practice 5.1",
     checkedBy: "plan",
   },
+  "mutating-admission": {
+    title: "the API server completes Harbor's pods as the site says (cluster.mutating_admission)",
+    severity: "fatal",
+    consequence:
+      "every sandbox would be refused: it lacks the entry gate, the nodes, the deadline or the labels that admission demands",
+    remedy:
+      "set cluster.mutating_admission to a version that is served, or have the API server serve it (feature gate MutatingAdmissionPolicy and, before Kubernetes 1.36, --runtime-config=admissionregistration.k8s.io/v1beta1=true)",
+    source: "practice 5.1: Harbor creates pods at run time, so only admission can bind them",
+    checkedBy: "preflight",
+  },
+  "runtime-class": {
+    title: "the RuntimeClass and the features that the sandbox profile needs",
+    severity: "fatal",
+    consequence: "the API server refuses every sandbox, or runs it without what the profile is for",
+    remedy:
+      "install the runtime on the sandbox nodes and create its RuntimeClass, or name it in sandbox_nodes.runtime_classes of the site file: kubectl get runtimeclasses",
+    source: "practice 5.1",
+    checkedBy: "preflight",
+  },
 } as const satisfies Record<string, RuleText>;

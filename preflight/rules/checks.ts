@@ -20,6 +20,7 @@ import {
   storageVolumes,
 } from "./storage.ts";
 import type { Rule, Subject } from "./rule.ts";
+import { mutatingAdmission, runtimeClass } from "./sandbox-admission.ts";
 
 /** The check of every rule that preflight checks. */
 const checks: Readonly<Record<PreflightRuleId, Rule>> = {
@@ -32,6 +33,8 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "namespaces-ours": namespacesOurs,
   "storage-class": storageClasses,
   "egress-proof": egressProof,
+  "mutating-admission": mutatingAdmission,
+  "runtime-class": runtimeClass,
   "kubernetes-version": kubernetesVersion,
   "nodes-ready": nodesReady,
   "nodes-fit": nodesFit,

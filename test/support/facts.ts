@@ -7,7 +7,7 @@ export function known<T>(value: T): Fact<T> {
   return { known: true, value };
 }
 
-/** A node of a pool, as the lab has them. */
+/** A node of a pool like the lab's, but real. */
 export function nodeFact(
   name: string,
   pool: "gpu" | "cpu" | "sandbox",
@@ -32,7 +32,7 @@ export function nodeFact(
     allocatable: { ...allocatable, "ephemeral-storage": "16Ti" },
     pressures: [],
     images: [],
-    simulated: true,
+    simulated: false,
     ...change,
   };
 }

@@ -3,6 +3,7 @@ import { plan as decide } from "../../../config/plan/plan.ts";
 import { catalogue } from "../../../config/rules/catalogue.ts";
 import type { clusterRules } from "../../../config/rules/cluster.ts";
 import type { Site } from "../../../config/schema/site.ts";
+import type { Features } from "../../../preflight/facts/apis.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
 import { isFatal } from "../../../preflight/preflight.ts";
@@ -13,7 +14,7 @@ import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
 
-type Id = keyof typeof clusterRules;
+type Id = keyof typeof clusterRules | "egress-proof" | "mutating-admission";
 
 interface Given extends Partial<Facts> {
   readonly site?: Partial<Site>;
@@ -48,6 +49,11 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
 }
 const gpuNode = nodeFact("gpu-0", "gpu");
 const sandboxNode = nodeFact("sandbox-0", "sandbox");
+function features(change: Partial<Features>) {
+  const usual = factsWith().features;
+  if (!usual.known) throw new Error("no features");
+  return { features: known({ ...usual.value, ...change }) };
+}
 const namespace = (stack: string, terminating = false) => ({
   namespaces: known([{ name: "run-train", labels: { "swe-rl.dev/stack": stack }, terminating }]),
 });
@@ -363,6 +369,16 @@ const cases: Readonly<Record<Id, Case>> = {
     meets: nodes({}),
     severity: "unknown",
   },
+  "egress-proof": {
+    breaks: nodes({ sandbox: { simulated: true } }),
+    found: "simulated nodes, on which no program runs",
+    meets: nodes({ sandbox: { simulated: false } }),
+  },
+  "mutating-admission": {
+    breaks: features({ mutatingAdmissionPolicy: ["v1alpha1"] }),
+    found: "v1beta1 is wanted; it serves only v1alpha1",
+    meets: features({ mutatingAdmissionPolicy: ["v1", "v1beta1"] }),
+  },
 };
 
 /** The usual nodes, and one more with GPUs of a product. */
@@ -378,7 +394,8 @@ function busy(node: string, { cpus }: { cpus: number }) {
 
 function judge({ site, ...facts }: Given, yaml = "") {
   const { settings } = settingsWith(yaml);
-  const changed = { ...settings, site: { ...settings.site, ...site } };
+  const isolation = { ...settings.site.isolation, require_proof: true };
+  const changed = { ...settings, site: { ...settings.site, isolation, ...site } };
   const { plan } = decide(changed);
   return check({ settings: changed, plan, facts: factsWith(facts) }).filter(
     ({ severity }) => severity !== "ok",
@@ -412,6 +429,40 @@ describe("the rule about the cluster", () => {
     const none = { ready: false };
     const broken = judge(nodes({ gpu: none, cpu: none, sandbox: none }));
     expect(broken.map(({ id }) => id)).toContain("nodes-ready");
+  });
+});
+
+describe("the sandbox profile", () => {
+  const profile = (name: string) => `sandbox: { profile: ${name} }`;
+
+  it.each([
+    ["gvisor", { runtimeClasses: known(["kata"]) }, "only kata"],
+    ["kata", { runtimeClasses: known([]) }, "only none"],
+    ["user_namespaces", features({ userNamespaces: false }), "Kubernetes 1.34, which has"],
+  ])("%s needs what the cluster lacks", (name, facts, found) => {
+    expect(judge(facts, profile(name))).toMatchObject([
+      { id: "runtime-class", severity: "fatal", found: expect.stringContaining(found) as string },
+    ]);
+  });
+
+  it.each([
+    ["gvisor", { runtimeClasses: known(["gvisor"]) }],
+    ["kata", { runtimeClasses: known(["kata"]) }],
+    ["user_namespaces", features({ userNamespaces: true })],
+    ["standard", { runtimeClasses: known([]) }],
+  ])("%s is just met", (name, facts) => {
+    expect(judge(facts, profile(name))).toEqual([]);
+  });
+
+  it("nobody completes pods where the site says none, and the report says what to bring", () => {
+    const cluster = { ...lab.cluster, mutating_admission: "none" as const };
+    expect(judge({ site: { cluster } })).toMatchObject([
+      {
+        id: "mutating-admission",
+        severity: "fatal",
+        remedy: expect.stringContaining("entry gate") as string,
+      },
+    ]);
   });
 });
 
