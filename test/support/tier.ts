@@ -10,7 +10,7 @@ export async function recordTier(
     secrets?: Record<string, string>;
     site?: object;
     base?: string;
-    known?: { unproven: string | undefined; network: string };
+    known?: { unproven?: string | undefined; network?: string };
   } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
   const { settings } = settingsWith(yaml, { base: options.base ?? "single-node" });
@@ -26,9 +26,14 @@ export async function recordTier(
     const { provisionTier } = await import("../../stacks/tier.ts");
     return provisionTier(
       result.plan,
-      connect(changed, options.known ?? { unproven: undefined, network: "test" }),
+      connect(changed, { unproven: proofOf(result.plan), network: "", ...options.known }),
       secrets,
     );
   }, options);
   return { recording, plan: result.plan };
+}
+
+/** The lab's site does without a proof; another runs it. */
+function proofOf({ isolation }: Plan): string | undefined {
+  return isolation.requireProof ? undefined : "unproven: isolation.require_proof is false";
 }
