@@ -23,6 +23,8 @@ export function objectsOf(plan: Plan): ObjectKind[] {
   const recorder = litellm ? [names.recorder] : [];
   const ray = plan.disruption.rayMaxUnavailable === undefined ? [] : [names.rayCluster];
   const account = names.trainerServiceAccount;
+  const door = "proof-door";
+  const inTrain = ["proof-ray", ...(litellm ? [] : [door])];
   const own = storage.volumes.filter(
     ({ backing: { kind } }) => kind === "nfs" || kind === "host_path",
   );
@@ -32,24 +34,20 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["v1", "secrets"],
       ["v1", "configmaps"],
       ["v1", "persistentvolumeclaims", storage.volumes.map(({ name }) => name)],
-      ["v1", "serviceaccounts", [account, ...recorder, ...frozen]],
+      ["v1", "serviceaccounts", [account, ...recorder, ...frozen, ...inTrain]],
       ["ray.io/v1", "rayclusters", [names.rayCluster]],
       ["policy/v1", "poddisruptionbudgets", [...ray, ...recorder, ...frozen]],
       ["batch/v1", "jobs", [names.trainerJob]],
-      ...(litellm || frozen.length > 0
-        ? [
-            ["v1", "services", [...recorder, ...frozen]] satisfies Row,
-            ["apps/v1", "deployments", [...recorder, ...frozen]] satisfies Row,
-          ]
-        : []),
+      ["v1", "services", [...recorder, ...frozen, ...inTrain]],
+      ["apps/v1", "deployments", [...recorder, ...frozen, ...inTrain]],
     ],
     proxy: [
       ["networking.k8s.io/v1", "networkpolicies", ["default-deny"]],
       ["v1", "secrets"],
       ["v1", "configmaps"],
-      ["v1", "serviceaccounts", [names.proxy]],
-      ["v1", "services", [names.proxy]],
-      ["apps/v1", "deployments", [names.proxy]],
+      ["v1", "serviceaccounts", [names.proxy, door]],
+      ["v1", "services", [names.proxy, door]],
+      ["apps/v1", "deployments", [names.proxy, door]],
       ["policy/v1", "poddisruptionbudgets", [names.proxy]],
     ],
     sandbox: [
@@ -57,7 +55,9 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["v1", "secrets"],
       ["v1", "resourcequotas", ["sandboxes"]],
       ["v1", "limitranges", ["sandboxes"]],
-      ["v1", "serviceaccounts"],
+      ["v1", "serviceaccounts", [names.egressProof]],
+      ["v1", "configmaps"],
+      ["batch/v1", "jobs", [names.egressProof]],
       ["rbac.authorization.k8s.io/v1", "roles", [account]],
       ["rbac.authorization.k8s.io/v1", "rolebindings", [account]],
     ],

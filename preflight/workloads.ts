@@ -20,6 +20,9 @@ export interface Workload {
 /** The program beside Ray that submits the run and follows it. */
 const follower = { cpus: 0.1, memoryBytes: 128 * MiB, memoryLimitBytes: 512 * MiB } as const;
 
+/** Somebody for sandboxes to be refused by, and to be let in by. */
+const listener = { cpus: 0.02, memoryBytes: 48 * MiB, memoryLimitBytes: 128 * MiB } as const;
+
 export function workloadsOf(plan: Plan): Workload[] {
   const { ray, proxy, serving, gpuPlacement } = plan;
   const train = { compartment: "train", gpus: 0, ground: ray.head } as const;
@@ -31,6 +34,13 @@ export function workloadsOf(plan: Plan): Workload[] {
   return [
     { ...train, what: "the Ray head", replicas: 1, ...alike(ray.head) },
     { ...train, what: "the trainer's follower", replicas: 1, ...follower },
+    ...[plan.isolation.door, plan.isolation.standIn].map(({ compartment }) => ({
+      ...train,
+      compartment,
+      what: "a listener of the egress proof",
+      replicas: 1,
+      ...listener,
+    })),
     ...(proxy.mode === "litellm"
       ? [
           { ...train, what: "the recorder", replicas: 1, ...alike(proxy.recorder) },

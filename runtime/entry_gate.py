@@ -28,7 +28,7 @@ import socket
 import sys
 import time
 
-SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 1.5, 5, 10.0
+SPACING, WITNESS_SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 0.3, 1.5, 5, 10.0
 CODES = {"closed": 0, "bad-environment": 2, "not-closed": 3, "no-witness": 4, "no-proxy": 5}
 DENIED = {
     errno.ECONNREFUSED: "refused",
@@ -88,10 +88,13 @@ class Canary:
 
     def restart(self):
         """No earlier knock counts, not even one that is still under way."""
-        self.knocks, self.witnesses, self.row, self.witness_at = [], [], [], None
+        self.knocks, self.witnesses, self.row = [], [], []
+        self.witness_at, self.witness_next = None, 0
 
     def step(self):
-        self.witnesses.append(Knock(self.witness))
+        if time.monotonic() >= self.witness_next:
+            self.witness_next = time.monotonic() + WITNESS_SPACING
+            self.witnesses.append(Knock(self.witness))
         if self.witness_at:
             self.knocks.append(Knock(self.canary))
         self.look()
@@ -116,14 +119,10 @@ class Canary:
             self.row.append(knock.began)
 
     def closed(self, quiet):
-        row = sorted(self.row)
-        return (
-            len(row) >= DENIALS
-            and row[-1] - row[0] >= quiet
-            and self.witness_at > row[-1]
-            # None that was begun in between is still open.
-            and not any(knock.began < row[-1] for knock in self.knocks)
-        )
+        # Those count after which the witness has answered, up to the first knock still open.
+        until = min([self.witness_at or 0, *(knock.began for knock in self.knocks)])
+        row = sorted(began for began in self.row if began < until)
+        return len(row) >= DENIALS and row[-1] - row[0] >= quiet
 
 
 def answers(proxy):

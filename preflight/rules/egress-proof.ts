@@ -10,15 +10,15 @@ export function simulated(nodes: Fact<readonly NodeFact[]>): boolean | undefined
 
 export const egressProof: Rule = ({ plan, facts: { nodes } }) => {
   const id = "egress-proof";
+  const pretended = simulated(nodes);
   if (!plan.isolation.requireProof) {
+    // Where no program runs none does harm; the output `isolation` says what it is.
+    if (pretended !== false) return [];
     const found = "isolation.require_proof is false: none runs";
     return [broken(id, { found, severity: "warn", path: ["site", "isolation", "require_proof"] })];
   }
-  const pretended = simulated(nodes);
-  if (pretended === undefined) {
-    return [unknown(id, nodes.known ? "" : nodes.reason)];
-  }
-  if (pretended) {
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  if (pretended === true) {
     return [broken(id, { found: "simulated nodes, on which no program runs and no packet flows" })];
   }
   return [met(id, "a proof runs before the Ray cluster, and a leak fails the update")];

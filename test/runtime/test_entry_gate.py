@@ -114,7 +114,8 @@ def test_knocks_on_both_families(fabric: Fabric) -> None:
 def test_its_text_is_all_that_it_needs(fabric: Fabric, runtime: Path) -> None:
     """As pods start it: the text itself as the command, isolated, without site packages."""
     pod = fabric.sandbox()
-    pod.admit()
+    # A network that refuses at once, where the others here stay silent.
+    pod.admit(deny="reject")
     text = (runtime / "entry_gate.py").read_text()
     log = fabric.folder / f"gate-{pod.number}.log"
     command = ["python3", "-I", "-S", "-c", text]

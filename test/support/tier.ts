@@ -11,7 +11,7 @@ export async function recordTier(
     site?: object;
     base?: string;
     stack?: string;
-    known?: { unproven: string | undefined; network: string };
+    known?: { unproven?: string | undefined; network?: string };
   } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
   const { settings } = settingsWith(yaml, {
@@ -30,9 +30,14 @@ export async function recordTier(
     const { provisionTier } = await import("../../stacks/tier.ts");
     return provisionTier(
       result.plan,
-      connect(changed, options.known ?? { unproven: undefined, network: "test" }),
+      connect(changed, { unproven: proofOf(result.plan), network: "", ...options.known }),
       secrets,
     );
   }, options);
   return { recording, plan: result.plan };
+}
+
+/** The lab's site does without a proof; another runs it. */
+function proofOf({ isolation }: Plan): string | undefined {
+  return isolation.requireProof ? undefined : "unproven: isolation.require_proof is false";
 }

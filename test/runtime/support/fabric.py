@@ -133,6 +133,11 @@ class Pod(Space):
         self.fabric.node.nft("\n".join([f"flush chain {chain}", *lines]))
 
 
+    def open(self) -> None:
+        """Takes the filter away."""
+        chain = f"inet cni {self.link}"
+        self.fabric.node.nft(f"flush chain {chain}\nadd rule {chain} accept")
+
     def drop_answers(self, port: int) -> None:
         """Lets nothing back in that comes from a UDP port."""
         answers = f'oifname "{self.link}" udp sport {port}'

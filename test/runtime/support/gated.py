@@ -46,7 +46,11 @@ def gate_environment(fabric: Fabric) -> dict[str, str]:
 
 def starts(fabric: Fabric, *, delays: Sequence[float], count: int, gate: bool) -> list[Start]:
     """So many starts for each delay, all at once, each in a pod of its own."""
-    pods = [(fabric.sandbox(), delay) for delay in delays for _ in range(count)]
+    return starts_in([(fabric.sandbox(), delay) for delay in delays for _ in range(count)], gate=gate)
+
+
+def starts_in(pods: Sequence[tuple[Pod, float]], *, gate: bool) -> list[Start]:
+    """One start in each pod, with the delay of its filter."""
     with ThreadPoolExecutor(len(pods)) as pool:
         return list(pool.map(lambda pair: start(*pair, gate=gate), pods))
 
@@ -58,6 +62,7 @@ def start(pod: Pod, delay: float, *, gate: bool) -> Start:
     log = fabric.folder / f"{run}.log"
     environment = {**gate_environment(fabric), "RUN": run}
     python = [sys.executable, "-S", "-B"]
+    pod.open()
     timer = threading.Timer(delay, pod.admit)
     timer.start()
     began = time.monotonic()

@@ -8,14 +8,16 @@ import { recordTier } from "../../support/tier.ts";
 /** Plural of a kind in the API. */
 function pluralOf(kind: string): string {
   const lower = kind.toLowerCase();
+  if (lower.endsWith("ss")) return `${lower}es`;
   return lower.endsWith("y") ? `${lower.slice(0, -1)}ies` : `${lower}s`;
 }
 
 const serving = "serving: [{ name: judge, model_path: /models/x, gpus: 2, replicas: 2 }]";
+const proving = { known: { unproven: undefined, network: "" } };
 const variants: [string, Parameters<typeof recordTier>][] = [
-  ["single-node", [serving]],
-  ["two-node", ["", { base: "two-node" }]],
-  ["three-node with LiteLLM", ["proxy: { mode: litellm }", { base: "three-node" }]],
+  ["single-node", [serving, proving]],
+  ["two-node", ["", { base: "two-node", ...proving }]],
+  ["three-node with LiteLLM", ["proxy: { mode: litellm }", { base: "three-node", ...proving }]],
 ];
 
 interface Item extends KubernetesObject {
@@ -92,7 +94,9 @@ function requestsOf(objects: readonly Item[]): [cpus: number, bytes: number] {
       bytes += replicas * amountOf(resources.requests["memory"]);
     }
   };
-  for (const { kind, spec } of objects) {
+  for (const { kind, metadata, spec } of objects) {
+    // The proof ends before the rest begins.
+    if (metadata.name === "egress-proof") continue;
     if (kind === "Deployment" || kind === "Job") {
       const { template, replicas = 1 } = spec as { template: Template; replicas?: number };
       add(template, replicas);

@@ -7,7 +7,9 @@ import { check } from "../../../preflight/rules/checks.ts";
 import { plan as decide } from "../../../config/plan/plan.ts";
 import { settingsWith } from "../../support/settings.ts";
 
-const { settings } = settingsWith("");
+const { settings: lab } = settingsWith("");
+const isolation = { ...lab.site.isolation, require_proof: true };
+const settings = { ...lab, site: { ...lab.site, isolation } };
 const { plan } = decide(settings);
 
 const gpuNode = nodeFact("gpu-0", "gpu");
@@ -29,7 +31,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("27 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("29 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -103,6 +105,7 @@ describe("preflight", () => {
         "cpu-node-room",
         "sandbox-room",
         "images-there",
+        "egress-proof",
       ],
     ],
     ["pods", ["gpu-free", "gpu-node-room", "cpu-node-room", "sandbox-room"]],

@@ -1,0 +1,101 @@
+/** `npm run -s prove -- -s STACK`: the egress proof of a stack once more, while it runs. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { ApiException } from "@kubernetes/client-node";
+import { ConfigError } from "../config/problem.ts";
+import { decide } from "./decide.ts";
+import { again, apisOf, endOf, hasSimulatedNodes } from "./prove/job.ts";
+import { readStackFile } from "./stack-file.ts";
+
+const usage = `Usage: npm run -s prove -- -s STACK [--minutes N]
+
+Starts the egress proof of a provisioned stack again, follows it, and prints its verdict and where its details are.
+
+  -s, --stack    name of the stack
+  --minutes      how long to wait for it (default 15)
+  --root         directory with config/ and stacks/ (default: this project)
+
+Exit codes: 0 proven, 1 the settings are wrong or the cluster does not answer, 2 wrong usage, 3 leaks, 4 unknown
+(simulated nodes, no proxy to reach, or not everything could be shown).
+`;
+
+interface Options {
+  readonly stack: string;
+  readonly minutes: number;
+  readonly root: string;
+}
+
+async function prove({ stack, minutes, root }: Options): Promise<number> {
+  const { plan, settings } = decide(root, readStackFile(root, stack));
+  const apis = apisOf(settings.site.cluster);
+  if (await hasSimulatedNodes(apis)) return say(4, "unproven: simulated nodes");
+  const namespace = plan.names.namespaces.sandbox;
+  const { egressProof: original } = plan.names;
+  const job = await apis.batch.readNamespacedJob({ name: original, namespace });
+  const name = `${original}-${Date.now().toString(36)}`;
+  await apis.batch.createNamespacedJob({ namespace, body: again(job, name) });
+  const logs = `kubectl --context ${settings.site.cluster.context} -n ${namespace} logs -l job-name=${name} --tail=-1`;
+  process.stderr.write(`${namespace}/${name} started; details: ${logs}\n`);
+  const deadline = Date.now() + minutes * 60_000;
+  for (;;) {
+    const { items } = await apis.core.listNamespacedPod({
+      namespace,
+      labelSelector: `job-name=${name}`,
+    });
+    const ended = endOf(items);
+    if (ended) return say(ended.code, `${ended.message} (${ended.node})`);
+    if (Date.now() > deadline) return say(4, `unknown: no verdict within ${minutes} minutes`);
+    await sleep(1000);
+  }
+}
+
+function say(code: number, text: string): number {
+  process.stdout.write(`${text}\n`);
+  return code;
+}
+
+function options(): Options | string {
+  try {
+    const { values } = parseArgs({
+      options: {
+        stack: { type: "string", short: "s" },
+        minutes: { type: "string", default: "15" },
+        root: { type: "string", default: `${import.meta.dirname}/..` },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help) return "";
+    if (values.stack === undefined) return "The name of a stack is missing.";
+    const minutes = Number(values.minutes);
+    if (!(minutes > 0)) return `--minutes must be a number above 0, not ${values.minutes}`;
+    return { stack: values.stack, minutes, root: values.root };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function main(): Promise<number> {
+  const chosen = options();
+  if (chosen === "") return say(0, usage.trimEnd());
+  if (typeof chosen === "string") {
+    process.stderr.write(`${chosen}\n\n${usage}`);
+    return 2;
+  }
+  try {
+    return await prove(chosen);
+  } catch (error) {
+    if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+    else process.stderr.write(`${explain(error)}\n`);
+    return 1;
+  }
+}
+
+function explain(error: unknown): string {
+  if (error instanceof ApiException && error.code === 404) {
+    return "There is no egress proof in the stack's sandbox namespace: run pulumi up first. A site with isolation.require_proof: false has none.";
+  }
+  if (error instanceof ApiException) return `The API server answered ${error.code}.`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+process.exitCode = await main();
