@@ -127,6 +127,9 @@ async function pytest(print: Print): Promise<Tally> {
     print(`${environment.message}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
+  const { installTools } = await import("./runtime/tools.ts");
+  const missing = installTools();
+  if (missing !== undefined) print(`${missing}\n`);
   const { python, variables } = environment;
   return withFolder(async (folder) => {
     const file = join(folder, "report.xml");
