@@ -35,7 +35,7 @@ export async function measurePreflight(bench: Bench, runs: number): Promise<Pref
   const rows = [measure(bench, runs, "the lab as it is")];
   await fill(bench, "elsewhere");
   rows.push(measure(bench, runs, `${crowd.nodes} nodes of others, ${crowd.pods} pods`));
-  bench.kubectl("label", "node", "-l", "crowd", "swe-rl.dev/pool=cpu");
+  bench.kubectl("label", "node", "-l", "crowd", "swe-rl.dev/pool=cpu", "--overwrite");
   rows.push(measure(bench, runs, `${crowd.nodes} nodes that the stack could use`));
   return { runs, rows };
 }
