@@ -19,11 +19,15 @@ interface Row {
   /** Seconds of previews that ask the cluster, and of those that got the answers from a file. */
   readonly asking: readonly number[];
   readonly told: readonly number[];
-  /** Seconds of processor time of both, on whatever else the machine does. */
-  readonly askingCpu: readonly number[];
-  readonly toldCpu: readonly number[];
-  /** Seconds of the questions alone, within a program that has loaded everything. */
-  readonly questions: readonly number[];
+  /** What asking takes within a program: loading the client, then the questions. */
+  readonly loading: readonly Taken[];
+  readonly questions: readonly Taken[];
+}
+
+/** Seconds on the clock, and of this process on a processor, whatever else the machine does. */
+interface Taken {
+  readonly wall: number;
+  readonly cpu: number;
 }
 
 export interface PreflightFigures {
@@ -35,7 +39,7 @@ export async function measurePreflight(bench: Bench, runs: number): Promise<Pref
   const rows = [measure(bench, runs, "the lab as it is")];
   await fill(bench, "elsewhere");
   rows.push(measure(bench, runs, `${crowd.nodes} nodes of others, ${crowd.pods} pods`));
-  bench.kubectl("label", "node", "-l", "crowd", "swe-rl.dev/pool=cpu");
+  bench.kubectl("label", "node", "-l", "crowd", "swe-rl.dev/pool=cpu", "--overwrite");
   rows.push(measure(bench, runs, `${crowd.nodes} nodes that the stack could use`));
   return { runs, rows };
 }
@@ -44,67 +48,49 @@ export async function measurePreflight(bench: Bench, runs: number): Promise<Pref
 function measure(bench: Bench, runs: number, what: string): Row {
   const file = join(bench.folder("stack"), "preflight/facts/facts.ts");
   const asks = readFileSync(file, "utf8");
-  const [answers, ...questions] = questionsOf(bench, runs);
+  const asked = Array.from({ length: runs + 1 }, () => ask(bench)).slice(1);
+  const answers = JSON.stringify(asked[0]?.facts);
   const tells = `export async function readFacts() { return JSON.parse(${JSON.stringify(answers)}); }\n`;
   const preview = (program: string) => {
     writeFileSync(file, program);
-    const before = cpuOfChildren();
-    const args = ["preview", "-s", stack, "--non-interactive"];
-    const wall = bench.time("pulumi", args, "stack");
-    return { wall, cpu: cpuOfChildren() - before };
+    return bench.time("pulumi", ["preview", "-s", stack, "--non-interactive"], "stack");
   };
-  const row = {
-    what,
-    asking: [] as number[],
-    told: [] as number[],
-    askingCpu: [] as number[],
-    toldCpu: [] as number[],
-    questions: questions.map(Number),
-  };
+  const loading = asked.map((one) => one.loading);
+  const questions = asked.map((one) => one.questions);
+  const row = { what, asking: [] as number[], told: [] as number[], loading, questions };
   for (let run = 0; run <= runs; run++) {
     const [asking, told] = [preview(asks), preview(tells)];
-    const shown = [asking.wall, asking.cpu, told.wall, told.cpu].map((value) => value.toFixed(2));
-    process.stderr.write(`${what}: ${shown.join(" ")}\n`);
+    process.stderr.write(`${what}: ${asking.toFixed(2)} s, without ${told.toFixed(2)} s\n`);
     if (run === 0) continue;
-    row.asking.push(asking.wall);
-    row.askingCpu.push(asking.cpu);
-    row.told.push(told.wall);
-    row.toldCpu.push(told.cpu);
+    row.asking.push(asking);
+    row.told.push(told);
   }
   writeFileSync(file, asks);
   return row;
 }
 
-/** Seconds of processor time of the processes that this one has waited for; not known outside Linux. */
-function cpuOfChildren(): number {
-  try {
-    const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ") ?? [];
-    return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
-  } catch {
-    return Number.NaN;
-  }
-}
-
-/** Linux tells processes' times in hundredths. */
-const ticksPerSecond = 100;
-
-/** Asks a few times within one program. @returns The answers, and the seconds of each time but the first. */
-function questionsOf(bench: Bench, runs: number): string[] {
+/** Asks once, in a program of its own that has decided before, as Pulumi's does. */
+function ask(bench: Bench): { facts: unknown; loading: Taken; questions: Taken } {
   const script = `
-    import { load } from "./config/load.ts";
-    import { plan as decide } from "./config/plan/plan.ts";
-    import { readFacts } from "./preflight/facts/facts.ts";
-    const { settings } = load(process.cwd(), { stack: "${stack}", experiment: undefined, site: undefined, secrets: undefined });
+    import { enableCompileCache } from "node:module";
+    enableCompileCache();
+    const { load } = await import("./config/load.ts");
+    const { plan: decide } = await import("./config/plan/plan.ts");
+    const selection = { stack: "${stack}", experiment: undefined, site: undefined, secrets: undefined };
+    const { settings } = load(process.cwd(), selection);
     const { plan } = decide(settings);
-    for (let run = 0; run <= ${runs}; run++) {
-      const began = performance.now();
-      const facts = await readFacts(settings.site.cluster, plan);
-      if (run === 0) console.log(JSON.stringify(facts));
-      else console.log((performance.now() - began) / 1000);
-    }`;
-  const file = join(bench.folder("stack"), "questions.ts");
+    async function take(work) {
+      const [began, before] = [performance.now(), process.cpuUsage()];
+      const result = await work();
+      const { user, system } = process.cpuUsage(before);
+      return [result, { wall: (performance.now() - began) / 1e3, cpu: (user + system) / 1e6 }];
+    }
+    const [{ readFacts }, loading] = await take(() => import("./preflight/facts/facts.ts"));
+    const [facts, questions] = await take(() => readFacts(settings.site.cluster, plan));
+    console.log(JSON.stringify({ facts, loading, questions }));`;
+  const file = join(bench.folder("stack"), "ask.js");
   writeFileSync(file, script);
-  return bench.output(process.execPath, [file], "stack").trim().split("\n");
+  return JSON.parse(bench.output(process.execPath, [file], "stack")) as ReturnType<typeof ask>;
 }
 
 /** Makes simulated nodes and bound pods; all go with the lab. */
@@ -168,16 +154,16 @@ async function create(bench: Bench, objects: readonly object[]): Promise<void> {
 }
 
 export function reportPreflight({ runs, rows }: PreflightFigures): string {
-  const seconds = (value: number) => value.toFixed(2).padStart(6);
   const both = (values: readonly number[]) =>
-    `${seconds(median(values))} ${seconds(Math.min(...values))}`;
-  const lines = rows.flatMap(({ what, asking, told, askingCpu, toldCpu, questions }) => [
+    [median(values), Math.min(...values)].map((value) => value.toFixed(2).padStart(6)).join(" ");
+  const lines = rows.flatMap(({ what, asking, told, loading, questions }) => [
     what,
-    `  preview                     ${both(asking)}`,
-    `  with answers from a file    ${both(told)}`,
-    `  added                       ${seconds(median(asking) - median(told))} ${seconds(Math.min(...asking) - Math.min(...told))}`,
-    `  added processor time        ${seconds(median(askingCpu) - median(toldCpu))} ${seconds(Math.min(...askingCpu) - Math.min(...toldCpu))}`,
-    `  questions, modules loaded   ${both(questions)}`,
+    `  preview                        ${both(asking)}`,
+    `  preview, answers from a file   ${both(told)}`,
+    `  loading the client             ${both(loading.map(({ wall }) => wall))}`,
+    `    on a processor               ${both(loading.map(({ cpu }) => cpu))}`,
+    `  questions                      ${both(questions.map(({ wall }) => wall))}`,
+    `    on a processor               ${both(questions.map(({ cpu }) => cpu))}`,
   ]);
   return [
     `\nSeconds of a preview of ${stack}: median and least of ${runs} runs`,
