@@ -5,21 +5,26 @@
  */
 import { parseArgs } from "node:util";
 import { Bench } from "./bench.ts";
+import { measureFuzz } from "./fuzz.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
 
 const usage = `Usage: npm run bench [-- --runs N] [--scale]
+       npm run bench -- --fuzz N
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
 
   --scale   instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
+  --fuzz    instead: N damaged configuration files through load, Plan and preflight without a cluster; needs no lab.
+            Exit code 1 if one of them showed a stack trace, a problem without a place, or no end
 `;
 
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "3" },
       scale: { type: "boolean", default: false },
+      fuzz: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -27,13 +32,20 @@ function main(): number {
     process.stdout.write(usage);
     return 0;
   }
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) {
+  for (const option of ["runs", "fuzz"] as const) {
+    const value = values[option] ?? "1";
+    if (Number.isInteger(Number(value)) && Number(value) >= 1) continue;
     process.stderr.write(
-      `--runs must be a whole number of at least 1, not ${values.runs}\n\n${usage}`,
+      `--${option} must be a whole number of at least 1, not ${value}\n\n${usage}`,
     );
     return 2;
   }
+  if (values.fuzz !== undefined) {
+    const { report, passed } = await measureFuzz(Number(values.fuzz));
+    process.stdout.write(report);
+    return passed ? 0 : 1;
+  }
+  const runs = Number(values.runs);
   using bench = new Bench();
   process.stdout.write(
     values.scale ? reportScale(measureScale(bench, runs)) : report(bench.measure(runs)),
@@ -41,4 +53,4 @@ function main(): number {
   return 0;
 }
 
-process.exitCode = main();
+process.exitCode = await main();

@@ -1,9 +1,9 @@
 import type { Loaded } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
 import type { RuleProblem } from "../config/plan/problems.ts";
-import { readFacts, type Facts } from "./facts/facts.ts";
+import { type Facts, nothingKnown, readFacts } from "./facts/facts.ts";
 import { type Finding, fromPlan, type Severity } from "./finding.ts";
-import { check } from "./rules/checks.ts";
+import { check, checkUnasked } from "./rules/checks.ts";
 import { settle } from "./waivers.ts";
 
 export interface PreflightResult {
@@ -14,11 +14,19 @@ export interface PreflightResult {
   readonly isolation: string;
 }
 
+export interface PreflightOptions {
+  /** Do not ask the cluster: what only it knows is unknown. */
+  readonly offline?: boolean;
+}
+
 /**
  * Decides about a stack, and joins the decisions with what the cluster says of itself. Changes nothing. The cluster is
  * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
  */
-export async function preflight({ settings, locate }: Loaded): Promise<PreflightResult> {
+export async function preflight(
+  { settings, locate }: Loaded,
+  { offline = false }: PreflightOptions = {},
+): Promise<PreflightResult> {
   const { plan, problems, warnings, unknowns } = decide(settings);
   const found = (list: readonly RuleProblem[], severity: Severity) =>
     list.map((problem) => {
@@ -33,14 +41,16 @@ export async function preflight({ settings, locate }: Loaded): Promise<Preflight
   const { preflight: wishes } = settings.experiment;
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
-  const facts = await readFacts(settings.site.cluster, plan);
-  const told = check({ settings, plan, facts });
+  const facts = offline ? nothingKnown(unasked) : await readFacts(settings.site.cluster, plan);
+  const told = (offline ? checkUnasked : check)({ settings, plan, facts });
   return {
     plan,
     findings: [...settled, ...settle(told, wishes)],
     isolation: describeIsolation(facts),
   };
 }
+
+const unasked = "the cluster was not asked";
 
 const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
 

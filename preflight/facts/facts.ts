@@ -49,19 +49,7 @@ export async function readFacts(access: Access, plan: Plan): Promise<Facts> {
   try {
     client = connect(access);
   } catch (error) {
-    const missing = {
-      known: false,
-      reason: error instanceof Error ? error.message : String(error),
-    } as const;
-    return {
-      server: missing,
-      rayClusterVersions: missing,
-      nodePoolVersions: missing,
-      nodes: missing,
-      gpuPods: missing,
-      namespaces: missing,
-      storageClasses: missing,
-    };
+    return nothingKnown(error instanceof Error ? error.message : String(error));
   }
   const nodes = read(async () => (await client.core.listNode()).items.map(describeNode));
   const gpuPods = nodes.then((known) => readGpuPods(client, known, plan));
@@ -83,6 +71,20 @@ export async function readFacts(access: Access, plan: Plan): Promise<Facts> {
     gpuPods: await gpuPods,
     namespaces,
     storageClasses,
+  };
+}
+
+/** Facts of a cluster that did not say anything. */
+export function nothingKnown(reason: string): Facts {
+  const missing = { known: false, reason } as const;
+  return {
+    server: missing,
+    rayClusterVersions: missing,
+    nodePoolVersions: missing,
+    nodes: missing,
+    gpuPods: missing,
+    namespaces: missing,
+    storageClasses: missing,
   };
 }
 

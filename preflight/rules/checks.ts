@@ -3,7 +3,7 @@ import { gpuNodes, namespacesOurs, rayOperator, reachable, storageClasses } from
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import { gpuFree } from "./gpu-free.ts";
 import { karpenter } from "./node-pools.ts";
-import type { Finding } from "../finding.ts";
+import { type Finding, unknown } from "../finding.ts";
 import type { Rule, Subject } from "./rule.ts";
 
 /** The check of every rule that preflight checks. */
@@ -22,6 +22,16 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
 export function check(subject: Subject): Finding[] {
   if (!subject.facts.server.known) return reachable(subject);
   return ruleIds.flatMap((id) => (isChecked(id) ? checks[id](subject) : []));
+}
+
+/** What every rule finds where nobody asks the cluster: those that concern the stack are unknown. */
+export function checkUnasked(subject: Subject): Finding[] {
+  const { server } = subject.facts;
+  return ruleIds.flatMap((id) => {
+    if (!isChecked(id)) return [];
+    if (id !== "cluster-reachable") return checks[id](subject);
+    return server.known ? [] : [unknown(id, server.reason)];
+  });
 }
 
 function isChecked(id: string): id is PreflightRuleId {
