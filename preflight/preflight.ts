@@ -1,10 +1,11 @@
 import type { Loaded } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
-import type { RuleProblem } from "../config/plan/problems.ts";
+import type { ConfigError, Problem } from "../config/problem.ts";
+import type { RuleId } from "../config/rules/catalogue.ts";
 import { type Facts, nothingKnown, readFacts } from "./facts/facts.ts";
-import { type Finding, fromPlan, type Severity } from "./finding.ts";
+import { type Finding, fromProblem, type Severity } from "./finding.ts";
 import { check, checkUnasked } from "./rules/checks.ts";
-import { settle } from "./waivers.ts";
+import { settle, unusedWaivers } from "./waivers.ts";
 
 export interface PreflightResult {
   /** Meaningful only without fatal findings. */
@@ -17,6 +18,8 @@ export interface PreflightResult {
 export interface PreflightOptions {
   /** Do not ask the cluster: what only it knows is unknown. */
   readonly offline?: boolean;
+  /** Take warnings for fatal whatever the experiment says. */
+  readonly strict?: boolean;
 }
 
 /**
@@ -24,30 +27,39 @@ export interface PreflightOptions {
  * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
  */
 export async function preflight(
-  { settings, locate }: Loaded,
-  { offline = false }: PreflightOptions = {},
+  loaded: Loaded,
+  { offline = false, strict = false }: PreflightOptions = {},
 ): Promise<PreflightResult> {
+  const { settings, locate } = loaded;
   const { plan, problems, warnings, unknowns } = decide(settings);
-  const found = (list: readonly RuleProblem[], severity: Severity) =>
+  const found = (list: readonly Problem[], severity: Severity, otherwise?: RuleId) =>
     list.map((problem) => {
       const location = problem.location ?? locate(problem.path);
-      return fromPlan({ ...problem, location }, severity);
+      return fromProblem({ ...problem, location }, severity, otherwise);
     });
   const own = [
     ...found(problems, "fatal"),
+    ...found(loaded.warnings, "warn", "no-effect"),
     ...found(warnings, "warn"),
     ...found(unknowns, "unknown"),
   ];
-  const { preflight: wishes } = settings.experiment;
+  const { waive, strict: wanted } = settings.experiment.preflight;
+  const wishes = { waive, strict: wanted || strict };
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
   const facts = offline ? nothingKnown(unasked) : await readFacts(settings.site.cluster, plan);
   const told = (offline ? checkUnasked : check)({ settings, plan, facts });
+  const unused = unusedWaivers([...own, ...told], loaded);
   return {
     plan,
-    findings: [...settled, ...settle(told, wishes)],
+    findings: [...settled, ...settle([...told, ...unused], wishes)],
     isolation: describeIsolation(facts),
   };
+}
+
+/** What is wrong with settings that could not even be loaded. */
+export function findingsOf({ problems }: ConfigError): Finding[] {
+  return problems.map((problem) => fromProblem(problem, "fatal"));
 }
 
 const unasked = "the cluster was not asked";

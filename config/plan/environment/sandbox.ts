@@ -24,8 +24,16 @@ export function sandboxVariables(
       k8s.pod_active_deadline_seconds,
       "k8s.pod_active_deadline_seconds",
     ),
-    ...row("K8S_VAL_POD_STARTUP_TIMEOUT", 2400, "validation pulls images that training has not"),
-    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", 9000, "D-31"),
+    ...row(
+      "K8S_VAL_POD_STARTUP_TIMEOUT",
+      k8s.val_pod_startup_timeout,
+      "k8s.val_pod_startup_timeout",
+    ),
+    ...row(
+      "K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS",
+      k8s.val_pod_active_deadline_seconds,
+      "k8s.val_pod_active_deadline_seconds",
+    ),
     ...row("HARBOR_POD_NAME_PREFIX", agent.pod_name_prefix, fromAgent("pod_name_prefix")),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
