@@ -1,6 +1,6 @@
 /** `npm run -s preflight -- -s STACK`: what `pulumi preview` checks, for systems without a Pulumi engine. */
 import { parseArgs } from "node:util";
-import { load, type Selection } from "../config/load.ts";
+import { load } from "../config/load.ts";
 import { ConfigError } from "../config/problem.ts";
 import type { Finding } from "../preflight/finding.ts";
 import { findingsOf, isFatal, preflight, type PreflightOptions } from "../preflight/preflight.ts";
@@ -28,15 +28,16 @@ Exit codes: 0 nothing fatal (warnings and unknowns are shown), 1 something is fa
 
 interface Wish extends PreflightOptions {
   readonly root: string;
-  readonly selection: Selection;
+  readonly stack: string;
+  readonly site: string | undefined;
   readonly json: boolean;
 }
 
 async function main(): Promise<number> {
   const wish = readArguments();
   if (typeof wish === "number") return wish;
-  const { findings, isolation } = await check(wish);
-  const { stack, site = "lab" } = wish.selection;
+  const { site, findings, isolation } = await check(wish);
+  const { stack } = wish;
   const output = wish.json
     ? JSON.stringify(reportAsJson({ stack, site, findings, isolation }), null, 2)
     : `Preflight of stack ${stack} (site ${site})\n\n${report(findings)}`;
@@ -64,7 +65,7 @@ function readArguments(): Wish | number {
     }
     const { stack, site, root, offline, strict, json } = values;
     if (stack === undefined) throw new Error("The name of a stack is missing: -s STACK");
-    return { root, selection: selectStack(root, stack, site), offline, strict, json };
+    return { root, stack, site, offline, strict, json };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
     return 2;
@@ -72,17 +73,19 @@ function readArguments(): Wish | number {
 }
 
 interface Checked {
+  readonly site: string;
   readonly findings: readonly Finding[];
   readonly isolation: string;
 }
 
-async function check({ root, selection, ...options }: Wish): Promise<Checked> {
+async function check({ root, stack, site, ...options }: Wish): Promise<Checked> {
   try {
-    return await preflight(load(root, selection), options);
+    const loaded = load(root, selectStack(root, stack, site));
+    return { site: loaded.settings.siteName, ...(await preflight(loaded, options)) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const isolation = "unproven: the settings cannot be read";
-    return { findings: findingsOf(error), isolation };
+    return { site: site ?? "lab", findings: findingsOf(error), isolation };
   }
 }
 

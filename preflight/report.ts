@@ -28,12 +28,15 @@ export function count(findings: readonly Finding[]): string {
 
 /** A finding in a sentence: where, what was found, what was expected, what would follow, what to do. */
 export function describe(finding: Finding): string {
-  const { id, found, expected, consequence, remedy, waived } = finding;
-  const text =
-    catalogue[id].checkedBy === "preflight"
-      ? `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`
-      : `${placeOf(finding)}${found}`;
-  return waived === undefined ? text : `${text} (waived: ${waived})`;
+  const text = textOf(finding);
+  return finding.waived === undefined ? text : `${text} (waived: ${finding.waived})`;
+}
+
+function textOf(finding: Finding): string {
+  const { id, severity, found, expected, consequence, remedy } = finding;
+  if (catalogue[id].checkedBy !== "preflight") return `${placeOf(finding)}${found}`;
+  if (severity === "unknown") return `${found}; expected ${expected}`;
+  return `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
 }
 
 /** `config/exp-42.yaml:12:7 vllm.gen_tp: ` */
