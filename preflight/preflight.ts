@@ -1,8 +1,9 @@
-import type { Loaded } from "../config/load.ts";
+import type { Loaded, Settings } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
 import type { ConfigError, Problem } from "../config/problem.ts";
 import type { RuleId } from "../config/rules/catalogue.ts";
-import { type Facts, nothingKnown, readFacts } from "./facts/facts.ts";
+import type { Facts } from "./facts/facts.ts";
+import { nothingKnown } from "./facts/nothing.ts";
 import { type Finding, fromProblem, type Severity } from "./finding.ts";
 import { check, checkUnasked } from "./rules/checks.ts";
 import { settle, unusedWaivers } from "./waivers.ts";
@@ -47,7 +48,7 @@ export async function preflight(
   const wishes = { waive, strict: wanted || strict };
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
-  const facts = offline ? nothingKnown(unasked) : await readFacts(settings.site.cluster, plan);
+  const facts = offline ? nothingKnown(unasked) : await ask(settings, plan);
   const told = (offline ? checkUnasked : check)({ settings, plan, facts });
   const unused = unusedWaivers([...own, ...told], loaded);
   return {
@@ -55,6 +56,12 @@ export async function preflight(
     findings: [...settled, ...settle([...told, ...unused], wishes)],
     isolation: describeIsolation(facts),
   };
+}
+
+/** The client takes a second to load, which only those wait for who need it. */
+async function ask({ site }: Settings, plan: Plan): Promise<Facts> {
+  const { readFacts } = await import("./facts/facts.ts");
+  return readFacts(site.cluster, plan);
 }
 
 /** What is wrong with settings that could not even be loaded. */

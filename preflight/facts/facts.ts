@@ -4,6 +4,7 @@ import type { Plan } from "../../config/plan/plan.ts";
 import type { Fact } from "../finding.ts";
 import { type Access, type Client, connect, read, readIfThere } from "./client.ts";
 import { type GpuPodFact, readGpuPods } from "./gpu-pods.ts";
+import { nothingKnown } from "./nothing.ts";
 
 export interface NodeFact {
   readonly name: string;
@@ -71,20 +72,6 @@ export async function readFacts(access: Access, plan: Plan): Promise<Facts> {
     gpuPods: await gpuPods,
     namespaces,
     storageClasses,
-  };
-}
-
-/** Facts of a cluster that did not say anything. */
-export function nothingKnown(reason: string): Facts {
-  const missing = { known: false, reason } as const;
-  return {
-    server: missing,
-    rayClusterVersions: missing,
-    nodePoolVersions: missing,
-    nodes: missing,
-    gpuPods: missing,
-    namespaces: missing,
-    storageClasses: missing,
   };
 }
 
