@@ -136,7 +136,7 @@ describe("problems of settings", () => {
     [
       "a literal secret",
       "credentials: { wandb_api_key: abc }",
-      "config/run.yaml:4:31 credentials.wandb_api_key: must not stand in a file (C-47); store it with: pulumi config set --secret swe-rl:wandbApiKey; found a value (not shown)",
+      "C-47 config/run.yaml:4:31 credentials.wandb_api_key: must not stand in a file; store it with: pulumi config set --secret swe-rl:wandbApiKey; found a value (not shown)",
     ],
     [
       "a section that is a list",
@@ -158,7 +158,7 @@ describe("problems of settings", () => {
       "sites/lab.yaml": `${site}cpu_nodes: 3\n`,
     });
     expect(lines).toEqual([
-      "config/run.yaml:1:22 model.model_path: must be an absolute path without spaces or '..', as the training containers see it; found \"relative\"",
+      "C-48 config/run.yaml:1:22 model.model_path: must be an absolute path without spaces or '..', as the training containers see it; found \"relative\"",
       "config/run.yaml:1:1 data: is required and not set",
       'config/run.yaml:2:17 vllm.gen_tp: must be a number; found "x"',
       "config/sites/lab.yaml:8:12 cpu_nodes: must be a mapping; found 3",
