@@ -50,12 +50,10 @@ export function report(findings: readonly Finding[]): string {
   const rows = shown.flatMap((standing) =>
     findings.filter((finding) => standingOf(finding) === standing),
   );
-  const width = Math.max(0, ...rows.map(({ id }) => id.length));
   return [
     `preflight: ${count(findings)}`,
     ...rows.map(
-      (finding) =>
-        `  ${standingOf(finding).padEnd(7)}  ${finding.id.padEnd(width)}  ${describe(finding)}`,
+      (finding) => `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
     ),
   ].join("\n");
 }

@@ -30,7 +30,7 @@ export function outputs(
       summary: count(checked.findings),
       warnings: checked.findings
         .filter(({ severity }) => severity !== "ok")
-        .map((finding) => `${finding.id} ${describe(finding)}`),
+        .map((finding) => `${finding.id}: ${describe(finding)}`),
     },
     isolation: checked.isolation,
     kept_on_destroy: [

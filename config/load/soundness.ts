@@ -52,6 +52,7 @@ class Survey {
   measure(node: unknown, level: number): Extent {
     if (!isNodeLike(node)) return one;
     if (isAlias(node)) return this.#measureAlias(node, level);
+    demandKnownTag(node);
     const anchor = isScalar(node) || isMap(node) || isSeq(node) ? node.anchor : undefined;
     if (anchor !== undefined) this.#anchors.set(anchor, undefined);
     const extent = this.#measureInside(node, level);
@@ -96,11 +97,23 @@ function tooDeep(node: Node): Refusal {
   return new Refusal(node, `is nested more than ${deepest} levels deep; no setting is`);
 }
 
+/** YAML 1.1 has sets, binary data and more, which are no settings. */
+const knownTags = ["str", "int", "float", "bool", "null", "map", "seq"].map(
+  (name) => `tag:yaml.org,2002:${name}`,
+);
+
+function demandKnownTag(node: Node): void {
+  const tag = isAlias(node) ? undefined : (node as { tag?: string }).tag;
+  if (tag === undefined || tag === "!" || knownTags.includes(tag)) return;
+  throw new Refusal(node, `the tag ${tag} means nothing in a configuration`);
+}
+
 function demandPlainKey(key: unknown, parent: Node): void {
   const place = isNodeLike(key) ? key : parent;
   if (!isScalar(key)) {
     throw new Refusal(place, "a key must be a plain name, not a list, a mapping or an alias");
   }
+  demandKnownTag(key);
   if (key.value === "__proto__") throw new Refusal(place, "__proto__ is not a setting");
 }
 

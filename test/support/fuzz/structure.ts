@@ -94,7 +94,7 @@ function change(spot: Spot, random: Random, others: readonly string[]): void {
       Reflect.deleteProperty(container, spot.key);
       break;
     case 1:
-      put({ container, key: random.pick(keys) }, random.pick(values));
+      put({ container, key: random.pick(keys) }, randomValue(random));
       break;
     case 2: {
       // What stands elsewhere, here.
@@ -116,8 +116,13 @@ function change(spot: Spot, random: Random, others: readonly string[]): void {
       break;
     }
     default:
-      put(spot, random.pick(values));
+      put(spot, randomValue(random));
   }
+}
+
+/** A copy, so that no change reaches the next file. */
+function randomValue(random: Random): unknown {
+  return structuredClone(random.pick(values));
 }
 
 function get({ container, key }: Spot): unknown {

@@ -124,6 +124,9 @@ const ownAlias: Mutation = (text, random) =>
     `${text}\nmodel: &m { model_path: *m }\n`,
     `&root\nself: *root\n${text}`,
     `${text}\nvllm: { <<: [*nothing] }\n`,
+    `%YAML 1.1\n---\n${text}\nserving: !!set { a, b }\n`,
+    `%YAML 1.1\n---\n${text}\nserving: !!omap [a: 1]\n? !!binary aGk=\n: 1\n`,
+    `%YAML 1.1\n---\n${text}\nx: &x { tier: two-node }\n<<: *x\n`,
     `${text}\nbase: &base { gen_tp: 2 }\nvllm: { <<: *base }\n`,
   ]);
 

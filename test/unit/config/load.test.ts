@@ -215,3 +215,39 @@ describe("problems of settings", () => {
     );
   });
 });
+
+describe("YAML that would blow up", () => {
+  const laughs = Array.from({ length: 9 }, (_, i) =>
+    i === 0
+      ? "a0: &a0 [x, x]"
+      : `a${i}: &a${i} [${Array<string>(9)
+          .fill(`*a${i - 1}`)
+          .join(", ")}]`,
+  ).join("\n");
+
+  it.each([
+    ["aliases of aliases", laughs, /^config\/run\.yaml:\d+:\d+ stands for more than 20000 values/],
+    ["an alias inside itself", "serving: &s [*s]", /run\.yaml:1:14 \*s stands inside what it/],
+    ["an alias of nothing", "serving: *s", /run\.yaml:1:10 .*\*?s\b/],
+    ["depth", `serving: ${"[".repeat(99)}${"]".repeat(99)}`, /is nested more than 40 levels deep/],
+    ["bottomless depth", `x: ${"[".repeat(30_000)}`, /not valid YAML: /],
+    ["length", `x: ${"y".repeat(1_000_001)}`, /run\.yaml:1:1 is longer than 1000000 characters/],
+    ["a list as key", "? [a]\n: 1", /run\.yaml:1:3 a key must be a plain name/],
+    ["the prototype as key", "__proto__: { tier: x }", /run\.yaml:1:1 __proto__ is not a setting/],
+    ["an unknown tag", "tier: !mine x", /run\.yaml:1:7 .*!mine/],
+    [
+      "a set",
+      "%YAML 1.1\n---\nserving: !!set { a }",
+      /run\.yaml:3:16 the tag .*:set means nothing/,
+    ],
+  ])("is refused where it stands: %s", (_case, yaml, message) => {
+    const lines = report({ "run.yaml": yaml });
+    expect(lines.filter((line) => message.test(line)).length).toBeGreaterThan(0);
+  });
+
+  it("is not the case for a few anchors", () => {
+    expect(
+      report({ "run.yaml": `${experiment}vllm: { gen_tp: &n 4 }\ntraining: { sp_size: *n }` }),
+    ).toEqual([]);
+  });
+});

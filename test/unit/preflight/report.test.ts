@@ -26,10 +26,10 @@ describe("the report", () => {
   it("counts, then shows what is not all right, the worst first", () => {
     expect(report(findings).split("\n")).toEqual([
       "preflight: 1 ok, 1 warnings, 1 fatal, 1 unknown, 1 waived",
-      "  fatal    kuberay-installed  no RayCluster kind; expected KubeRay 1.6 or newer, whose RayCluster is served as ray.io/v1. Otherwise: the Ray cluster could not be created. To do: install it",
-      "  warn     C-41               config/run.yaml:2:30 harbor_agent.temperature: is 0.7, but algorithm.temperature is 1.",
-      "  unknown  storage-class      not known: this user may not read it (403); expected storage class fast",
-      "  waived   gpu-nodes          1 of 2 nodes fit; expected as many ready nodes with the GPUs and labels as the tier has. Otherwise: the workers would wait for a node until the rollout budget is spent. To do: check gpu_nodes.selector in the site file, and with kubectl describe node: labels, readiness, the GPU device plugin (waived: a node is on its way)",
+      "  fatal    kuberay-installed: no RayCluster kind; expected KubeRay 1.6 or newer, whose RayCluster is served as ray.io/v1. Otherwise: the Ray cluster could not be created. To do: install it",
+      "  warn     C-41: config/run.yaml:2:30 harbor_agent.temperature: is 0.7, but algorithm.temperature is 1.",
+      "  unknown  storage-class: not known: this user may not read it (403); expected storage class fast",
+      "  waived   gpu-nodes: 1 of 2 nodes fit; expected as many ready nodes with the GPUs and labels as the tier has. Otherwise: the workers would wait for a node until the rollout budget is spent. To do: check gpu_nodes.selector in the site file, and with kubectl describe node: labels, readiness, the GPU device plugin (waived: a node is on its way)",
     ]);
     expect(report([met("cluster-reachable", "v1.34.4")])).toBe(
       "preflight: 1 ok, 0 warnings, 0 fatal, 0 unknown",
