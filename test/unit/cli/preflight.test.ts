@@ -28,7 +28,8 @@ interface Report {
   findings: { rule: string; severity: string; file: string | null; line: number | null }[];
 }
 
-describe("npm run preflight", () => {
+// Each starts a program or two.
+describe("npm run preflight", { timeout: 60_000 }, () => {
   it("explains itself", () => {
     const { status, stdout } = preflight("--help");
     expect(status).toBe(0);

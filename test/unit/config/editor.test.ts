@@ -8,7 +8,7 @@ import { projectRoot } from "../../support/settings.ts";
 let server: LanguageServer;
 beforeAll(async () => {
   server = await LanguageServer.start();
-});
+}, 60_000);
 afterAll(async () => {
   await server.stop();
 });
@@ -42,7 +42,7 @@ async function draft(kind: Kind, text: string) {
   return { file, position, underlined };
 }
 
-describe("an editor with the YAML language server", () => {
+describe("an editor with the YAML language server", { timeout: 60_000 }, () => {
   it.each(shipped)("finds the schema of %s in its first line, and nothing wrong", async (file) => {
     const text = readFileSync(join(projectRoot, file), "utf8");
     expect(text.split("\n", 1)).toEqual([modelines[kindOf(file)]]);

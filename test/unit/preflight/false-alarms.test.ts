@@ -45,7 +45,7 @@ describe("no false alarm", () => {
     importance: fc.constantFrom(null, "token", "sequence"),
   });
 
-  it("for settings that are sound by construction", async () => {
+  it("for settings that are sound by construction", { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(sound, async (v) => {
         const { settings, locate } = bases[v.tier];
