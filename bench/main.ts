@@ -6,11 +6,13 @@
 import { parseArgs } from "node:util";
 import { measureAdmission, reportAdmission } from "./admission.ts";
 import { Bench } from "./bench.ts";
+import { measureFuzz } from "./fuzz.ts";
 import { measurePreflight, reportPreflight } from "./preflight.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
 
 const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight | --admission]
+       npm run bench -- --fuzz N
 
 Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
 
@@ -18,6 +20,8 @@ Medians of N runs (default 3), after one that is not counted. Brings up a lab of
   --preflight  instead: what preflight's questions to the cluster add to a preview, on the lab and with 1,000 nodes and
                5,000 pods more
   --admission  instead: sandbox pods made and deleted with and without our admission policies
+  --fuzz       instead: N damaged configuration files through load, Plan and preflight without a cluster; needs no lab.
+               Exit code 1 if one of them showed a stack trace, a problem without a place, or no end
 `;
 
 async function main(): Promise<number> {
@@ -27,6 +31,7 @@ async function main(): Promise<number> {
       scale: { type: "boolean", default: false },
       preflight: { type: "boolean", default: false },
       admission: { type: "boolean", default: false },
+      fuzz: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -34,13 +39,20 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) {
+  for (const option of ["runs", "fuzz"] as const) {
+    const value = values[option] ?? "1";
+    if (Number.isInteger(Number(value)) && Number(value) >= 1) continue;
     process.stderr.write(
-      `--runs must be a whole number of at least 1, not ${values.runs}\n\n${usage}`,
+      `--${option} must be a whole number of at least 1, not ${value}\n\n${usage}`,
     );
     return 2;
   }
+  if (values.fuzz !== undefined) {
+    const { report, passed } = await measureFuzz(Number(values.fuzz));
+    process.stdout.write(report);
+    return passed ? 0 : 1;
+  }
+  const runs = Number(values.runs);
   using bench = new Bench();
   if (values.preflight) {
     process.stdout.write(reportPreflight(await measurePreflight(bench, runs)));

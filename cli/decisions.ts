@@ -3,6 +3,7 @@ import type { EnvironmentVariable } from "../config/plan/environment.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import { formatOverride, type Override } from "../config/plan/verl/override.ts";
 import { shownValue } from "../config/plan/view.ts";
+import { looksSecret } from "../config/secret-name.ts";
 
 export interface Decision {
   /** As it is shown. */
@@ -50,11 +51,6 @@ function overrideDecision(override: Override): [string, Decision] {
     ? { value: "not shown", source, unknown: "secret" }
     : { value: overrideValue(override), source };
   return [`override ${prefix}${key}`, decision];
-}
-
-/** Whether a key of the user's own may hold a secret; the schema refuses those that it knows. */
-export function looksSecret(key: string): boolean {
-  return /api_?key|secret|password|credential|access_?token/i.test(key);
 }
 
 /** An override's value as Hydra reads it. */

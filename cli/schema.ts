@@ -1,13 +1,10 @@
 /** `npm run schema`: writes the JSON Schemas that the configuration files name in their first line. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { experimentSchema, siteSchema } from "../config/json-schema.ts";
+import { schemaFiles } from "../config/json-schema.ts";
 
 const folder = join(import.meta.dirname, "../config");
-for (const [file, schema] of [
-  ["schema.json", experimentSchema()],
-  ["site.schema.json", siteSchema()],
-] as const) {
-  writeFileSync(join(folder, file), `${JSON.stringify(schema, null, 2)}\n`);
+for (const [file, schema] of schemaFiles) {
+  writeFileSync(join(folder, file), `${JSON.stringify(schema(), null, 2)}\n`);
   process.stdout.write(`config/${file}\n`);
 }

@@ -2,13 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import type { Selection } from "../config/load.ts";
+import { isRecord } from "../config/load/document.ts";
+import { ConfigError } from "../config/problem.ts";
 
 /** What `stacks/Pulumi.<stack>.yaml` chooses, read without the engine. A stack without a file takes the defaults. */
 export function readStackFile(root: string, stack: string): Selection {
   const file = join(root, "stacks", `Pulumi.${stack}.yaml`);
   if (!existsSync(file)) return { stack };
-  const content = parse(readFileSync(file, "utf8")) as { config?: Record<string, unknown> } | null;
-  const values = content?.config ?? {};
+  const values = readValues(file, `stacks/Pulumi.${stack}.yaml`);
   const text = (key: string) => {
     const value = values[`swe-rl:${key}`];
     return typeof value === "string" ? value : undefined;
@@ -23,4 +24,16 @@ export function readStackFile(root: string, stack: string): Selection {
     // A key that is not in the file may still be set in the shell that runs Pulumi.
     secrets: secrets.includes("wandbApiKey") ? new Set(secrets) : undefined,
   };
+}
+
+/** The section `config`. @throws {ConfigError} If the file is not valid YAML. */
+function readValues(file: string, shown: string): Record<string, unknown> {
+  try {
+    const content: unknown = parse(readFileSync(file, "utf8"));
+    const values = isRecord(content) ? content["config"] : undefined;
+    return isRecord(values) ? values : {};
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n", 1).join("") : String(error);
+    throw new ConfigError([{ path: [], message: `${shown} cannot be read: ${reason}` }]);
+  }
 }

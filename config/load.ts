@@ -3,12 +3,13 @@
  * All problems of all files are reported at once.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Drafts } from "./load/document.ts";
 import { findIneffective } from "./load/ineffective.ts";
 import { type Layers, locate, merge, readLayers } from "./load/layers.ts";
 import { nearest } from "./load/suggest.ts";
 import { validate } from "./load/validate.ts";
+import { modelFactsOf } from "./model-facts.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
 import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
 import { type ModelFacts, type Models, models } from "./schema/models.ts";
@@ -64,7 +65,7 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
   ] as const;
   const parts = [read(root, what[0], drafts), read(root, what[1], drafts)] as const;
   const [experimentPart, sitePart] = parts;
-  const catalogue = readLayers(root, "config/models.yaml");
+  const catalogue = readLayers(root, "config/models.yaml", drafts);
   const checkedModels = catalogue.layers && validate(models, catalogue.layers);
   const problems = [...parts, catalogue].flatMap((part) => part.problems);
   problems.push(...(checkedModels?.problems ?? []));
@@ -83,7 +84,10 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       experiment: checkedExperiment.settings,
       siteName,
       site: checkedSite.settings,
-      modelFacts: checkedModels?.settings?.[basename(checkedExperiment.settings.model.model_path)],
+      modelFacts: modelFactsOf(
+        checkedModels?.settings ?? {},
+        checkedExperiment.settings.model.model_path,
+      ),
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
     },

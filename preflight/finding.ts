@@ -1,5 +1,4 @@
-import { describeProblem, type Location, type SettingPath } from "../config/problem.ts";
-import type { RuleProblem } from "../config/plan/problems.ts";
+import type { Location, Problem, SettingPath } from "../config/problem.ts";
 import { catalogue, type RuleId } from "../config/rules/catalogue.ts";
 
 /** `unknown`: the check could not be made. It is shown, and never counts as passed. */
@@ -52,8 +51,14 @@ export function unknown(id: RuleId, reason: string, expected = catalogue[id].tit
   };
 }
 
-/** A problem of the Plan, whose message already says what would follow and what to do. */
-export function fromPlan(problem: RuleProblem, severity: Severity): Finding {
-  const { rule, path, location } = problem;
-  return broken(rule, { found: describeProblem(problem), severity, path, location });
+/**
+ * A problem of the settings, whose message already says what would follow and what to do.
+ * @param otherwise The rule that it breaks if it names none.
+ */
+export function fromProblem(
+  { rule, path, message, location }: Problem,
+  severity: Severity,
+  otherwise: RuleId = "C-36",
+): Finding {
+  return broken(rule ?? otherwise, { found: message, severity, path, location });
 }

@@ -1,11 +1,13 @@
-import type { Loaded } from "../config/load.ts";
+import type { Loaded, Settings } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
-import type { RuleProblem } from "../config/plan/problems.ts";
-import { readFacts } from "./facts/facts.ts";
-import { type Finding, fromPlan, type Severity } from "./finding.ts";
-import { check } from "./rules/checks.ts";
+import type { ConfigError, Problem } from "../config/problem.ts";
+import type { RuleId } from "../config/rules/catalogue.ts";
+import type { Facts } from "./facts/facts.ts";
+import { nothingKnown } from "./facts/nothing.ts";
+import { type Finding, fromProblem, type Severity } from "./finding.ts";
+import { check, checkUnasked } from "./rules/checks.ts";
 import { unproven } from "./rules/egress-proof.ts";
-import { settle } from "./waivers.ts";
+import { settle, unusedWaivers } from "./waivers.ts";
 
 export interface PreflightResult {
   /** Meaningful only without fatal findings. */
@@ -17,34 +19,68 @@ export interface PreflightResult {
   readonly network: string;
 }
 
+export interface PreflightOptions {
+  /** Do not ask the cluster: what only it knows is unknown. */
+  readonly offline?: boolean;
+  /** Take warnings for fatal whatever the experiment says. */
+  readonly strict?: boolean;
+}
+
 /**
  * Decides about a stack, and joins the decisions with what the cluster says of itself. Changes nothing. The cluster is
  * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
  */
-export async function preflight({ settings, locate }: Loaded): Promise<PreflightResult> {
+export async function preflight(
+  loaded: Loaded,
+  { offline = false, strict = false }: PreflightOptions = {},
+): Promise<PreflightResult> {
+  const { settings, locate } = loaded;
   const { plan, problems, warnings, unknowns } = decide(settings);
-  const found = (list: readonly RuleProblem[], severity: Severity) =>
+  const found = (list: readonly Problem[], severity: Severity, otherwise?: RuleId) =>
     list.map((problem) => {
       const location = problem.location ?? locate(problem.path);
-      return fromPlan({ ...problem, location }, severity);
+      return fromProblem({ ...problem, location }, severity, otherwise);
     });
   const own = [
     ...found(problems, "fatal"),
+    ...found(loaded.warnings, "warn", "no-effect"),
     ...found(warnings, "warn"),
     ...found(unknowns, "unknown"),
   ];
-  const { preflight: wishes } = settings.experiment;
+  const { waive, strict: wanted } = settings.experiment.preflight;
+  const wishes = { waive, strict: wanted || strict };
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, unproven: notAsked, network: "" };
-  const facts = await readFacts(settings.site.cluster, plan);
-  const told = check({ settings, plan, facts });
+  const facts = offline ? nothingKnown(unasked) : await ask(settings, plan);
+  const told = (offline ? checkUnasked : check)({ settings, plan, facts });
+  const unused = unusedWaivers([...own, ...told], loaded);
   return {
     plan,
-    findings: [...settled, ...settle(told, wishes)],
+    findings: [...settled, ...settle([...told, ...unused], wishes)],
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
-    network: "",
+    network: networkOf(facts),
   };
 }
+
+/** The client takes a second to load, which only those wait for who need it. */
+async function ask({ site }: Settings, plan: Plan): Promise<Facts> {
+  const { readFacts } = await import("./facts/facts.ts");
+  return readFacts(site.cluster, plan);
+}
+
+function networkOf({ networkAgents }: Facts): string {
+  if (!networkAgents.known) return "";
+  return networkAgents.value
+    .map(({ daemonSet, product }) => `${product} (${daemonSet})`)
+    .join(", ");
+}
+
+/** What is wrong with settings that could not even be loaded. */
+export function findingsOf({ problems }: ConfigError): Finding[] {
+  return problems.map((problem) => fromProblem(problem, "fatal"));
+}
+
+const unasked = "the cluster was not asked";
 
 const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
 

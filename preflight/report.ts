@@ -1,21 +1,59 @@
+import { formatPath } from "../config/problem.ts";
 import { catalogue } from "../config/rules/catalogue.ts";
 import type { Finding, Severity } from "./finding.ts";
 
+/** How a finding is shown: by its severity, or as waived. */
+type Standing = Severity | "waived";
+
+/** Worst first; what is all right is only counted. */
+const shown: readonly Standing[] = ["fatal", "warn", "unknown", "waived"];
+
+function standingOf({ severity, waived }: Finding): Standing {
+  return waived === undefined ? severity : "waived";
+}
+
+/** How many findings stand how. */
+export function countsOf(findings: readonly Finding[]): Record<Standing, number> {
+  const counts = { ok: 0, warn: 0, fatal: 0, unknown: 0, waived: 0 };
+  for (const finding of findings) counts[standingOf(finding)] += 1;
+  return counts;
+}
+
 /** `12 ok, 1 warnings, 0 fatal, 2 unknown`, and what was waived. */
 export function count(findings: readonly Finding[]): string {
-  const open = findings.filter(({ waived }) => waived === undefined);
-  const waived = findings.length - open.length;
-  const of = (severity: Severity) => open.filter((finding) => finding.severity === severity).length;
-  const counts = `${of("ok")} ok, ${of("warn")} warnings, ${of("fatal")} fatal, ${of("unknown")} unknown`;
+  const { ok, warn, fatal, unknown, waived } = countsOf(findings);
+  const counts = `${ok} ok, ${warn} warnings, ${fatal} fatal, ${unknown} unknown`;
   return waived > 0 ? `${counts}, ${waived} waived` : counts;
 }
 
-/** One line for a finding: id, what was found, what was expected, what would follow, what to do. */
+/** A finding in a sentence: where, what was found, what was expected, what would follow, what to do. */
 export function describe(finding: Finding): string {
-  const { id, found, expected, consequence, remedy, waived } = finding;
-  const text =
-    catalogue[id].checkedBy === "plan"
-      ? found
-      : `${id}: ${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
-  return waived === undefined ? text : `${text} (waived: ${waived})`;
+  const text = textOf(finding);
+  return finding.waived === undefined ? text : `${text} (waived: ${finding.waived})`;
+}
+
+function textOf(finding: Finding): string {
+  const { id, severity, found, expected, consequence, remedy } = finding;
+  if (catalogue[id].checkedBy !== "preflight") return `${placeOf(finding)}${found}`;
+  if (severity === "unknown") return `${found}; expected ${expected}`;
+  return `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
+}
+
+/** `config/exp-42.yaml:12:7 vllm.gen_tp: ` */
+function placeOf({ location, path = [] }: Finding): string {
+  const place = location ? `${location.file}:${location.line}:${location.column} ` : "";
+  return path.length > 0 ? `${place}${formatPath(path)}: ` : place;
+}
+
+/** The counts, and a line for everything that is not all right, the worst first. */
+export function report(findings: readonly Finding[]): string {
+  const rows = shown.flatMap((standing) =>
+    findings.filter((finding) => standingOf(finding) === standing),
+  );
+  return [
+    `preflight: ${count(findings)}`,
+    ...rows.map(
+      (finding) => `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
+    ),
+  ].join("\n");
 }

@@ -1,6 +1,20 @@
+import type { Loaded } from "../config/load.ts";
 import { catalogue } from "../config/rules/catalogue.ts";
 import type { Experiment } from "../config/schema/experiment.ts";
-import type { Finding } from "./finding.ts";
+import { broken, type Finding } from "./finding.ts";
+
+/** A finding for every waiver that waives nothing. @param findings Of every rule. */
+export function unusedWaivers(
+  findings: readonly Finding[],
+  { settings, locate }: Loaded,
+): Finding[] {
+  return settings.experiment.preflight.waive.flatMap(({ rule }, i) => {
+    if (findings.some(({ id, severity }) => id === rule && severity !== "ok")) return [];
+    const path = ["preflight", "waive", i, "rule"];
+    const found = `is ${rule}, which this stack does not break: it would hide the rule when it is broken one day. Leave it out.`;
+    return [broken("waiver-unused", { found, path, location: locate(path) })];
+  });
+}
 
 /** Applies what the experiment says of rules: waived findings keep their severity and say why; strict knows no warnings. */
 export function settle(

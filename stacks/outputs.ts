@@ -29,8 +29,8 @@ export function outputs(
     preflight: {
       summary: count(checked.findings),
       warnings: checked.findings
-        .filter(({ severity }) => severity === "warn" || severity === "unknown")
-        .map(describe),
+        .filter(({ severity }) => severity !== "ok")
+        .map((finding) => `${finding.id}: ${describe(finding)}`),
     },
     isolation: provisioned.isolation,
     kept_on_destroy: [

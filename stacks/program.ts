@@ -1,9 +1,10 @@
 /** The program of a stack: selects the stack's settings, plans, checks, and hands over to the tier. */
 import * as pulumi from "@pulumi/pulumi";
 import { load } from "../config/load.ts";
-import { ConfigError, describeProblem } from "../config/problem.ts";
-import { isFatal, preflight } from "../preflight/preflight.ts";
-import { count, describe } from "../preflight/report.ts";
+import { ConfigError } from "../config/problem.ts";
+import type { Finding } from "../preflight/finding.ts";
+import { findingsOf, isFatal, preflight } from "../preflight/preflight.ts";
+import { report } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";
 import { outputs } from "./outputs.ts";
 import { provisionTier } from "./tier.ts";
@@ -24,22 +25,9 @@ export async function program() {
       secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
     }),
   );
-  for (const warning of loaded.warnings) void pulumi.log.warn(describeProblem(warning));
   const checked = await preflight(loaded);
   const { plan, findings } = checked;
-  for (const finding of findings) {
-    if (finding.severity !== "ok" && !isFatal(finding)) await pulumi.log.warn(describe(finding));
-  }
-  const fatal = findings.filter(isFatal);
-  if (fatal.length > 0) {
-    throw new pulumi.RunError(
-      [
-        "preflight found what would make the run fail; nothing was created.",
-        ...fatal.map(describe),
-      ].join("\n"),
-    );
-  }
-  await pulumi.log.info(`preflight: ${count(findings)}`);
+  await show(findings);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
   limitDeletions(plan.deletionSeconds);
   const provisioned = provisionTier(plan, connect(loaded.settings, checked), user);
@@ -52,9 +40,22 @@ function forUser<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof ConfigError) throw new pulumi.RunError(error.message);
+    if (error instanceof ConfigError) throw refusal(findingsOf(error));
     throw error;
   }
+}
+
+/** Shows what preflight found. @throws {pulumi.RunError} If the run would fail. */
+async function show(findings: readonly Finding[]): Promise<void> {
+  if (findings.some(isFatal)) throw refusal(findings);
+  const isFine = findings.every(({ severity }) => severity === "ok");
+  await (isFine ? pulumi.log.info(report(findings)) : pulumi.log.warn(report(findings)));
+}
+
+function refusal(findings: readonly Finding[]): pulumi.RunError {
+  return new pulumi.RunError(
+    `preflight found what would make the run fail; nothing was created.\n${report(findings)}`,
+  );
 }
 
 /** Bounds the deletion of every resource; those that know better say so themselves. */

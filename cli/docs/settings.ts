@@ -57,11 +57,14 @@ function row(setting: SettingReference): string[] {
   const { path, type = "", required, description } = setting;
   return [
     code(path.join(".")),
-    type,
+    type.length > longestType ? "one of a list, which an editor offers" : type,
     required ? "**required**" : setting.default === undefined ? "" : shown(setting.default),
     description,
   ];
 }
+
+/** Characters; the ids of all rules are more. */
+const longestType = 600;
 
 function shown(value: unknown): string {
   if (value === "") return "(empty)";

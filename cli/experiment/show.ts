@@ -5,7 +5,7 @@ import { summarize } from "../../config/plan/summary.ts";
 import { formatPath, type SettingPath } from "../../config/problem.ts";
 import { settingsOf } from "../../config/reference.ts";
 import { experiment } from "../../config/schema/experiment.ts";
-import { looksSecret } from "../decisions.ts";
+import { looksSecret } from "../../config/secret-name.ts";
 import { type Decided, decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
 

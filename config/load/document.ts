@@ -1,6 +1,16 @@
 import { readFileSync } from "node:fs";
-import { isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, type YAMLMap } from "yaml";
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  type YAMLMap,
+} from "yaml";
 import type { Location, Problem, SettingPath } from "../problem.ts";
+import { findUnsound, longestText } from "./soundness.ts";
 
 /** A parsed YAML file that knows where each of its settings stands. */
 export interface SourceFile {
@@ -33,30 +43,36 @@ export function readSource(absolute: string, file: string, drafts: Drafts): Read
     return { ok: false, problems: [{ path: [], message: unreadable(file, error) }] };
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number): Location => {
     const { line, col } = lines.linePos(offset);
-    return { file, line, column: col };
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
-  if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => ({
+  const refuse = (message: string, offset = 0): ReadResult => ({
+    ok: false,
+    problems: [{ path: [], message, location: at(offset) }],
+  });
+  if (text.length > longestText) {
+    return refuse(`is longer than ${longestText} characters; that is no configuration`);
+  }
+  const document = parseOrGiveUp(text, lines);
+  if (!document) return refuse(`not valid YAML: ${tooDeep}`);
+  // A tag that nobody knows would be left out silently.
+  const complaints = [...document.errors, ...document.warnings];
+  if (complaints.length > 0) {
+    const problems = complaints.map((error) => ({
       path: [],
-      message: `not valid YAML: ${error.message}`,
+      message: `not valid YAML: ${explain(error.message)}`,
       location: at(error.pos[0]),
     }));
     return { ok: false, problems };
   }
   const root = document.contents;
   if (root !== null && !isMap(root)) {
-    const message = "must be a mapping of sections, such as `model:` and `data:`";
-    return { ok: false, problems: [{ path: [], message, location: at(root.range[0]) }] };
+    return refuse("must be a mapping of sections, such as `model:` and `data:`", root.range[0]);
   }
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    return { ok: false, problems: [{ path: [], message: `not valid YAML: ${messageOf(error)}` }] };
-  }
+  const unsound = findUnsound(document);
+  if (unsound) return refuse(unsound.message, unsound.offset);
+  const value: unknown = document.toJS({ maxAliasCount: -1 });
   const offsetOf = (path: SettingPath, part: "key" | "value") =>
     find(root, path, part) ?? find(root, [...wrapper, ...path], part);
   const locateWith = (part: "key" | "value") => (path: SettingPath) => {
@@ -106,6 +122,22 @@ function offsetOfPair(pair: Pair, part: "key" | "value"): number | undefined {
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const tooDeep = "nested too deeply";
+
+/** The parser goes down as many levels as the stack of calls has; it does not always say so itself. */
+function parseOrGiveUp(text: string, lineCounter: LineCounter): Document.Parsed | undefined {
+  try {
+    return parseDocument(text, { lineCounter, prettyErrors: false });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function explain(message: string): string {
+  return message.includes("call stack") ? tooDeep : message;
 }
 
 function messageOf(error: unknown): string {

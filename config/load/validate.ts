@@ -2,6 +2,7 @@ import { z } from "zod";
 import { formatPath, type Problem, type SettingPath } from "../problem.ts";
 import { isRecord } from "./document.ts";
 import { locate, locateKey, type Layers } from "./layers.ts";
+import { ruleOf } from "./rule-of.ts";
 import { nearest } from "./suggest.ts";
 
 /** Checks the merged settings of some files against a schema; every problem gets the place where it can be mended. */
@@ -21,6 +22,7 @@ export function validate<S extends z.ZodType>(
       ? issue.keys.map((key) => unknownKey(schema, layers, [...path, key]))
       : [
           {
+            rule: ruleOf(path, valueAt(layers.settings, path)),
             path,
             message: explain(issue, foundAt(layers.settings, path)),
             location: locate(layers.files, path),

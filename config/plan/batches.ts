@@ -48,6 +48,7 @@ export function planBatches(
     tokensPerGpu: Math.ceil(windowTokens / parts.engine.sequenceParallel),
   };
   checkWindow(batches, problems);
+  checkModelWindow(settings, batches, problems);
   checkTrials(settings, { ...parts, batches }, problems);
   return batches;
 }
@@ -59,6 +60,30 @@ function checkWindow(batches: Batches, problems: Problems): void {
       "C-24",
       ["vllm", "max_model_length"],
       `is ${modelLength}, less than prompt ${promptTokens} + response ${responseTokens} = ${windowTokens}: requests would be refused at the context limit. Raise it, or shorten the window.`,
+    );
+  }
+}
+
+function checkModelWindow(
+  { modelFacts }: Settings,
+  { modelLength }: Batches,
+  problems: Problems,
+): void {
+  const longest = modelFacts?.max_position_embeddings;
+  if (longest === undefined) {
+    const missing = modelFacts
+      ? "has no max_position_embeddings in config/models.yaml"
+      : "is not in config/models.yaml";
+    problems.unknown(
+      "model-window",
+      ["model", "model_path"],
+      `${missing}, so it is unknown whether it takes a window of ${modelLength} tokens. Look up max_position_embeddings in its config.json and add it there.`,
+    );
+  } else if (modelLength > longest) {
+    problems.error(
+      "model-window",
+      ["vllm", "max_model_length"],
+      `is ${modelLength}, more than the ${longest} tokens that the model was trained for (config/models.yaml): vLLM refuses to start. Shorten the window.`,
     );
   }
 }

@@ -31,6 +31,9 @@ export interface Names {
 /** Kubernetes' limit for a namespace and for a label value. */
 const longestLabel = 63;
 
+/** Weights & Biases' limit for the name of a project or a run. */
+const longestRunName = 128;
+
 export function planNames(settings: Settings, problems: Problems): Names {
   const { stack, experiment } = settings;
   const longestSuffix = Math.max(...compartments.map((name) => `-${name}`.length));
@@ -50,6 +53,7 @@ export function planNames(settings: Settings, problems: Problems): Names {
     );
   }
   const run = experiment.experiment.exp_name || stack;
+  checkRunNames(experiment.experiment, problems);
   return {
     stack,
     project: experiment.experiment.project_name,
@@ -70,6 +74,17 @@ export function planNames(settings: Settings, problems: Problems): Names {
 /** PriorityClass of a stack's own pods: sandboxes have none, so that they never evict them. */
 export function priorityClassOf(stack: string): string {
   return `${stack}-training`;
+}
+
+function checkRunNames(run: Settings["experiment"]["experiment"], problems: Problems): void {
+  for (const key of ["project_name", "exp_name"] as const) {
+    if (run[key].length <= longestRunName) continue;
+    problems.error(
+      "run-name",
+      ["experiment", key],
+      `has ${run[key].length} characters; the tracker takes at most ${longestRunName}. Choose a shorter name.`,
+    );
+  }
 }
 
 /** Labels that every object of a stack carries. */

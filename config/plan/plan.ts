@@ -7,6 +7,7 @@ import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Isolation, planIsolation } from "./isolation.ts";
+import { checkLearning } from "./learning.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
 import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
@@ -20,8 +21,10 @@ import { planScaffold, type Scaffold } from "./scaffold.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
 import { type FrozenModel, planServing, withServingFlows } from "./serving.ts";
 import { planStorage, type Storage } from "./storage.ts";
+import { checkTaskImages } from "./task-images.ts";
 import { planTopology, type Topology } from "./topology.ts";
 import { planTrainer, type Trainer } from "./trainer.ts";
+import { checkValidation } from "./validation.ts";
 
 /** Every decision about a stack, as a plain value. */
 export interface Plan {
@@ -100,6 +103,9 @@ export function plan(settings: Settings): PlanResult {
   const isolation = planIsolation(settings, { ports: ray.ports, flows, serving }, problems);
   const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
   const trainer = planTrainer(settings, run, problems);
+  checkLearning(settings, problems);
+  checkValidation(settings, problems);
+  checkTaskImages(settings, problems);
   return {
     plan: {
       names,

@@ -92,6 +92,13 @@ export function planRay(
   }));
   checkMemory(["ray", "head_memory"], head, problems);
   for (const group of groups) checkMemory(["site", "gpu_nodes", "memory"], group, problems);
+  if (site.network.interface === "lo") {
+    problems.error(
+      "C-40",
+      ["site", "network", "interface"],
+      "is lo, on which no other pod is heard: nodes cannot find each other, and agents cannot reach the model. Name the interface of the pod network, such as eth0.",
+    );
+  }
   if (compareVersions(ray.version, "2.52.0") < 0) {
     problems.error(
       "ray-token",

@@ -14,9 +14,6 @@ const endingShare = 0.25;
 /** Scratch space of one sandbox: task repositories and build outputs. */
 const ephemeralStorageBytes = 32 * GiB;
 
-/** Seconds that a pod of validation may live (D-31). */
-export const validationDeadlineSeconds = 9000;
-
 /** Bounds of the sandbox namespace. */
 export interface Sandboxes extends Placement {
   readonly parallelTrials: number;
@@ -83,8 +80,11 @@ export function planSandboxes(
       ephemeralStorageBytes: pods * ephemeralStorageBytes,
     },
     deadlineSeconds: k8s.pod_active_deadline_seconds,
-    validationDeadlineSeconds,
-    longestDeadlineSeconds: Math.max(k8s.pod_active_deadline_seconds, validationDeadlineSeconds),
+    validationDeadlineSeconds: k8s.val_pod_active_deadline_seconds,
+    longestDeadlineSeconds: Math.max(
+      k8s.pod_active_deadline_seconds,
+      k8s.val_pod_active_deadline_seconds,
+    ),
     ...sandboxPlacement(settings),
   };
 }

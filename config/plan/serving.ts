@@ -1,5 +1,5 @@
-import { basename } from "node:path";
 import type { Settings } from "../load.ts";
+import { modelFactsOf } from "../model-facts.ts";
 import { bytesOf } from "../schema/scalars.ts";
 import type { Flow, Peer } from "./network.ts";
 import type { Problems } from "./problems.ts";
@@ -117,7 +117,7 @@ function planExpertParallel(
   { settings, i }: { settings: Settings; i: number },
   problems: Problems,
 ): boolean {
-  const facts = settings.models[basename(wanted.model_path)];
+  const facts = modelFactsOf(settings.models, wanted.model_path);
   checkKvHeads(wanted, { kvHeads: facts?.kv_heads, i }, problems);
   if (!facts) return wanted.expert_parallel ?? false;
   if (wanted.expert_parallel === true && !facts.mixture_of_experts) {

@@ -1,6 +1,7 @@
 import type { RuleText } from "./rule.ts";
 
 const meaningless = "the Plan would have no meaning";
+const noSettings = "there would be no settings";
 
 /** Rules about the settings alone. */
 export const configurationRules = {
@@ -74,6 +75,14 @@ export const configurationRules = {
     source: "C-13, D-08",
     checkedBy: "plan",
   },
+  "C-14": {
+    title: "VeOmni runs without fused kernels and without activation offload",
+    severity: "fatal",
+    consequence: "the backward pass crashes: storage of size 0",
+    remedy: "leave both keys out of verl.overrides, or choose another engine",
+    source: "C-14",
+    checkedBy: "plan",
+  },
   "C-15": {
     title: "router replay for mixture-of-experts models, where engine and release can",
     severity: "fatal",
@@ -83,6 +92,14 @@ export const configurationRules = {
     source: "C-15",
     checkedBy: "plan",
   },
+  "C-16": {
+    title: "VeOmni trains mixture-of-experts models with the fork's new verl",
+    severity: "warn",
+    consequence: "an engine that nobody has validated for them",
+    remedy: "verl.distribution fork, or the engine fsdp",
+    source: "C-16, D-17",
+    checkedBy: "plan",
+  },
   "C-17": {
     title:
       "the window of 131072 tokens on three nodes shards over all trainer GPUs and offloads the optimizer",
@@ -90,6 +107,31 @@ export const configurationRules = {
     consequence: "out of memory",
     remedy: "training.fsdp_size 16 and training.actor_offload true",
     source: "C-17, D-09",
+    checkedBy: "plan",
+  },
+  "C-18": {
+    title: "a constant learning rate",
+    severity: "warn",
+    consequence:
+      "the learning rate falls to zero where the number of steps is not known in advance",
+    remedy: "leave algorithm.lr_scheduler out",
+    source: "C-18",
+    checkedBy: "plan",
+  },
+  "C-19": {
+    title: "validation trials may take as long as training trials",
+    severity: "warn",
+    consequence: "only part of the validation tasks is scored: 170 of 500 were seen",
+    remedy: "leave harbor_agent.val_max_timeout_sec out, or raise it",
+    source: "C-19",
+    checkedBy: "plan",
+  },
+  "C-20": {
+    title: "no sequence-level importance sampling on long responses",
+    severity: "warn",
+    consequence: "an effective sample size of about 0.06: the gradient starves",
+    remedy: "algorithm.rollout_is: token, or leave it out",
+    source: "C-20",
     checkedBy: "plan",
   },
   "C-21": {
@@ -125,6 +167,39 @@ export const configurationRules = {
     source: "C-24",
     checkedBy: "plan",
   },
+  "C-27": {
+    title: "exactly one source of task images: a registry, or builds inside the sandbox",
+    severity: "fatal",
+    consequence: "without one the pods never start; with both every trial builds anew",
+    remedy: "harbor.task_image_registry in the site file, or harbor.inline_build: true",
+    source: "C-27",
+    checkedBy: "plan",
+  },
+  "C-28": {
+    title: "a mirror for the validation images, which lie on Docker Hub",
+    severity: "warn",
+    consequence: "where nodes cannot pull from Docker Hub every validation reward is 0",
+    remedy: "harbor.nydus_mirror in the site file; waive it where nodes reach Docker Hub",
+    source: "C-28",
+    checkedBy: "plan",
+  },
+  "C-36": {
+    title: "files that can be read, with settings that exist and have the right form",
+    severity: "fatal",
+    consequence: "nobody could tell what was meant",
+    remedy: "mend what the message names; docs/settings.md has every setting",
+    source: "C-36",
+    checkedBy: "schema",
+    unwaivable: noSettings,
+  },
+  "C-40": {
+    title: "training pods speak on an interface that other pods reach",
+    severity: "fatal",
+    consequence: "nodes cannot find each other, and agents cannot reach the model",
+    remedy: "network.interface in the site file: eth0 with most networks",
+    source: "C-39, C-40",
+    checkedBy: "plan",
+  },
   "C-41": {
     title: "agents sample at the rollout's temperature",
     severity: "warn",
@@ -132,6 +207,77 @@ export const configurationRules = {
     remedy: "set harbor_agent.temperature to algorithm.temperature",
     source: "C-41",
     checkedBy: "plan",
+  },
+  "C-42": {
+    title: "hostPath mounts are a list of absolute paths",
+    severity: "fatal",
+    consequence: "Harbor cannot construct a trial",
+    remedy: "host_path and mount_path that begin with /",
+    source: "C-42",
+    checkedBy: "schema",
+    unwaivable: noSettings,
+  },
+  "C-43": {
+    title: "a sandbox may use at least the memory that it requests",
+    severity: "fatal",
+    consequence: "the API server refuses every sandbox",
+    remedy: "sandbox.memory_limit_factor of at least 1",
+    source: "C-43",
+    checkedBy: "schema",
+    unwaivable: noSettings,
+  },
+  "C-44": {
+    title: "sandbox pods have a name prefix",
+    severity: "fatal",
+    consequence: "cleanup, which selects pods by it, would delete those of others",
+    remedy: "leave harbor_agent.pod_name_prefix out, or name one",
+    source: "C-44",
+    checkedBy: "schema",
+    unwaivable: noSettings,
+  },
+  "C-47": {
+    title: "no credential in a file",
+    severity: "fatal",
+    consequence:
+      "it would stand in version control, in the stack's state and in pod specifications",
+    remedy: "store it with: pulumi config set --secret swe-rl:wandbApiKey",
+    source: "C-47",
+    checkedBy: "plan",
+    unwaivable: "a secret in a command line is no secret",
+  },
+  "C-48": {
+    title: "absolute paths of model and indexes",
+    severity: "fatal",
+    consequence: "preflight and launch would look for them in different directories",
+    remedy: "write the path as the training containers see it",
+    source: "C-48",
+    checkedBy: "schema",
+    unwaivable: noSettings,
+  },
+  "C-50": {
+    title: "the training image has the module of the engine VeOmni",
+    severity: "fatal",
+    consequence: "an ImportError at start",
+    remedy: "check it in the image: python3 -c 'import veomni'; then waive this rule",
+    source: "C-50",
+    checkedBy: "plan",
+  },
+  "no-effect": {
+    title: "every setting has an effect",
+    severity: "warn",
+    consequence: "what was meant by it does not happen",
+    remedy: "leave it out",
+    source: "domain 8",
+    checkedBy: "schema",
+  },
+  "waiver-unused": {
+    title: "every waiver waives something",
+    severity: "warn",
+    consequence: "it would hide the rule when it is broken one day",
+    remedy: "leave it out",
+    source: "design: nothing is hidden",
+    checkedBy: "plan",
+    unwaivable: "it is about the waivers themselves",
   },
   "stack-name": {
     title: "the stack's name can name namespaces",
@@ -141,6 +287,22 @@ export const configurationRules = {
     source: "kubernetes documentation, object names",
     checkedBy: "plan",
     unwaivable: meaningless,
+  },
+  "run-name": {
+    title: "names that the tracker and the file system take",
+    severity: "fatal",
+    consequence: "the tracker refuses the run, or its directories cannot be made",
+    remedy: "a shorter experiment.exp_name or experiment.project_name",
+    source: "Weights & Biases' documentation, limits",
+    checkedBy: "plan",
+  },
+  "model-window": {
+    title: "the rollout servers' window is at most the model's own",
+    severity: "fatal",
+    consequence: "vLLM refuses to start",
+    remedy: "a shorter window; config/models.yaml has the model's max_position_embeddings",
+    source: "vLLM, max_model_len",
+    checkedBy: "plan",
   },
   "mini-batch": {
     title: "a mini-batch is at most a batch",
@@ -235,6 +397,22 @@ export const configurationRules = {
     source: "verl's packages",
     checkedBy: "plan",
   },
+  "clip-range": {
+    title: "clip ratios of the loss's order of magnitude",
+    severity: "warn",
+    consequence: "sequence-level ratios are hardly ever clipped, token-level ones nearly always",
+    remedy: "about 3e-4 and 4e-4 with gspo, about 0.2 with vanilla",
+    source: "domain 8; Zheng et al. 2025, GSPO",
+    checkedBy: "plan",
+  },
+  "no-checkpoints": {
+    title: "a run that may be restarted saves checkpoints",
+    severity: "warn",
+    consequence: "every restart begins at step 0, and nothing outlives the stack",
+    remedy: "training.save_freq of at least 1",
+    source: "domain 12",
+    checkedBy: "plan",
+  },
   "scaffold-class": {
     title: "the agent's class is the scaffold's",
     severity: "fatal",
@@ -254,7 +432,7 @@ export const configurationRules = {
     unwaivable: meaningless,
   },
   "sandbox-deadline": {
-    title: "sandboxes live longer than the agent phase",
+    title: "sandboxes live longer than the agent phase, in training and in validation",
     severity: "fatal",
     consequence: "Kubernetes ends them before their verifier has run",
     remedy: "k8s.pod_active_deadline_seconds of 15 minutes more than harbor_agent.max_timeout_sec",

@@ -73,6 +73,12 @@ export const k8s = z.strictObject({
   pod_active_deadline_seconds: seconds()
     .default(6000)
     .describe("Seconds after which Kubernetes ends a sandbox pod, whatever it does."),
+  val_pod_startup_timeout: seconds()
+    .default(2400)
+    .describe("The same wait for a validation pod, whose image training has not pulled yet."),
+  val_pod_active_deadline_seconds: seconds()
+    .default(9000)
+    .describe("Seconds after which Kubernetes ends a validation pod (D-31)."),
 });
 
 export const vllm = z.strictObject({

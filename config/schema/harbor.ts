@@ -60,6 +60,9 @@ export const harborAgent = z.strictObject({
   override_timeout_sec: seconds()
     .default(2400)
     .describe("Base timeout of the agent phase in seconds; without it the cap does nothing."),
+  val_max_timeout_sec: seconds()
+    .default(4800)
+    .describe("Cap on the agent phase of a validation trial, in seconds (C-19)."),
   disable_tool_calls: z.boolean().default(false).describe("Run the agent without tools."),
   verifier_enabled: z.boolean().default(true).describe("Run the task's tests for the reward."),
   environment_delete: z.boolean().default(true).describe("Delete the sandbox after its trial."),
@@ -74,7 +77,7 @@ export const harborAgent = z.strictObject({
     .string()
     .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, {
       error:
-        "must be lower-case letters, digits and inner hyphens, and not empty: cleanup selects pods by it (C-44)",
+        "must be lower-case letters, digits and inner hyphens, and not empty: cleanup selects pods by it",
     })
     .max(32, "Harbor cuts pod name prefixes at 32 characters")
     .default("swe-lego-live-rl")

@@ -7,6 +7,13 @@ const facts = z.strictObject({
     .min(1)
     .optional()
     .describe("Key-value heads (`num_key_value_heads`). Omitted: unknown."),
+  max_position_embeddings: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "Longest window of the model in tokens (`max_position_embeddings`). Omitted: unknown.",
+    ),
   mixture_of_experts: z.boolean().describe("Whether the model has experts."),
   billion_parameters: z.number().gt(0).describe("Size, all experts counted."),
   ulysses: z

@@ -30,7 +30,7 @@ export const credentials = z.strictObject({
   wandb_api_key: z
     .literal("", {
       error:
-        "must not stand in a file (C-47); store it with: pulumi config set --secret swe-rl:wandbApiKey",
+        "must not stand in a file; store it with: pulumi config set --secret swe-rl:wandbApiKey",
     })
     .default("")
     .describe("Must stay empty; the key is a stack secret."),

@@ -113,6 +113,24 @@ export const algorithm = z.strictObject({
     .default("gspo")
     .describe("Policy loss of verl; `gspo` is the sequence-level loss."),
   learning_rate: z.number().gt(0).default(1e-6).describe("Learning rate of the actor."),
+  lr_scheduler: z
+    .enum(["constant", "cosine"])
+    .default("constant")
+    .describe(
+      "Course of the learning rate. Anything but constant falls to zero where the number of steps is not known in advance (C-18).",
+    ),
+  rollout_is: z
+    .enum(["token", "sequence"])
+    .nullable()
+    .default(null)
+    .describe(
+      "Importance sampling between rollout and trainer: by `token`, by `sequence`, or null for none. By sequence it starves on long responses (C-20).",
+    ),
+  rollout_is_threshold: z
+    .number()
+    .gt(0)
+    .default(2)
+    .describe("Largest weight of importance sampling; larger ones are cut."),
   use_kl_loss: z
     .boolean()
     .default(false)

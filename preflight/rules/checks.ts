@@ -1,5 +1,5 @@
 import { type PreflightRuleId, ruleIds } from "../../config/rules/catalogue.ts";
-import type { Finding } from "../finding.ts";
+import { type Finding, unknown } from "../finding.ts";
 import { admission, namesakes, rights } from "./access.ts";
 import { limitRanges, quotas } from "./bounds.ts";
 import { gpuNodes, namespacesOurs, rayOperator, reachable } from "./cluster.ts";
@@ -64,6 +64,16 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
 export function check(subject: Subject): Finding[] {
   if (!subject.facts.server.known) return reachable(subject);
   return ruleIds.flatMap((id) => (isChecked(id) ? checks[id](subject) : []));
+}
+
+/** What every rule finds where nobody asks the cluster: those that concern the stack are unknown. */
+export function checkUnasked(subject: Subject): Finding[] {
+  const { server } = subject.facts;
+  return ruleIds.flatMap((id) => {
+    if (!isChecked(id)) return [];
+    if (id !== "cluster-reachable") return checks[id](subject);
+    return server.known ? [] : [unknown(id, server.reason)];
+  });
 }
 
 function isChecked(id: string): id is PreflightRuleId {

@@ -21,6 +21,7 @@ images: { training: swe-rl.invalid/training:lab }
 volumes:
   models: { kind: host_path, path: /srv/models, mount_path: /models }
   data: { kind: host_path, path: /srv/data, mount_path: /data }
+harbor: { task_image_registry: swe-rl.invalid/tasks, nydus_mirror: "swe-rl.invalid:5000" }
 tracking: disabled
 `,
   );

@@ -55,7 +55,11 @@ export function agentVariables(
       agent.verifier_timeout_multiplier,
       from("verifier_timeout_multiplier"),
     ),
-    ...row("HARBOR_VAL_AGENT_MAX_TIMEOUT_SEC", 4800, "C-19"),
+    ...row(
+      "HARBOR_VAL_AGENT_MAX_TIMEOUT_SEC",
+      agent.val_max_timeout_sec,
+      from("val_max_timeout_sec"),
+    ),
     ...row("HARBOR_VAL_MAX_RETRIES", 2, "C-19"),
   ];
 }

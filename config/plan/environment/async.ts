@@ -4,7 +4,7 @@ import { row } from "./row.ts";
 
 /** Variables that only the asynchronous generations of the original system have (domain 9). */
 export function asyncVariables(
-  { experiment, modelFacts }: Settings,
+  { experiment }: Settings,
   inputs: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const { topology, engine, batches, asyncTraining, scaffold, storage, names } = inputs;
@@ -59,8 +59,6 @@ export function asyncVariables(
       fromAsync("validation_rollout_min_idle_workers"),
     ),
     ...row("ENABLE_R3", engine.routerReplay === "R3", "C-15"),
-    // Only that tree has the replay, the asynchronous fixes and the trajectory filter (D-17).
-    ...row("USE_NEW_VERL", modelFacts?.mixture_of_experts ? 1 : undefined, "C-16"),
     ...row("HARBOR_EXP_NAME", names.run, "experiment.exp_name"),
     ...row("HARBOR_LOG_DIR", storage.directories.logs, "logs volume"),
     // Recomputing log-probabilities of rewritten histories once ran out of GPU memory at step 1 (domain 5.3).

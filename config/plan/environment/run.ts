@@ -25,6 +25,8 @@ export function runVariables(settings: Settings, inputs: EnvironmentInputs): Env
     ...(experiment.proxy.mode === "litellm"
       ? row("LITELLM_PORT", infrastructure.litellm_port, "infrastructure.litellm_port")
       : []),
+    // Only that tree has the replay, the asynchronous fixes and the trajectory filter (D-17).
+    ...row("USE_NEW_VERL", needsNewVerl(settings, inputs) ? 1 : undefined, "C-16"),
     ...row("NUM_WORKERS", runtime.num_workers, "harbor_runtime.num_workers"),
     ...row("test_freq", training.test_freq, "training.test_freq"),
     ...row("HARBOR_TAIL_KILL_TARGET", runtime.tail_kill_target, "harbor_runtime.tail_kill_target"),
@@ -46,4 +48,9 @@ export function runVariables(settings: Settings, inputs: EnvironmentInputs): Env
       ? [{ name: "WANDB_API_KEY", secret: "wandbApiKey", source: "C-10" } as const]
       : []),
   ];
+}
+
+function needsNewVerl({ modelFacts }: Settings, { topology, engine }: EnvironmentInputs): boolean {
+  const isNew = topology.mode === "async" || engine.name === "veomni";
+  return isNew && modelFacts?.mixture_of_experts === true;
 }

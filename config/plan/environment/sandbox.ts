@@ -1,7 +1,6 @@
 import type { Settings } from "../../load.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import type { Names } from "../names.ts";
-import { validationDeadlineSeconds } from "../sandboxes.ts";
 import { row } from "./row.ts";
 
 const kubernetesEnvironment =
@@ -26,8 +25,16 @@ export function sandboxVariables(
       k8s.pod_active_deadline_seconds,
       "k8s.pod_active_deadline_seconds",
     ),
-    ...row("K8S_VAL_POD_STARTUP_TIMEOUT", 2400, "validation pulls images that training has not"),
-    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", validationDeadlineSeconds, "D-31"),
+    ...row(
+      "K8S_VAL_POD_STARTUP_TIMEOUT",
+      k8s.val_pod_startup_timeout,
+      "k8s.val_pod_startup_timeout",
+    ),
+    ...row(
+      "K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS",
+      k8s.val_pod_active_deadline_seconds,
+      "k8s.val_pod_active_deadline_seconds",
+    ),
     ...row("HARBOR_POD_NAME_PREFIX", agent.pod_name_prefix, fromAgent("pod_name_prefix")),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",

@@ -1,4 +1,5 @@
 import type { Experiment } from "../../schema/experiment.ts";
+import { looksSecret } from "../../secret-name.ts";
 import type { Problems } from "../problems.ts";
 import { asyncTrainingOverrides } from "./async-training.ts";
 import { engineOverrides } from "./engine.ts";
@@ -45,18 +46,35 @@ export function planOverrides(inputs: OverrideInputs, problems: Problems): Overr
     prefix: "",
     source: "verl.overrides",
   }));
-  for (const { key } of own) {
-    const twin = planned.find((override) => override.key === key);
-    if (twin) {
-      problems.error(
-        "override-owned",
-        ["verl", "overrides", key],
-        `the Plan sets this key itself, from ${twin.source}. Change that instead.`,
-      );
-    }
-  }
+  for (const override of own) checkOwn(override, planned, problems);
   checkRelease(inputs.experiment, problems);
   return [...planned, ...own];
+}
+
+function checkOwn(
+  { key, value }: Override,
+  planned: readonly Override[],
+  problems: Problems,
+): void {
+  const path = ["verl", "overrides", key];
+  if (looksSecret(key) && value !== null && value !== "") {
+    problems.error(
+      "C-47",
+      path,
+      "looks like a credential, and would stand in the stack's state and in pod specifications. Keep it out of the file; the tracker's key is a stack secret: pulumi config set --secret swe-rl:wandbApiKey",
+    );
+  }
+  const twin = planned.find((override) => override.key === key);
+  if (!twin) return;
+  // Some keys are there because of a rule, and nothing else decides them.
+  const rule = twin.source === "C-14" && twin.value !== value ? "C-14" : "override-owned";
+  const reason =
+    rule === "C-14" ? `is ${String(value)}, which crashes VeOmni's backward pass: ` : "";
+  problems.error(
+    rule,
+    path,
+    `${reason}the Plan sets this key itself, from ${twin.source}. Change that instead.`,
+  );
 }
 
 /** The command that starts verl with these overrides. */

@@ -37,10 +37,10 @@ export function engineOverrides(inputs: OverrideInputs): Override[] {
 
 const engines: Record<Engine["name"], EngineKeys> = {
   fsdp: {
-    trained({ engine, experiment: { training } }, model) {
+    trained({ engine, experiment: { training, algorithm } }, model) {
       const group = model === "actor" ? "fsdp_config" : "fsdp";
       return [
-        ["optim.lr_scheduler_type", "constant", "C-18"],
+        ["optim.lr_scheduler_type", algorithm.lr_scheduler, "algorithm.lr_scheduler"],
         ["ulysses_sequence_parallel_size", engine.sequenceParallel, "training.sp_size"],
         [`${group}.fsdp_size`, engine.shardingSize, "training.fsdp_size"],
         [`${group}.param_offload`, training.actor_offload, "training.actor_offload"],
@@ -52,8 +52,8 @@ const engines: Record<Engine["name"], EngineKeys> = {
     ],
   },
   veomni: {
-    trained: ({ engine, experiment: { training } }) => [
-      ["optim.lr_scheduler_type", "constant", "C-18"],
+    trained: ({ engine, experiment: { training, algorithm } }) => [
+      ["optim.lr_scheduler_type", algorithm.lr_scheduler, "algorithm.lr_scheduler"],
       ["veomni.ulysses_parallel_size", engine.sequenceParallel, "training.sp_size"],
       ["veomni.expert_parallel_size", engine.expertParallel, "training.ep_size"],
       ["veomni.fsdp_size", engine.shardingSize, "training.fsdp_size"],
@@ -69,8 +69,8 @@ const engines: Record<Engine["name"], EngineKeys> = {
     ],
   },
   megatron: {
-    trained: ({ engine, experiment: { training } }) => [
-      ["optim.lr_decay_style", "constant", "C-18"],
+    trained: ({ engine, experiment: { training, algorithm } }) => [
+      ["optim.lr_decay_style", algorithm.lr_scheduler, "algorithm.lr_scheduler"],
       ...megatronSizes(engine),
       ["megatron.param_offload", training.actor_offload, "training.actor_offload"],
       ["megatron.optimizer_offload", training.actor_offload, "training.actor_offload"],

@@ -146,7 +146,16 @@ export function algorithmOverrides(inputs: OverrideInputs): Override[] {
   return [
     set("algorithm.adv_estimator", estimator, "algorithm.adv_estimator"),
     set("algorithm.use_kl_in_reward", false, "the KL term belongs to the loss"),
-    set("algorithm.rollout_correction.rollout_is", null, "C-20"),
+    set("algorithm.rollout_correction.rollout_is", algorithm.rollout_is, "algorithm.rollout_is"),
+    ...(algorithm.rollout_is === null
+      ? []
+      : [
+          set(
+            "algorithm.rollout_correction.rollout_is_threshold",
+            algorithm.rollout_is_threshold,
+            "algorithm.rollout_is_threshold",
+          ),
+        ]),
     ...(asyncTraining ? asyncAlgorithmOverrides(experiment) : []),
   ];
 }

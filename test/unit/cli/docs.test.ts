@@ -3,8 +3,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { decide } from "../../../cli/decide.ts";
 import { generatedPages } from "../../../cli/docs/pages.ts";
+import { constraintIds, rulesOf } from "../../../cli/docs/rules.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
 import { settingsOf } from "../../../config/reference.ts";
+import { catalogue, ruleIds } from "../../../config/rules/catalogue.ts";
+import { exempt } from "../../../config/rules/exempt.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { site } from "../../../config/schema/site.ts";
 import { ConfigFolder, planWith, projectRoot } from "../../support/settings.ts";
@@ -78,5 +81,17 @@ describe("docs/experiments.md", () => {
     folder.write("exp-42.yaml", example);
     const { plan, warnings } = decide(folder.root, { stack: "exp-42" });
     expect([plan.batches.prompts, warnings]).toEqual([32, []]);
+  });
+});
+
+describe("docs/rules.md", () => {
+  it("says of every constraint which rule it has become, or why it is none", () => {
+    const open = constraintIds.filter((id) => rulesOf(id).length === 0 && !exempt[id]);
+    expect(open).toEqual([]);
+  });
+
+  it("has a row for every rule", () => {
+    const page = pages.get("docs/rules.md") ?? "";
+    for (const id of ruleIds) expect(page).toContain(`\n| \`${id}\` | ${catalogue[id].title} |`);
   });
 });

@@ -136,7 +136,7 @@ describe("problems of settings", () => {
     [
       "a literal secret",
       "credentials: { wandb_api_key: abc }",
-      "config/run.yaml:4:31 credentials.wandb_api_key: must not stand in a file (C-47); store it with: pulumi config set --secret swe-rl:wandbApiKey; found a value (not shown)",
+      "C-47 config/run.yaml:4:31 credentials.wandb_api_key: must not stand in a file; store it with: pulumi config set --secret swe-rl:wandbApiKey; found a value (not shown)",
     ],
     [
       "a section that is a list",
@@ -158,7 +158,7 @@ describe("problems of settings", () => {
       "sites/lab.yaml": `${site}cpu_nodes: 3\n`,
     });
     expect(lines).toEqual([
-      "config/run.yaml:1:22 model.model_path: must be an absolute path without spaces or '..', as the training containers see it; found \"relative\"",
+      "C-48 config/run.yaml:1:22 model.model_path: must be an absolute path without spaces or '..', as the training containers see it; found \"relative\"",
       "config/run.yaml:1:1 data: is required and not set",
       'config/run.yaml:2:17 vllm.gen_tp: must be a number; found "x"',
       "config/sites/lab.yaml:8:12 cpu_nodes: must be a mapping; found 3",
@@ -213,5 +213,41 @@ describe("problems of settings", () => {
     expect(() => folder.load({ experiment: "../secrets" })).toThrow(
       '"../secrets" is not the name of a file in config/ (setting swe-rl:experiment)',
     );
+  });
+});
+
+describe("YAML that would blow up", () => {
+  const laughs = Array.from({ length: 9 }, (_, i) =>
+    i === 0
+      ? "a0: &a0 [x, x]"
+      : `a${i}: &a${i} [${Array<string>(9)
+          .fill(`*a${i - 1}`)
+          .join(", ")}]`,
+  ).join("\n");
+
+  it.each([
+    ["aliases of aliases", laughs, /^config\/run\.yaml:\d+:\d+ stands for more than 20000 values/],
+    ["an alias inside itself", "serving: &s [*s]", /run\.yaml:1:14 \*s stands inside what it/],
+    ["an alias of nothing", "serving: *s", /run\.yaml:1:10 .*\*?s\b/],
+    ["depth", `serving: ${"[".repeat(99)}${"]".repeat(99)}`, /is nested more than 40 levels deep/],
+    ["bottomless depth", `x: ${"[".repeat(30_000)}`, /not valid YAML: /],
+    ["length", `x: ${"y".repeat(1_000_001)}`, /run\.yaml:1:1 is longer than 1000000 characters/],
+    ["a list as key", "? [a]\n: 1", /run\.yaml:1:3 a key must be a plain name/],
+    ["the prototype as key", "__proto__: { tier: x }", /run\.yaml:1:1 __proto__ is not a setting/],
+    ["an unknown tag", "tier: !mine x", /run\.yaml:1:7 .*!mine/],
+    [
+      "a set",
+      "%YAML 1.1\n---\nserving: !!set { a }",
+      /run\.yaml:3:16 the tag .*:set means nothing/,
+    ],
+  ])("is refused where it stands: %s", (_case, yaml, message) => {
+    const lines = report({ "run.yaml": yaml });
+    expect(lines.filter((line) => message.test(line)).length).toBeGreaterThan(0);
+  });
+
+  it("is not the case for a few anchors", () => {
+    expect(
+      report({ "run.yaml": `${experiment}vllm: { gen_tp: &n 4 }\ntraining: { sp_size: *n }` }),
+    ).toEqual([]);
   });
 });

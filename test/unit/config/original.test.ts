@@ -79,8 +79,8 @@ describe("a complete config.yaml of the original system", () => {
     const leaking = yaml.replace('wandb_api_key: ""', `wandb_api_key: ${key}`);
     const message = messageOf(() => load(leaking));
     expect(message).toBe(
-      `config/single-node.yaml:${lineOf(leaking, "wandb_api_key:")}:${yaml === nested ? 22 : 18} ` +
-        "credentials.wandb_api_key: must not stand in a file (C-47); store it with: " +
+      `C-47 config/single-node.yaml:${lineOf(leaking, "wandb_api_key:")}:${yaml === nested ? 22 : 18} ` +
+        "credentials.wandb_api_key: must not stand in a file; store it with: " +
         "pulumi config set --secret swe-rl:wandbApiKey; found a value (not shown)",
     );
     expect(message).not.toContain(key.slice(0, 8));

@@ -1,0 +1,75 @@
+import { catalogue, type RuleId, ruleIds } from "../../config/rules/catalogue.ts";
+import { exempt } from "../../config/rules/exempt.ts";
+import type { RuleText } from "../../config/rules/rule.ts";
+import { rulings } from "../../config/rules/rulings.ts";
+import { code, markdownTable } from "./markdown.ts";
+
+/** Constraints of the original system: C-01 to C-50. */
+export const constraintIds: readonly string[] = Array.from(
+  { length: 50 },
+  (_, i) => `C-${String(i + 1).padStart(2, "0")}`,
+);
+
+const checkedBy: Readonly<Record<RuleText["checkedBy"], string>> = {
+  schema: "the files' schema",
+  plan: "the Plan",
+  preflight: "preflight, with what the cluster says",
+};
+
+/** The rules that a constraint has become. */
+export function rulesOf(constraint: string): RuleId[] {
+  return ruleIds.filter((id) => id === constraint || catalogue[id].source.includes(constraint));
+}
+
+/** docs/rules.md */
+export function rulesPage(): string {
+  const rules = ruleIds.map((id) => catalogue[id]);
+  const covered = constraintIds.filter((id) => rulesOf(id).length > 0);
+  const rest = constraintIds.filter((id) => !covered.includes(id));
+  const fatal = rules.filter(({ severity }) => severity === "fatal").length;
+  return `${[
+    "# Rules",
+    "Made by `npm run docs` from the catalogue in `config/rules/`; do not edit.",
+    "`pulumi preview`, `pulumi up` and `npm run preflight -- -s STACK` check every rule before anything is created. A " +
+      "broken rule is `fatal`, which ends the command, or `warn`. What could not be checked is `unknown`: shown, and never " +
+      "taken for fine. `preflight: { strict: true }` in the experiment makes every warning fatal; `preflight: { waive: [{ " +
+      "rule: C-28, reason: … }] }` goes past a rule, and every report says so.",
+    `${rules.length} rules, ${fatal} of them fatal. Of the ${constraintIds.length} constraints of the original system ` +
+      `(\`C-…\`, each paid for with a failed run) ${covered.length} are rules; the other ${rest.length} stand below, with the reason.`,
+    markdownTable(
+      [
+        "Id",
+        "What must hold",
+        "Severity",
+        "If broken",
+        "To do",
+        "Source",
+        "Checked by",
+        "Waivable",
+      ],
+      ruleIds.map(row),
+    ),
+    "## Constraints that are no rule",
+    markdownTable(
+      ["Id", "Why not"],
+      rest.map((id) => [id, exempt[id] ?? ""]),
+    ),
+    "## Rulings",
+    "Where the documents of the original system disagree, sources and comments name the ruling (`D-…`):",
+    markdownTable(["Id", "Ruling"], Object.entries(rulings)),
+  ].join("\n\n")}\n`;
+}
+
+function row(id: RuleId): string[] {
+  const rule = catalogue[id];
+  return [
+    code(id),
+    rule.title,
+    rule.severity,
+    rule.consequence,
+    rule.remedy,
+    rule.source,
+    checkedBy[rule.checkedBy],
+    rule.unwaivable === undefined ? "yes" : `no: ${rule.unwaivable}`,
+  ];
+}

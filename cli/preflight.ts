@@ -1,0 +1,94 @@
+/** `npm run -s preflight -- -s STACK`: what `pulumi preview` checks, for systems without a Pulumi engine. */
+import { parseArgs } from "node:util";
+import { load } from "../config/load.ts";
+import { ConfigError } from "../config/problem.ts";
+import type { Finding } from "../preflight/finding.ts";
+import { findingsOf, isFatal, preflight, type PreflightOptions } from "../preflight/preflight.ts";
+import { report } from "../preflight/report.ts";
+import { reportAsJson } from "../preflight/report-json.ts";
+import { selectStack } from "./decide.ts";
+
+const usage = `Usage: npm run -s preflight -- -s STACK [--site SITE] [--offline] [--strict] [--json] [--root DIRECTORY]
+
+Checks the settings of a stack, and the cluster of its site, against every rule (docs/rules.md). Changes nothing, and
+needs no Pulumi engine.
+
+  -s, --stack  name of the stack; its settings are config/STACK.yaml and config/sites/lab.yaml, unless
+               stacks/Pulumi.STACK.yaml names others (swe-rl:experiment, swe-rl:site)
+  --site       another site: config/sites/SITE.yaml
+  --offline    do not ask the cluster; what only it knows is unknown
+  --strict     take every warning for fatal, as preflight.strict in the experiment does
+  --json       stack, site, counts, findings and isolation as JSON, also where the settings cannot be read
+  --root       directory with config/ and stacks/ (default: this project)
+
+A secret of the stack counts as there if stacks/Pulumi.STACK.yaml has it; otherwise it is unknown.
+
+Exit codes: 0 nothing fatal (warnings and unknowns are shown), 1 something is fatal, 2 wrong usage.
+`;
+
+interface Wish extends PreflightOptions {
+  readonly root: string;
+  readonly stack: string;
+  readonly site: string | undefined;
+  readonly json: boolean;
+}
+
+async function main(): Promise<number> {
+  const wish = readArguments();
+  if (typeof wish === "number") return wish;
+  const { site, findings, isolation } = await check(wish);
+  const { stack } = wish;
+  const output = wish.json
+    ? JSON.stringify(reportAsJson({ stack, site, findings, isolation }), null, 2)
+    : `Preflight of stack ${stack} (site ${site})\n\n${report(findings)}`;
+  process.stdout.write(`${output}\n`);
+  return findings.some(isFatal) ? 1 : 0;
+}
+
+/** What the command line asks for, or the exit code where it asks for nothing more. */
+function readArguments(): Wish | number {
+  try {
+    const { values } = parseArgs({
+      options: {
+        stack: { type: "string", short: "s" },
+        site: { type: "string" },
+        offline: { type: "boolean", default: false },
+        strict: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        root: { type: "string", default: `${import.meta.dirname}/..` },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(usage);
+      return 0;
+    }
+    const { stack, site, root, offline, strict, json } = values;
+    if (stack === undefined) throw new Error("The name of a stack is missing: -s STACK");
+    return { root, stack, site, offline, strict, json };
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    return 2;
+  }
+}
+
+interface Checked {
+  readonly site: string;
+  readonly findings: readonly Finding[];
+  readonly isolation: string;
+}
+
+async function check({ root, stack, site, ...options }: Wish): Promise<Checked> {
+  try {
+    const loaded = load(root, selectStack(root, stack, site));
+    const { findings, unproven } = await preflight(loaded, options);
+    const isolation = unproven ?? "to be proven by the next update";
+    return { site: loaded.settings.siteName, findings, isolation };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const isolation = "unproven: the settings cannot be read";
+    return { site: site ?? "lab", findings: findingsOf(error), isolation };
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,370 @@
+/** For every rule of the configuration: settings that break it and nothing else, and settings that just meet it. */
+import type { configurationRules } from "../../../config/rules/configuration.ts";
+
+/** What a stack's files say beyond those that they extend. */
+export interface Written {
+  readonly experiment?: string;
+  /** Another site below than the case's. */
+  readonly siteBase?: keyof typeof sites;
+  readonly site?: string;
+  readonly stack?: string;
+  readonly secrets?: readonly string[];
+}
+
+export interface RuleCase {
+  /** Shipped experiment below. Default: single-node. */
+  readonly base?: string;
+  /** Site below: the lab's, or one of {@link sites}. */
+  readonly siteBase?: keyof typeof sites;
+  /** What the experiments of both kinds have in common. */
+  readonly common?: string;
+  readonly breaks: readonly (string | Written)[];
+  readonly meets: string | Written;
+}
+
+const site = (rest: string) => `cluster: { context: kwok-swe-rl }
+cpu_nodes: { selector: { pool: cpu } }
+images: { training: swe-rl.invalid/training:lab }
+volumes:
+  models: { kind: host_path, path: /srv/models, mount_path: /models }
+  data: { kind: host_path, path: /srv/data, mount_path: /data }
+tracking: disabled
+${rest}`;
+const nodeClass =
+  "node_class: { group: karpenter.k8s.aws, kind: EC2NodeClass, name: x }, requirements: [{ key: node.kubernetes.io/instance-type, values: [x.large] }]";
+const taskImages = "task_image_registry: swe-rl.invalid/tasks";
+const mirror = "nydus_mirror: swe-rl.invalid:5000";
+
+/** Sites that the lab's cannot become by a few lines on top of it. */
+export const sites = {
+  "gpu-pool": site(
+    `harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { pool: { kind: karpenter, ${nodeClass} } }`,
+  ),
+  "no-images": site(`harbor: { ${mirror} }\ngpu_nodes: { selector: { pool: gpu } }`),
+  "no-mirror": site(`harbor: { ${taskImages} }\ngpu_nodes: { selector: { pool: gpu } }`),
+  bare: site(`harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { selector: { pool: gpu } }`),
+} as const;
+
+const parsers = "{ claude-code: qwen3_coder }";
+
+/** Models beside the shipped ones. */
+export const models = `
+Many-Heads: { kv_heads: 24, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, tool_call_parser: ${parsers} }
+Sixteen-Heads: { kv_heads: 16, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, tool_call_parser: ${parsers} }
+Hybrid: { kv_heads: 4, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, ulysses: false, tool_call_parser: ${parsers} }
+`;
+
+const frozen = (name: string, rest = "", model = "Sixteen-Heads") =>
+  `{ name: ${name}, model_path: /models/${model}${rest} }`;
+const waive = "preflight: { waive: [{ rule: C-18, reason: tried }] }";
+const veomni = "verl: { engine: veomni }";
+const openCode = "harbor_patch.agents.image_mounted_opencode:OpenCode";
+const claudeCode = "harbor_patch.agents.image_mounted_claude_code:ClaudeCode";
+const custom =
+  "harbor_agent: { scaffold: custom, agent_import_path: 'a.b:C', runtime_image: 'x/y:1', runtime_mount_path: /opt/agent }";
+const pool = `{ kind: karpenter, ${nodeClass} }`;
+const keyed = "trainer.my_api_key: abc";
+
+export const cases: Readonly<Record<keyof typeof configurationRules, RuleCase>> = {
+  "C-01": {
+    breaks: ["vllm: { gen_tp: 8 }", `serving: [${frozen("a", ", gpus: 3")}]`],
+    meets: "vllm: { gen_tp: 2 }",
+  },
+  "C-02": {
+    common: "model: { model_path: /models/Many-Heads }",
+    breaks: ["vllm: { gen_tp: 3 }"],
+    meets: "vllm: { gen_tp: 8 }",
+  },
+  "C-06": {
+    breaks: ["infrastructure: { litellm_port: 6379 }", "proxy: { recorder_port: 40000 }"],
+    meets: "infrastructure: { litellm_port: 6380 }",
+  },
+  "C-07": {
+    breaks: ["data: { train_index: /database/train.parquet }", "experiment: { trials_dir: /tmp }"],
+    meets: "data: { train_index: /data/train.parquet }",
+  },
+  "C-10": {
+    breaks: [{ site: "tracking: allowed", secrets: [] }],
+    meets: { site: "tracking: allowed", secrets: ["wandbApiKey"] },
+  },
+  "C-11": {
+    breaks: ["infrastructure: { nnodes: 2 }"],
+    meets: "infrastructure: { nnodes: 1 }",
+  },
+  "C-12": {
+    breaks: ["training: { sp_size: 3 }", "training: { fsdp_size: 3 }"],
+    meets: "training: { sp_size: 8, fsdp_size: 4 }",
+  },
+  "C-13": {
+    common: "model: { model_path: /models/Hybrid }\ntraining: { sp_size: 1 }",
+    breaks: ["training: { sp_size: 2 }"],
+    meets: "training: { sp_size: 1 }",
+  },
+  "C-14": {
+    common: veomni,
+    breaks: [
+      "verl: { overrides: { actor_rollout_ref.model.use_fused_kernels: true } }",
+      "verl: { overrides: { actor_rollout_ref.model.enable_activation_offload: true } }",
+    ],
+    meets: "verl: { overrides: { actor_rollout_ref.model.trust_remote_code: true } }",
+  },
+  "C-15": {
+    breaks: ["verl: { router_replay: R3 }"],
+    meets: "verl: { router_replay: R3 }\ntraining: { sp_size: 1 }",
+  },
+  "C-16": {
+    common: veomni,
+    breaks: ["verl: { distribution: stock }"],
+    meets: "verl: { distribution: fork }",
+  },
+  "C-17": {
+    base: "three-node",
+    breaks: ["training: { fsdp_size: 8 }", "training: { actor_offload: false }"],
+    meets: "training: { fsdp_size: 16, actor_offload: true }",
+  },
+  "C-18": {
+    breaks: ["algorithm: { lr_scheduler: cosine }"],
+    meets: "algorithm: { lr_scheduler: constant }",
+  },
+  "C-19": {
+    breaks: ["harbor_agent: { val_max_timeout_sec: 2399 }"],
+    meets: "harbor_agent: { val_max_timeout_sec: 2400 }",
+  },
+  "C-20": {
+    breaks: ["algorithm: { rollout_is: sequence }"],
+    meets: "algorithm: { rollout_is: token }",
+  },
+  "C-21": {
+    base: "two-node",
+    breaks: ["training: { max_response_length: 90000 }"],
+    meets: "training: { max_response_length: 89999 }",
+  },
+  "C-22": {
+    breaks: ["verl: { tool_call_parser: hermes }", "harbor_agent: { scaffold: opencode }"],
+    meets: "verl: { tool_call_parser: qwen3_coder }",
+  },
+  "C-23": {
+    common: "harbor_agent: { scaffold: openhands }",
+    breaks: ["harbor_agent: { agent_name: openhands }"],
+    meets: "harbor_agent: { agent_name: null }",
+  },
+  "C-24": {
+    breaks: ["vllm: { max_model_length: 107999 }"],
+    meets: "vllm: { max_model_length: 108000 }",
+  },
+  "C-27": {
+    breaks: [{ site: "harbor: { inline_build: true }" }, { siteBase: "no-images" }],
+    meets: { site: "harbor: { inline_build: false }" },
+  },
+  "C-28": {
+    breaks: [{ siteBase: "no-mirror" }],
+    meets: { site: `harbor: { ${mirror} }` },
+  },
+  "C-36": {
+    breaks: [
+      "vllm: { gen_tpp: 4 }",
+      "vllm: { gen_tp: four }",
+      "vllm: {",
+      "extends: nothing.yaml",
+      "preflight: { waive: [{ rule: C-99, reason: x }] }",
+      "preflight: { waive: [{ rule: C-18 }] }",
+      "preflight: { waive: [{ rule: C-02, reason: no }] }",
+      { site: "cluster: { kontext: x }" },
+    ],
+    meets: "vllm: { gen_tp: 4 }",
+  },
+  "C-40": {
+    breaks: [{ site: "network: { interface: lo }" }],
+    meets: { site: "network: { interface: net1 }" },
+  },
+  "C-41": {
+    breaks: ["harbor_agent: { temperature: 0.7 }"],
+    meets: "harbor_agent: { temperature: 0.7 }\nalgorithm: { temperature: 0.7 }",
+  },
+  "C-42": {
+    breaks: ["harbor_agent: { host_path_mounts: [{ host_path: data, mount_path: /data }] }"],
+    meets: "harbor_agent: { host_path_mounts: [] }",
+  },
+  "C-43": {
+    breaks: ["sandbox: { memory_limit_factor: 0.9 }"],
+    meets: "sandbox: { memory_limit_factor: 1 }",
+  },
+  "C-44": {
+    breaks: ['harbor_agent: { pod_name_prefix: "-" }'],
+    meets: "harbor_agent: { pod_name_prefix: a }",
+  },
+  "C-47": {
+    breaks: ["credentials: { wandb_api_key: abc }", `verl: { overrides: { ${keyed} } }`],
+    meets: 'credentials: { wandb_api_key: "" }',
+  },
+  "C-48": {
+    breaks: ["model: { model_path: models/x }", "data: { val_index: ./val.parquet }"],
+    meets: "data: { val_index: /data/val.parquet }",
+  },
+  "C-50": {
+    breaks: [veomni],
+    meets: "verl: { engine: fsdp }",
+  },
+  "no-effect": {
+    breaks: ["k8s: { kubeconfig: /root/.kube/config }"],
+    meets: "k8s: { namespace: default }",
+  },
+  "waiver-unused": {
+    breaks: [waive],
+    meets: `${waive}\nalgorithm: { lr_scheduler: cosine }`,
+  },
+  "stack-name": {
+    breaks: [{ stack: "Run" }, { stack: "x".repeat(56) }],
+    meets: { stack: "x".repeat(55) },
+  },
+  "run-name": {
+    breaks: [
+      `experiment: { exp_name: ${"x".repeat(129)} }`,
+      `experiment: { project_name: ${"x".repeat(129)} }`,
+    ],
+    meets: `experiment: { exp_name: ${"x".repeat(128)} }`,
+  },
+  "model-window": {
+    breaks: ["vllm: { max_model_length: 262145 }"],
+    meets: "vllm: { max_model_length: 262144 }",
+  },
+  "mini-batch": {
+    breaks: ["training: { train_prompt_mini_batch_size: 65 }"],
+    meets: "training: { train_prompt_mini_batch_size: 64 }",
+  },
+  "batch-gpus": {
+    common: "harbor_runtime: { num_workers: 1 }\ntraining: { sp_size: 8, n_resp_per_prompt: 3 }",
+    breaks: ["training: { train_batch_size: 63, train_prompt_mini_batch_size: 63 }"],
+    meets: "training: { train_batch_size: 64, train_prompt_mini_batch_size: 64 }",
+  },
+  "batch-workers": {
+    breaks: ["harbor_runtime: { num_workers: 15 }"],
+    meets: "harbor_runtime: { num_workers: 32 }",
+  },
+  "mini-batch-ranks": {
+    common: "training: { sp_size: 1, n_resp_per_prompt: 4 }",
+    breaks: ["training: { train_prompt_mini_batch_size: 1 }"],
+    meets: "training: { train_prompt_mini_batch_size: 2 }",
+  },
+  "grpo-group": {
+    breaks: ["training: { n_resp_per_prompt: 1 }"],
+    meets: "training: { n_resp_per_prompt: 2 }",
+  },
+  "sync-step": {
+    base: "two-node",
+    breaks: ["async_training: { require_batches: 2 }"],
+    meets:
+      "async_training: { require_batches: 2, trigger_parameter_sync_step: 1 }\nsandbox: { parallel_trials: 1024 }",
+  },
+  "concurrent-samples": {
+    base: "two-node",
+    breaks: ["async_training: { max_concurrent_samples: 48 }"],
+    meets: "async_training: { max_concurrent_samples: 64 }",
+  },
+  "engine-settings": {
+    breaks: ["training: { ep_size: 2 }"],
+    meets: "training: { ep_size: 1 }",
+  },
+  "override-owned": {
+    breaks: ["verl: { overrides: { trainer.nnodes: 1 } }"],
+    meets: "verl: { overrides: { trainer.max_actor_ckpt_to_keep: 3 } }",
+  },
+  "verl-configuration": {
+    common: "verl: { config_name: mine }",
+    breaks: ["verl: { distribution: stock }"],
+    meets: "verl: { distribution: fork }",
+  },
+  "policy-loss": {
+    breaks: ["algorithm: { policy_loss_mode: dro }"],
+    meets: "algorithm: { policy_loss_mode: dro }\nverl: { version: 0.9.1 }",
+  },
+  "clip-range": {
+    breaks: ["algorithm: { clip_ratio_high: 0.2 }", "algorithm: { policy_loss_mode: vanilla }"],
+    meets: "algorithm: { policy_loss_mode: vanilla, clip_ratio_low: 0.2, clip_ratio_high: 0.2 }",
+  },
+  "no-checkpoints": {
+    breaks: ["training: { save_freq: -1 }"],
+    meets: "training: { save_freq: -1 }\ntrainer: { max_restarts: 0 }",
+  },
+  "scaffold-class": {
+    common: "harbor_agent: { scaffold: claude-code }",
+    breaks: [`harbor_agent: { agent_import_path: "${openCode}" }`],
+    meets: `harbor_agent: { agent_import_path: "${claudeCode}" }`,
+  },
+  "scaffold-custom": {
+    common: "verl: { tool_call_parser: qwen3_coder }",
+    breaks: [custom],
+    meets: `${custom}\ntrainer: { agent_loop_config: /workspace/loop.yaml }`,
+  },
+  "sandbox-deadline": {
+    breaks: [
+      "k8s: { pod_active_deadline_seconds: 2400 }",
+      "k8s: { val_pod_active_deadline_seconds: 4800 }",
+    ],
+    meets: "k8s: { pod_active_deadline_seconds: 2401, val_pod_active_deadline_seconds: 4801 }",
+  },
+  "sandbox-host-path": {
+    breaks: ["harbor_agent: { host_path_mounts: [{ host_path: /x, mount_path: /x }] }"],
+    meets: "harbor_agent: { host_path_mounts: [] }",
+  },
+  "sandbox-quota": {
+    breaks: ["sandbox: { parallel_trials: 15 }"],
+    meets: "sandbox: { parallel_trials: 16 }",
+  },
+  "shared-volume": {
+    base: "two-node",
+    breaks: [{ site: "storage: { logs: { access_mode: ReadWriteOnce } }" }],
+    meets: { site: "storage: { logs: { access_mode: ReadWriteMany } }" },
+  },
+  "nested-mounts": {
+    breaks: ["trainer: { project_dir: /models }"],
+    meets: "trainer: { project_dir: /models-of-mine }",
+  },
+  "ray-token": {
+    breaks: ["ray: { version: 2.51.2 }"],
+    meets: "ray: { version: 2.52.0 }",
+  },
+  "shared-memory": {
+    breaks: ["ray: { head_memory: 47Gi }"],
+    meets: "ray: { head_memory: 48Gi }",
+  },
+  "port-range": {
+    breaks: [{ site: "network: { rollout_ports: { from: 40000, to: 40998 } }" }],
+    meets: { site: "network: { rollout_ports: { from: 40000, to: 40999 } }" },
+  },
+  "gpu-claim-size": {
+    breaks: [{ site: "gpu_nodes: { claim: [a, b] }" }],
+    meets: { site: "gpu_nodes: { claim: [a] }" },
+  },
+  "spot-gpus": {
+    siteBase: "gpu-pool",
+    breaks: [{ site: "gpu_nodes: { pool: { capacity_types: [spot] } }" }],
+    meets: { site: "gpu_nodes: { pool: { capacity_types: [on-demand] } }" },
+  },
+  "sandbox-pool": {
+    siteBase: "bare",
+    breaks: [{ site: `sandbox_nodes: { pool: ${pool} }` }],
+    meets: { site: "sandbox_nodes: { selector: { pool: sandbox } }" },
+  },
+  "pool-limit": {
+    siteBase: "gpu-pool",
+    breaks: [{ site: "gpu_nodes: { pool: { limits: { nvidia.com/gpu: 7 } } }" }],
+    meets: { site: "gpu_nodes: { pool: { limits: { nvidia.com/gpu: 8 } } }" },
+  },
+  "serving-name": {
+    breaks: [`serving: [${frozen("a")}, ${frozen("a")}]`],
+    meets: `serving: [${frozen("a")}, ${frozen("b")}]`,
+  },
+  "serving-memory": {
+    breaks: [`serving: [${frozen("a", ", memory: 35Gi")}]`],
+    meets: `serving: [${frozen("a", ", memory: 36Gi")}]`,
+  },
+  "serving-experts": {
+    breaks: [`serving: [${frozen("a", ", expert_parallel: true")}]`],
+    meets: `serving: [${frozen("a", ", expert_parallel: false")}]`,
+  },
+  "serving-gpus": {
+    breaks: [`serving: [${frozen("a", ", gpus: 16")}]`],
+    meets: `serving: [${frozen("a", ", gpus: 8")}]`,
+  },
+};

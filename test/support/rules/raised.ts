@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { load } from "../../../config/load.ts";
+import { ConfigError } from "../../../config/problem.ts";
+import { catalogue, type RuleId } from "../../../config/rules/catalogue.ts";
+import type { Finding } from "../../../preflight/finding.ts";
+import { findingsOf, preflight } from "../../../preflight/preflight.ts";
+import { projectRoot } from "../settings.ts";
+import { models, type RuleCase, sites, type Written } from "./cases.ts";
+
+const shippedModels = readFileSync(join(projectRoot, "config/models.yaml"), "utf8");
+
+/** What preflight finds, without a cluster, of the settings of a case. */
+export async function findingsFor(
+  { base = "single-node", siteBase: usual, common = "" }: RuleCase,
+  written: string | Written,
+): Promise<readonly Finding[]> {
+  const what: Written = typeof written === "string" ? { experiment: written } : written;
+  const siteBase = what.siteBase ?? usual;
+  const drafts = new Map(
+    Object.entries({
+      "models.yaml": `${shippedModels}${models}`,
+      "common.yaml": `extends: ${base}.yaml\n${common}`,
+      "run.yaml": onTopOf("common", what.experiment),
+      "sites/below.yaml": siteBase === undefined ? "extends: lab.yaml" : sites[siteBase],
+      "sites/here.yaml": onTopOf("below", what.site),
+    }).map(([file, text]) => [resolve(projectRoot, "config", file), text]),
+  );
+  const { stack = "run", secrets = [] } = what;
+  try {
+    const selection = { stack, experiment: "run", site: "here", secrets: new Set(secrets) };
+    const loaded = load(projectRoot, selection, drafts);
+    return (await preflight(loaded, { offline: true })).findings;
+  } catch (error) {
+    if (error instanceof ConfigError) return findingsOf(error);
+    throw error;
+  }
+}
+
+function onTopOf(below: string, text = ""): string {
+  return text.startsWith("extends:") ? text : `extends: ${below}.yaml\n${text}`;
+}
+
+/** Rules of the settings that the findings show broken or unknown. */
+export function raised(findings: readonly Finding[]): RuleId[] {
+  const open = findings.filter(
+    ({ id, severity, waived }) =>
+      catalogue[id].checkedBy !== "preflight" && severity !== "ok" && waived === undefined,
+  );
+  return [...new Set(open.map(({ id }) => id))];
+}

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { catalogue, type RuleId } from "../../../config/rules/catalogue.ts";
+import { configurationRules } from "../../../config/rules/configuration.ts";
+import { isFatal } from "../../../preflight/preflight.ts";
+import { cases } from "../../support/rules/cases.ts";
+import { findingsFor, raised } from "../../support/rules/raised.ts";
+
+/** Rules that only what `written` adds to a case's common settings breaks. */
+async function newlyRaised(id: keyof typeof cases, written: Parameters<typeof findingsFor>[1]) {
+  const common = await findingsFor(cases[id], "");
+  expect(common.filter(isFatal)).toEqual([]);
+  const before = raised(common);
+  const findings = await findingsFor(cases[id], written);
+  return { ids: raised(findings).filter((other) => !before.includes(other)), findings };
+}
+
+it("every rule of the configuration has settings that break it and settings that meet it", () => {
+  const without = (Object.keys(configurationRules) as (keyof typeof cases)[]).filter(
+    (id) => cases[id].breaks.length === 0,
+  );
+  expect(without).toEqual([]);
+});
+
+describe.each(Object.entries(cases))("%s", (key, { breaks, meets }) => {
+  const id = key as keyof typeof cases;
+
+  it.each(breaks.map((broken) => [broken] as const))("alone is broken by %j", async (broken) => {
+    const { ids, findings } = await newlyRaised(id, broken);
+    expect(ids).toEqual([id]);
+    for (const finding of findings.filter((finding) => finding.id === id)) {
+      expect(finding.found).not.toBe("");
+      const { severity } = catalogue[id];
+      expect(["unknown", severity, "warn"]).toContain(finding.severity);
+    }
+  });
+
+  it("is just met", async () => {
+    expect((await newlyRaised(id, meets)).ids).toEqual([] satisfies RuleId[]);
+  });
+});
