@@ -31,7 +31,9 @@ export function decide(
     settings,
     locate,
     plan: result.plan,
-    warnings: [...warnings, ...result.warnings].map((warning) => describeProblem(located(warning))),
+    warnings: [...warnings, ...result.warnings, ...result.unknowns].map((warning) =>
+      describeProblem(located(warning)),
+    ),
   };
 }
 

@@ -1,10 +1,13 @@
+import { describeProblem, type Location, type SettingPath } from "../config/problem.ts";
+import type { RuleProblem } from "../config/plan/problems.ts";
+import { catalogue, type RuleId } from "../config/rules/catalogue.ts";
+
 /** `unknown`: the check could not be made. It is shown, and never counts as passed. */
 export type Severity = "ok" | "warn" | "fatal" | "unknown";
 
 /** What one check found. */
 export interface Finding {
-  /** Stable name of the check. */
-  readonly id: string;
+  readonly id: RuleId;
   readonly severity: Severity;
   /** The value found. */
   readonly found: string;
@@ -14,17 +17,31 @@ export interface Finding {
   readonly consequence: string;
   /** What to do about it. Empty when all is well. */
   readonly remedy: string;
+  /** The setting that it is about, and where that stands. */
+  readonly path?: SettingPath | undefined;
+  readonly location?: Location | undefined;
+  /** Why the user goes on all the same. */
+  readonly waived?: string | undefined;
 }
 
 /** Something read from the cluster, or the reason why it could not be read. */
 export type Fact<T> =
   { readonly known: true; readonly value: T } | { readonly known: false; readonly reason: string };
 
-export function ok(id: string, found: string): Finding {
-  return { id, severity: "ok", found, expected: found, consequence: "", remedy: "" };
+export function met(id: RuleId, found: string): Finding {
+  return { id, severity: "ok", found, expected: catalogue[id].title, consequence: "", remedy: "" };
 }
 
-export function unknown(id: string, expected: string, reason: string): Finding {
+/** What a broken rule says beyond the catalogue: what was found, and what is more precise here. */
+export type Breach = Pick<Finding, "found"> & Partial<Omit<Finding, "id" | "waived">>;
+
+export function broken(id: RuleId, breach: Breach): Finding {
+  const { title: expected, severity, consequence, remedy } = catalogue[id];
+  return { id, severity, expected, consequence, remedy, ...breach };
+}
+
+/** The check could not be made. @param expected Default: what the catalogue says. */
+export function unknown(id: RuleId, reason: string, expected = catalogue[id].title): Finding {
   return {
     id,
     severity: "unknown",
@@ -33,4 +50,10 @@ export function unknown(id: string, expected: string, reason: string): Finding {
     consequence: "not checked",
     remedy: "make it readable for the account that runs Pulumi, or check it by hand",
   };
+}
+
+/** A problem of the Plan, whose message already says what would follow and what to do. */
+export function fromPlan(problem: RuleProblem, severity: Severity): Finding {
+  const { rule, path, location } = problem;
+  return broken(rule, { found: describeProblem(problem), severity, path, location });
 }

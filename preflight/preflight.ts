@@ -1,24 +1,52 @@
-import type { Plan } from "../config/plan/plan.ts";
-import type { Access } from "./facts/client.ts";
-import { type Facts, readFacts } from "./facts/facts.ts";
-import type { Finding } from "./finding.ts";
-import { clusterRules, reachable } from "./rules/cluster.ts";
+import type { Loaded } from "../config/load.ts";
+import { type Plan, plan as decide } from "../config/plan/plan.ts";
+import type { RuleProblem } from "../config/plan/problems.ts";
+import { readFacts, type Facts } from "./facts/facts.ts";
+import { type Finding, fromPlan, type Severity } from "./finding.ts";
+import { check } from "./rules/checks.ts";
+import { settle } from "./waivers.ts";
 
 export interface PreflightResult {
+  /** Meaningful only without fatal findings. */
+  readonly plan: Plan;
   readonly findings: readonly Finding[];
   /** What the sandboxes' isolation rests on, as far as facts can tell. */
   readonly isolation: string;
 }
 
-/** Joins the Plan with what the cluster says of itself. Changes nothing. */
-export async function preflight(plan: Plan, access: Access): Promise<PreflightResult> {
-  const facts = await readFacts(access, plan);
-  // Without a cluster every further check would only repeat that there is none.
-  const rules = facts.server.known ? clusterRules : [reachable];
+/**
+ * Decides about a stack, and joins the decisions with what the cluster says of itself. Changes nothing. The cluster is
+ * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
+ */
+export async function preflight({ settings, locate }: Loaded): Promise<PreflightResult> {
+  const { plan, problems, warnings, unknowns } = decide(settings);
+  const found = (list: readonly RuleProblem[], severity: Severity) =>
+    list.map((problem) => {
+      const location = problem.location ?? locate(problem.path);
+      return fromPlan({ ...problem, location }, severity);
+    });
+  const own = [
+    ...found(problems, "fatal"),
+    ...found(warnings, "warn"),
+    ...found(unknowns, "unknown"),
+  ];
+  const { preflight: wishes } = settings.experiment;
+  const settled = settle(own, wishes);
+  if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
+  const facts = await readFacts(settings.site.cluster, plan);
+  const told = check({ settings, plan, facts });
   return {
-    findings: rules.flatMap((rule) => rule(plan, facts)),
+    plan,
+    findings: [...settled, ...settle(told, wishes)],
     isolation: describeIsolation(facts),
   };
+}
+
+const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
+
+/** Whether the finding ends the command. */
+export function isFatal({ severity, waived }: Finding): boolean {
+  return severity === "fatal" && waived === undefined;
 }
 
 function describeIsolation({ nodes }: Facts): string {

@@ -1,9 +1,8 @@
 /** The program of a stack: selects the stack's settings, plans, checks, and hands over to the tier. */
 import * as pulumi from "@pulumi/pulumi";
-import { type Loaded, load } from "../config/load.ts";
-import { type Plan, plan } from "../config/plan/plan.ts";
-import { ConfigError, describeProblem, type Problem } from "../config/problem.ts";
-import { preflight } from "../preflight/preflight.ts";
+import { load } from "../config/load.ts";
+import { ConfigError, describeProblem } from "../config/problem.ts";
+import { isFatal, preflight } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";
 import { outputs } from "./outputs.ts";
@@ -25,15 +24,13 @@ export async function program() {
       secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
     }),
   );
-  const decided = forUser(() => decide(loaded));
-  const { cluster } = loaded.settings.site;
-  const checked = await preflight(decided, cluster);
-  for (const finding of checked.findings) {
-    if (finding.severity === "unknown" || finding.severity === "warn") {
-      await pulumi.log.warn(describe(finding));
-    }
+  for (const warning of loaded.warnings) void pulumi.log.warn(describeProblem(warning));
+  const checked = await preflight(loaded);
+  const { plan, findings } = checked;
+  for (const finding of findings) {
+    if (finding.severity !== "ok" && !isFatal(finding)) await pulumi.log.warn(describe(finding));
   }
-  const fatal = checked.findings.filter(({ severity }) => severity === "fatal");
+  const fatal = findings.filter(isFatal);
   if (fatal.length > 0) {
     throw new pulumi.RunError(
       [
@@ -42,24 +39,12 @@ export async function program() {
       ].join("\n"),
     );
   }
-  await pulumi.log.info(`preflight: ${count(checked.findings)}`);
-  await pulumi.log.info(`proxy mode ${decided.proxy.mode}: ${decided.proxyCost}`);
-  limitDeletions(decided.deletionSeconds);
-  const provisioned = provisionTier(decided, connect(loaded.settings), user);
-  return outputs(decided, { provisioned, checked, context: cluster.context });
-}
-
-function decide({ settings, warnings, locate }: Loaded): Plan {
-  const result = plan(settings);
-  const located = (problem: Problem) => ({
-    ...problem,
-    location: problem.location ?? locate(problem.path),
-  });
-  if (result.problems.length > 0) throw new ConfigError(result.problems.map(located));
-  for (const warning of [...warnings, ...result.warnings]) {
-    void pulumi.log.warn(describeProblem(located(warning)));
-  }
-  return result.plan;
+  await pulumi.log.info(`preflight: ${count(findings)}`);
+  await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
+  limitDeletions(plan.deletionSeconds);
+  const provisioned = provisionTier(plan, connect(loaded.settings), user);
+  const { context } = loaded.settings.site.cluster;
+  return outputs(plan, { provisioned, checked, context });
 }
 
 /** Errors in the settings are for the user: shown as they are, without a stack trace. */

@@ -42,6 +42,7 @@ export function planAsyncTraining(
   const steps = wanted.trigger_parameter_sync_step ?? batches.prompts / requiredSamples;
   if (!Number.isInteger(steps) || steps < 1) {
     problems.error(
+      "sync-step",
       ["async_training", "require_batches"],
       `is ${wanted.require_batches}: train_batch_size ${batches.prompts} / (mini-batch ${batches.miniBatchPrompts} × ${wanted.require_batches}) = ${steps} trainer steps between weight syncs, and a whole number is needed (D-29). Choose sizes that divide, or set async_training.trigger_parameter_sync_step.`,
     );
@@ -75,13 +76,14 @@ function planSamplesPerServer(
   const path = ["async_training", "max_concurrent_samples"];
   if (!canBeTold(verl)) {
     problems.error(
+      "concurrent-samples",
       path,
       `is ${most}, but verl ${verl.version} (${verl.distribution}) derives it: ${topology.rolloutServers} rollout servers × ${usual} (D-11). Leave it out, or use stock verl 0.9.1.`,
     );
   }
   problems.divides(
-    path,
-    [topology.rolloutServers, most],
+    "concurrent-samples",
+    { path, divisor: topology.rolloutServers, value: most },
     `is ${most}, which the ${topology.rolloutServers} rollout servers cannot share evenly. Choose a multiple of ${topology.rolloutServers}.`,
   );
   return most / topology.rolloutServers;

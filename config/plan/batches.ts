@@ -56,8 +56,9 @@ function checkWindow(batches: Batches, problems: Problems): void {
   const { promptTokens, responseTokens, windowTokens, modelLength } = batches;
   if (windowTokens > modelLength) {
     problems.error(
+      "C-24",
       ["vllm", "max_model_length"],
-      `is ${modelLength}, less than prompt ${promptTokens} + response ${responseTokens} = ${windowTokens}: requests would be refused at the context limit (C-24). Raise it, or shorten the window.`,
+      `is ${modelLength}, less than prompt ${promptTokens} + response ${responseTokens} = ${windowTokens}: requests would be refused at the context limit. Raise it, or shorten the window.`,
     );
   }
 }
@@ -72,32 +73,38 @@ function checkTrials(
   const { num_workers: workers } = experiment.harbor_runtime;
   if (mini > prompts) {
     problems.error(
+      "mini-batch",
       ["training", "train_prompt_mini_batch_size"],
       `is ${mini}, more than train_batch_size ${prompts}: verl refuses it at start. Choose at most ${prompts}.`,
     );
   }
   problems.divides(
-    ["training", "train_batch_size"],
-    [topology.trainerGpus, trialsPerStep],
+    "batch-gpus",
+    { path: ["training", "train_batch_size"], divisor: topology.trainerGpus, value: trialsPerStep },
     `gives ${prompts} × ${trialsPerPrompt} = ${trialsPerStep} trials a step, which the ${topology.trainerGpus} trainer GPUs do not divide: verl refuses it at start. Choose a multiple.`,
   );
   // Asynchronous training hands out prompt by prompt.
   if (topology.mode === "sync") {
     problems.divides(
-      ["harbor_runtime", "num_workers"],
-      [workers, trialsPerStep],
+      "batch-workers",
+      { path: ["harbor_runtime", "num_workers"], divisor: workers, value: trialsPerStep },
       `is ${workers}, which does not divide the ${trialsPerStep} trials of a step: verl hands every agent-loop worker an equal share and refuses a remainder. Choose a divisor.`,
     );
   }
   if (Number.isInteger(engine.dataParallel)) {
     problems.divides(
-      ["training", "train_prompt_mini_batch_size"],
-      [engine.dataParallel, mini * trialsPerPrompt],
+      "mini-batch-ranks",
+      {
+        path: ["training", "train_prompt_mini_batch_size"],
+        divisor: engine.dataParallel,
+        value: mini * trialsPerPrompt,
+      },
       `gives ${mini} × ${trialsPerPrompt} = ${mini * trialsPerPrompt} trials an update, which the ${engine.dataParallel} data-parallel ranks do not divide. Choose a multiple.`,
     );
   }
   if (experiment.algorithm.adv_estimator === "grpo" && trialsPerPrompt < 2) {
     problems.error(
+      "grpo-group",
       ["training", "n_resp_per_prompt"],
       `is ${trialsPerPrompt}, but GRPO compares the trials of one prompt with each other: with one trial every advantage is zero. Choose at least 2.`,
     );

@@ -31,9 +31,9 @@ export function planEngine(settings: Settings, topology: Topology, problems: Pro
   const size = (key: "sp_size" | "ep_size" | "tp_size" | "pp_size" | "cp_size") => {
     const value = training[key];
     problems.divides(
-      ["training", key],
-      [value, gpus],
-      `is ${value}, which does not divide the ${gpus} trainer GPUs: the device mesh cannot be built (C-12). Choose a divisor of ${gpus}.`,
+      "C-12",
+      { path: ["training", key], divisor: value, value: gpus },
+      `is ${value}, which does not divide the ${gpus} trainer GPUs: the device mesh cannot be built. Choose a divisor of ${gpus}.`,
     );
     return value;
   };
@@ -43,15 +43,16 @@ export function planEngine(settings: Settings, topology: Topology, problems: Pro
   const together = tensorParallel * pipelineParallel * sequenceParallel;
   if (isMegatron && gpus % together !== 0) {
     problems.error(
+      "C-12",
       ["training", "tp_size"],
-      `tp_size ${tensorParallel} × pp_size ${pipelineParallel} × cp_size ${sequenceParallel} = ${together} does not divide the ${gpus} trainer GPUs: the device mesh cannot be built (C-12).`,
+      `tp_size ${tensorParallel} × pp_size ${pipelineParallel} × cp_size ${sequenceParallel} = ${together} does not divide the ${gpus} trainer GPUs: the device mesh cannot be built.`,
     );
   }
   if (training.fsdp_size !== -1) {
     problems.divides(
-      ["training", "fsdp_size"],
-      [training.fsdp_size, gpus],
-      `is ${training.fsdp_size}, which does not divide the ${gpus} trainer GPUs: the device mesh cannot be built (C-12). Choose a divisor of ${gpus}, or -1 for all.`,
+      "C-12",
+      { path: ["training", "fsdp_size"], divisor: training.fsdp_size, value: gpus },
+      `is ${training.fsdp_size}, which does not divide the ${gpus} trainer GPUs: the device mesh cannot be built. Choose a divisor of ${gpus}, or -1 for all.`,
     );
   }
   checkMemory(settings, topology, problems);
@@ -79,12 +80,14 @@ function refuseForeignSizes({ training, verl }: Experiment, problems: Problems):
     if (training[key] === 1) continue;
     const instead = key === "sp_size" ? "Set it to 1; Megatron has cp_size." : "Leave it at 1.";
     problems.error(
+      "engine-settings",
       ["training", key],
       `is ${training[key]}, which the engine ${verl.engine} does not have. ${instead}`,
     );
   }
   if (verl.engine === "megatron" && training.fsdp_size !== -1) {
     problems.error(
+      "engine-settings",
       ["training", "fsdp_size"],
       `is ${training.fsdp_size}, which the engine megatron does not have. Leave it at -1.`,
     );
@@ -105,21 +108,24 @@ function checkMemory(settings: Settings, topology: Topology, problems: Problems)
     window >= longWindow
   ) {
     problems.warn(
+      "C-21",
       ["training", "max_response_length"],
-      `gives a window of ${window} tokens for a 35B policy on one trainer node: seen to peak at 149 GB of 139.8 (C-21). Use tier three-node (about 122 GB), or a response of at most 58304.`,
+      `gives a window of ${window} tokens for a 35B policy on one trainer node: seen to peak at 149 GB of 139.8. Use tier three-node (about 122 GB), or a response of at most 58304.`,
     );
   }
   if (verl.engine !== "fsdp" || topology.trainerNodes === 1 || window < longestWindow) return;
   if (training.fsdp_size !== -1 && training.fsdp_size !== topology.trainerGpus) {
     problems.warn(
+      "C-17",
       ["training", "fsdp_size"],
-      `is ${training.fsdp_size}, but the window of ${window} tokens fits only when parameters are sharded over all ${topology.trainerGpus} trainer GPUs (C-17). Set ${topology.trainerGpus}.`,
+      `is ${training.fsdp_size}, but the window of ${window} tokens fits only when parameters are sharded over all ${topology.trainerGpus} trainer GPUs. Set ${topology.trainerGpus}.`,
     );
   }
   if (!training.actor_offload) {
     problems.warn(
+      "C-17",
       ["training", "actor_offload"],
-      `is false, but the window of ${window} tokens fits only with the optimizer in host memory (C-17). Set it to true.`,
+      `is false, but the window of ${window} tokens fits only with the optimizer in host memory. Set it to true.`,
     );
   }
 }
@@ -127,9 +133,9 @@ function checkMemory(settings: Settings, topology: Topology, problems: Problems)
 function checkUlysses({ experiment, modelFacts }: Settings, problems: Problems): void {
   const { training, verl } = experiment;
   if (verl.engine === "megatron" || training.sp_size === 1 || modelFacts?.ulysses !== false) return;
-  const message = `is ${training.sp_size}, but this model mixes attention kinds, of which Ulysses corrupts one (C-13). Set it to 1.`;
-  if (verl.engine === "fsdp") problems.error(["training", "sp_size"], message);
-  else problems.warn(["training", "sp_size"], message);
+  const message = `is ${training.sp_size}, but this model mixes attention kinds, of which Ulysses corrupts one. Set it to 1.`;
+  if (verl.engine === "fsdp") problems.error("C-13", ["training", "sp_size"], message);
+  else problems.warn("C-13", ["training", "sp_size"], message);
 }
 
 /** Which replay the run can have, or why not the one that was asked for (C-15). */
@@ -140,16 +146,18 @@ function planRouterReplay(settings: Settings, problems: Problems): RouterReplay 
   if (wanted === undefined) return obstacle === undefined ? "R3" : "disabled";
   const path = ["verl", "router_replay"];
   if (wanted !== "disabled" && obstacle !== undefined) {
-    problems.error(path, `is ${wanted}, but ${obstacle} (C-15). Leave it out.`);
+    problems.error("C-15", path, `is ${wanted}, but ${obstacle}. Leave it out.`);
   } else if (wanted === "R2" && experiment.tier !== "single-node") {
     problems.error(
+      "C-15",
       path,
       "is R2, which replays what the trainer chose; in asynchronous training the choices to replay are the rollout's. Use R3.",
     );
   } else if (wanted === "disabled" && modelFacts?.mixture_of_experts && obstacle === undefined) {
     problems.warn(
+      "C-15",
       path,
-      "is disabled for a mixture-of-experts model: rollout and trainer agree on about 24 % of the expert choices, and log-probabilities drift apart (C-15).",
+      "is disabled for a mixture-of-experts model: rollout and trainer agree on about 24 % of the expert choices, and log-probabilities drift apart.",
     );
   }
   return wanted;

@@ -30,6 +30,7 @@ export function planGpuDemand(
   experiment.serving.forEach(({ gpus }, i) => {
     if (gpus <= gpusPerNode) return;
     problems.error(
+      "serving-gpus",
       ["serving", i, "gpus"],
       `is ${gpus}, but a node has ${gpusPerNode} (infrastructure.ngpus_per_node), and a frozen model does not span nodes: its pods would wait for ever. Choose at most ${gpusPerNode}.`,
     );

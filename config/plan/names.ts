@@ -32,12 +32,14 @@ export function planNames(settings: Settings, problems: Problems): Names {
   const longest = longestLabel - longestSuffix;
   if (stack.length > longest) {
     problems.error(
+      "stack-name",
       [],
       `the stack name "${stack}" has ${stack.length} characters; its namespaces (<stack>-sandbox) may have ${longestLabel}, so at most ${longest} remain. Choose a shorter one: pulumi stack init NAME`,
     );
   }
   if (!/^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(stack)) {
     problems.error(
+      "stack-name",
       [],
       `the stack name "${stack}" cannot name a Kubernetes namespace: it must begin with a lower-case letter and have only lower-case letters, digits and inner hyphens. Choose another: pulumi stack init NAME`,
     );

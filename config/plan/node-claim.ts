@@ -26,6 +26,7 @@ export function planNodeClaim(
   if (nodes.length === 0) return undefined;
   if (nodes.length !== demand.nodes) {
     problems.error(
+      "gpu-claim-size",
       ["site", "gpu_nodes", "claim"],
       `names ${nodes.length} nodes, but the stack takes ${demand.nodes} (${describeDemand(demand)}): the rest would wait for ever, or stand idle.`,
     );

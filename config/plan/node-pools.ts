@@ -73,6 +73,7 @@ export function planNodePools(
   if (gpu.pool.kind === "karpenter") {
     if (gpu.pool.capacity_types.includes("spot")) {
       problems.warn(
+        "spot-gpus",
         ["site", "gpu_nodes", "pool", "capacity_types"],
         "has spot: a reclaimed node ends the run, which then goes on from its newest checkpoint.",
       );
@@ -87,6 +88,7 @@ export function planNodePools(
   }
   if (sandbox.pool.kind === "karpenter") {
     problems.warn(
+      "sandbox-pool",
       ["site", "sandbox_nodes", "pool"],
       "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves. Until admission on your cluster adds both, they run elsewhere.",
     );
@@ -145,6 +147,7 @@ function checkGpuLimit(
 ): void {
   if (limit === undefined || Number(limit) >= gpus) return;
   problems.error(
+    "pool-limit",
     ["site", "gpu_nodes", "pool", "limits", demand.resource],
     `is ${limit}, but the stack needs ${demand.nodes} nodes with ${demand.gpusPerNode} GPUs: Karpenter would stop before the last. Leave it out, or give at least ${gpus}.`,
   );

@@ -1,5 +1,4 @@
 import type { Settings } from "../load.ts";
-import type { Problem } from "../problem.ts";
 import { type AsyncTraining, planAsyncTraining } from "./async-training.ts";
 import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
@@ -11,7 +10,7 @@ import { type Flow, planFlows } from "./network.ts";
 import { type NodeClaim, planNodeClaim } from "./node-claim.ts";
 import { gpuPlacement, type NodePool, type Placement, planNodePools } from "./node-pools.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
-import { Problems } from "./problems.ts";
+import { Problems, type RuleProblem } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
 import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./proxy-mode.ts";
 import { planRay, type Ray } from "./ray.ts";
@@ -63,8 +62,10 @@ export interface Plan {
 export interface PlanResult {
   /** Meaningful only without problems. */
   readonly plan: Plan;
-  readonly problems: readonly Problem[];
-  readonly warnings: readonly Problem[];
+  readonly problems: readonly RuleProblem[];
+  readonly warnings: readonly RuleProblem[];
+  /** Rules that cannot be judged, for want of a fact. */
+  readonly unknowns: readonly RuleProblem[];
 }
 
 /** Decides everything about a stack. Pure: the same settings give the same Plan, and nothing else is read. */
@@ -119,5 +120,6 @@ export function plan(settings: Settings): PlanResult {
     },
     problems: problems.errors,
     warnings: problems.warnings,
+    unknowns: problems.unknowns,
   };
 }

@@ -92,6 +92,7 @@ export function planRay(
   for (const group of groups) checkMemory(["site", "gpu_nodes", "memory"], group, problems);
   if (compareVersions(ray.version, "2.52.0") < 0) {
     problems.error(
+      "ray-token",
       ["ray", "version"],
       `is ${ray.version}; token authentication needs at least 2.52.0, and without it anyone who reaches the dashboard runs code (ray#56563).`,
     );
@@ -109,6 +110,7 @@ function checkMemory(path: string[], pod: RayPod, problems: Problems): void {
   const rest = pod.memoryBytes - pod.sharedMemoryBytes;
   if (rest < leastProcessMemoryBytes) {
     problems.error(
+      "shared-memory",
       path,
       `is ${inGiB(pod.memoryBytes)}, of which /dev/shm takes ${inGiB(pod.sharedMemoryBytes)} (object store ${inGiB(pod.objectStoreBytes)}): ${inGiB(rest)} remain for processes, and the kernel would kill them. Give at least ${inGiB(pod.sharedMemoryBytes + leastProcessMemoryBytes)}.`,
     );
@@ -131,6 +133,7 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
   const rangePath = ["site", "network", "rollout_ports"];
   if (ephemeral.to - ephemeral.from < 999) {
     problems.error(
+      "port-range",
       rangePath,
       `${ephemeral.from}-${ephemeral.to} has fewer than 1000 ports; NCCL, Ray and vLLM would run out of them. Widen it.`,
     );
@@ -145,15 +148,17 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
   ];
   single.forEach(([path, name, port], i) => {
     const twin = single.slice(0, i).find(([, , other]) => other === port);
-    if (twin) problems.error(path, `port ${port} of ${name} is also that of ${twin[1]} (C-06).`);
+    if (twin) problems.error("C-06", path, `port ${port} of ${name} is also that of ${twin[1]}.`);
     if (port >= ephemeral.from && port <= ephemeral.to) {
       problems.error(
+        "C-06",
         path,
-        `port ${port} of ${name} lies in the range ${ephemeral.from}-${ephemeral.to} of the rollout servers (site network.rollout_ports): either could take it first (C-06).`,
+        `port ${port} of ${name} lies in the range ${ephemeral.from}-${ephemeral.to} of the rollout servers (site network.rollout_ports): either could take it first.`,
       );
     }
     if (port >= rayWorkerPorts.from && port <= rayWorkerPorts.to) {
       problems.error(
+        "port-range",
         path,
         `port ${port} of ${name} lies in the range ${rayWorkerPorts.from}-${rayWorkerPorts.to} of Ray's workers: Ray refuses to start.`,
       );
@@ -161,6 +166,7 @@ function planPorts({ experiment, site }: Settings, problems: Problems): RayPorts
   });
   if (ephemeral.from <= rayWorkerPorts.to && ephemeral.to >= rayWorkerPorts.from) {
     problems.error(
+      "port-range",
       rangePath,
       `${ephemeral.from}-${ephemeral.to} overlaps the range ${rayWorkerPorts.from}-${rayWorkerPorts.to} of Ray's workers.`,
     );

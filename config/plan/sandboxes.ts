@@ -45,12 +45,14 @@ export function planSandboxes(
   checkParallelTrials(experiment, parts, problems);
   if (k8s.pod_active_deadline_seconds <= agent.max_timeout_sec) {
     problems.error(
+      "sandbox-deadline",
       ["k8s", "pod_active_deadline_seconds"],
       `is ${k8s.pod_active_deadline_seconds} s, not more than harbor_agent.max_timeout_sec ${agent.max_timeout_sec} s: Kubernetes would end sandboxes before their verifier has run. Leave at least 15 minutes.`,
     );
   }
   if (agent.host_path_mounts !== null && agent.host_path_mounts.length > 0) {
     problems.error(
+      "sandbox-host-path",
       ["harbor_agent", "host_path_mounts"],
       "pod security baseline refuses hostPath in sandboxes, so every trial would fail. Put the files into the task images.",
     );
@@ -93,6 +95,7 @@ function checkParallelTrials(
       ? `harbor_runtime.num_workers ${runtime.num_workers}: the quota would refuse the pods of the other workers`
       : `the ${asyncTraining.maxConcurrentSamples} prompts in flight × ${batches.trialsPerPrompt} trials = ${needed}: the quota would refuse the other pods`;
   problems.error(
+    "sandbox-quota",
     ["sandbox", "parallel_trials"],
     `is ${sandbox.parallel_trials}, less than ${why}. Choose at least ${needed}.`,
   );

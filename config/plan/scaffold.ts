@@ -95,6 +95,7 @@ function checkImportPath(
   const other = scaffoldOf(importPath);
   if (importPath === undefined || other === name || other === "custom") return;
   problems.error(
+    "scaffold-class",
     ["harbor_agent", "agent_import_path"],
     `is that of ${other}, but harbor_agent.scaffold is ${name}: its image and its tool calls would not fit. Change one of the two.`,
   );
@@ -105,12 +106,14 @@ function demandCustomSettings({ experiment }: Settings, problems: Problems): voi
   for (const key of ["agent_import_path", "runtime_image", "runtime_mount_path"] as const) {
     if (agent[key] !== undefined) continue;
     problems.error(
+      "scaffold-custom",
       ["harbor_agent", key],
       "is not set, and a custom scaffold has no default. Set it.",
     );
   }
   if (trainer.agent_loop_config === undefined) {
     problems.error(
+      "scaffold-custom",
       ["trainer", "agent_loop_config"],
       "is not set, and a custom scaffold has no default: name the agent-loop configuration in the training image that drives it.",
     );
@@ -120,8 +123,9 @@ function demandCustomSettings({ experiment }: Settings, problems: Problems): voi
 function checkName(name: ScaffoldName, agentName: string | null, problems: Problems): void {
   if ((name !== "openhands" && name !== "openhands-sdk") || agentName === null) return;
   problems.error(
+    "C-23",
     ["harbor_agent", "agent_name"],
-    `is ${agentName}, but the scaffold ${name} needs null: with a name Harbor installs the agent inside the sandbox, which has no way out, and every trial fails (C-23). Set it to null, or leave it out.`,
+    `is ${agentName}, but the scaffold ${name} needs null: with a name Harbor installs the agent inside the sandbox, which has no way out, and every trial fails. Set it to null, or leave it out.`,
   );
 }
 
@@ -135,14 +139,16 @@ function planToolCallParser(
   const path = ["verl", "tool_call_parser"];
   if (wanted !== undefined && fitting !== undefined && wanted !== fitting) {
     problems.error(
+      "C-22",
       path,
-      `is ${wanted}, but this model with ${scaffold} emits what ${fitting} parses (config/models.yaml): no tool call would be understood, and the first update fails for want of a valid token (C-22). Leave it out.`,
+      `is ${wanted}, but this model with ${scaffold} emits what ${fitting} parses (config/models.yaml): no tool call would be understood, and the first update fails for want of a valid token. Leave it out.`,
     );
   }
   if (wanted === undefined && fitting === undefined) {
     problems.error(
+      "C-22",
       path,
-      `is not set, and config/models.yaml has none for this model with ${scaffold}: with the wrong parser no tool call is understood, and the first update fails for want of a valid token (C-22). Set it to the format of the model's chat template, for example qwen3_coder or hermes.`,
+      `is not set, and config/models.yaml has none for this model with ${scaffold}: with the wrong parser no tool call is understood, and the first update fails for want of a valid token. Set it to the format of the model's chat template, for example qwen3_coder or hermes.`,
     );
   }
   return wanted ?? fitting ?? "";

@@ -63,6 +63,7 @@ export function planServing(
   return experiment.serving.map((wanted, i): FrozenModel => {
     if (experiment.serving.findIndex(({ name }) => name === wanted.name) < i) {
       problems.error(
+        "serving-name",
         ["serving", i, "name"],
         `is ${wanted.name}, like another of the list: their objects would have the same names. Choose another.`,
       );
@@ -72,6 +73,7 @@ export function planServing(
     const rest = memoryBytes - sharedMemoryBytes;
     if (rest < leastProcessMemoryBytes) {
       problems.error(
+        "serving-memory",
         ["serving", i, "memory"],
         `is ${memoryBytes / GiB}Gi${wanted.memory === undefined ? ` (the share of ${wanted.gpus} GPUs in the site's gpu_nodes.memory)` : ""}, of which /dev/shm takes ${sharedMemoryBytes / GiB}Gi: too little remains to load a model. Give at least ${(sharedMemoryBytes + leastProcessMemoryBytes) / GiB}Gi.`,
       );
@@ -120,6 +122,7 @@ function planExpertParallel(
   if (!facts) return wanted.expert_parallel ?? false;
   if (wanted.expert_parallel === true && !facts.mixture_of_experts) {
     problems.error(
+      "serving-experts",
       ["serving", i, "expert_parallel"],
       "is true, but the model has no experts: vLLM refuses to start. Leave it out.",
     );
@@ -134,14 +137,15 @@ function checkKvHeads(
 ): void {
   if (kvHeads !== undefined) {
     problems.divides(
-      ["serving", i, "gpus"],
-      [gpus, kvHeads],
-      `is ${gpus}, which does not divide the model's ${kvHeads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass (C-01). Choose a divisor of ${kvHeads}; for more throughput, more replicas.`,
+      "C-01",
+      { path: ["serving", i, "gpus"], divisor: gpus, value: kvHeads },
+      `is ${gpus}, which does not divide the model's ${kvHeads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${kvHeads}; for more throughput, more replicas.`,
     );
   } else if (gpus > 1) {
-    problems.warn(
+    problems.unknown(
+      "C-01",
       ["serving", i, "model_path"],
-      `has no kv_heads in config/models.yaml, so it is unknown whether gpus ${gpus} divides them (C-01). Look up num_key_value_heads in its config.json and add it there.`,
+      `has no kv_heads in config/models.yaml, so it is unknown whether gpus ${gpus} divides them. Look up num_key_value_heads in its config.json and add it there.`,
     );
   }
 }

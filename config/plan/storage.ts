@@ -94,11 +94,13 @@ function checkShared(volumes: readonly Volume[], topology: Topology, problems: P
     if (readOnly) continue;
     if (backing.kind === "host_path") {
       problems.error(
+        "shared-volume",
         ["site", "storage", name, "kind"],
         `is host_path, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: each would write to a directory of its own. Use a volume that all of them see.`,
       );
     } else if (backing.kind !== "nfs" && backing.access_mode === "ReadWriteOnce") {
       problems.error(
+        "shared-volume",
         ["site", "storage", name, "access_mode"],
         `is ReadWriteOnce, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: the pods of the second would wait for the volume for ever. Use ReadWriteMany.`,
       );
@@ -133,8 +135,9 @@ function checkInside(
 ): void {
   if (isInside(setting.value, volume.mountPath)) return;
   problems.error(
+    "C-07",
     setting.path,
-    `is ${setting.value}, which is not on the ${volume.name} volume (mounted at ${volume.mountPath}): the pods would not see it, or lose it with the pod (C-07).`,
+    `is ${setting.value}, which is not on the ${volume.name} volume (mounted at ${volume.mountPath}): the pods would not see it, or lose it with the pod.`,
   );
 }
 
@@ -149,6 +152,7 @@ function checkMounts(volumes: readonly Volume[], problems: Problems): void {
       );
     if (other) {
       problems.error(
+        "nested-mounts",
         ["trainer", "project_dir"],
         `the volumes ${volume.name} (${volume.mountPath}) and ${other.name} (${other.mountPath}) are mounted one inside the other: one would hide the other.`,
       );

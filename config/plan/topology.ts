@@ -46,14 +46,15 @@ export function planTopology(settings: Settings, problems: Problems): Topology {
   if (infrastructure.nnodes !== undefined && infrastructure.nnodes !== gpuNodes) {
     const split = mode === "sync" ? "" : `: ${trainer} of the trainer, ${rollout} of the rollout`;
     problems.error(
+      "C-11",
       ["infrastructure", "nnodes"],
-      `is ${infrastructure.nnodes}, but tier ${tier} has ${gpuNodes}${split} (C-11). Leave it out, or choose another tier.`,
+      `is ${infrastructure.nnodes}, but tier ${tier} has ${gpuNodes}${split}. Leave it out, or choose another tier.`,
     );
   }
   problems.divides(
-    ["vllm", "gen_tp"],
-    [vllm.gen_tp, rolloutGpus],
-    `is ${vllm.gen_tp}, which does not divide the ${rolloutGpus} rollout GPUs: ${rolloutGpus / vllm.gen_tp} rollout servers (C-02). Choose a divisor of ${rolloutGpus}.`,
+    "C-02",
+    { path: ["vllm", "gen_tp"], divisor: vllm.gen_tp, value: rolloutGpus },
+    `is ${vllm.gen_tp}, which does not divide the ${rolloutGpus} rollout GPUs: ${rolloutGpus / vllm.gen_tp} rollout servers. Choose a divisor of ${rolloutGpus}.`,
   );
   checkKvHeads(settings, problems);
   const groups: WorkerGroup[] = [{ name: "train", nodes: trainer, gpusPerNode }];
@@ -79,15 +80,16 @@ function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems):
     const missing = modelFacts
       ? "has no kv_heads in config/models.yaml"
       : "is not in config/models.yaml";
-    problems.warn(
+    problems.unknown(
+      "C-01",
       ["model", "model_path"],
-      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads (C-01). Look up num_key_value_heads in its config.json and add it there.`,
+      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Look up num_key_value_heads in its config.json and add it there.`,
     );
     return;
   }
   problems.divides(
-    ["vllm", "gen_tp"],
-    [tensorParallel, modelFacts.kv_heads],
-    `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads: training would crash with a CUDA illegal memory access at the first forward pass (C-01). Choose a divisor of ${modelFacts.kv_heads}.`,
+    "C-01",
+    { path: ["vllm", "gen_tp"], divisor: tensorParallel, value: modelFacts.kv_heads },
+    `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${modelFacts.kv_heads}.`,
   );
 }

@@ -68,8 +68,9 @@ function checkTemperatures({ experiment }: Settings, problems: Problems): void {
   const [agent, rollout] = [experiment.harbor_agent.temperature, experiment.algorithm.temperature];
   if (agent !== rollout) {
     problems.warn(
+      "C-41",
       ["harbor_agent", "temperature"],
-      `is ${agent}, but algorithm.temperature is ${rollout}: log-probabilities would be taken off the sampled distribution (C-41).`,
+      `is ${agent}, but algorithm.temperature is ${rollout}: log-probabilities would be taken off the sampled distribution.`,
     );
   }
 }
@@ -78,14 +79,16 @@ function checkWandbKey({ secrets }: Settings, problems: Problems): void {
   const remedy =
     "Store it with: pulumi config set --secret swe-rl:wandbApiKey — or set credentials.wandb_mode to offline or disabled.";
   if (secrets === undefined) {
-    problems.warn(
+    problems.unknown(
+      "C-10",
       ["credentials", "wandb_mode"],
-      `is online; whether the stack has the secret wandbApiKey is unknown here (C-10). ${remedy}`,
+      `is online; whether the stack has the secret wandbApiKey is unknown here. ${remedy}`,
     );
   } else if (!secrets.has("wandbApiKey")) {
     problems.error(
+      "C-10",
       ["credentials", "wandb_mode"],
-      `is online, but the stack has no secret wandbApiKey: the tracker would refuse and orphan the run (C-10). ${remedy}`,
+      `is online, but the stack has no secret wandbApiKey: the tracker would refuse and orphan the run. ${remedy}`,
     );
   }
 }

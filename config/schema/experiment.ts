@@ -3,6 +3,7 @@ import { z } from "zod";
 import { data, environment, infrastructure, k8s, model, vllm } from "./contract.ts";
 import { harborAgent, harborRuntime } from "./harbor.ts";
 import { proxy, ray, sandbox, storage, trainer, verl } from "./platform.ts";
+import { preflight } from "./preflight.ts";
 import { credentials, experiment as run } from "./run.ts";
 import { serving } from "./serving.ts";
 import { algorithm, asyncTraining, training } from "./training.ts";
@@ -47,6 +48,7 @@ export const experiment = z.strictObject({
   serving: serving.describe(
     "Frozen models for evaluation or judging, served by plain vLLM on GPUs of their own. Weights are never synchronised to them.",
   ),
+  preflight: preflight.prefault({}).describe("Checks before anything is created."),
   disruption: z
     .enum(["never", "voluntary"])
     .default("never")

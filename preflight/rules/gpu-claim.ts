@@ -1,17 +1,17 @@
 import { claimKey } from "../../config/plan/node-claim.ts";
-import { type Finding, ok, unknown } from "../finding.ts";
+import { broken, type Finding, met, unknown } from "../finding.ts";
 import { claimOf } from "../placement.ts";
 import type { Rule } from "./rule.ts";
 
 /** Claimed nodes are there, are not another stack's, and have no taint but ours. */
-export const gpuNodeClaim: Rule = (plan, { nodes }) => {
+export const gpuNodeClaim: Rule = ({ plan, facts: { nodes } }) => {
   const { nodeClaim: claim, names } = plan;
   if (!claim) return [];
   const id = "gpu-node-claim";
   const expected = `nodes ${claim.nodes.join(", ")}, claimed by nobody else and without other taints`;
-  if (!nodes.known) return [unknown(id, expected, nodes.reason)];
+  if (!nodes.known) return [unknown(id, nodes.reason, expected)];
   const refuse = (found: string, consequence: string, remedy: string): Finding[] => [
-    { id, severity: "fatal", found, expected, consequence, remedy },
+    broken(id, { found, expected, consequence, remedy }),
   ];
   const findings = claim.nodes.flatMap((name): Finding[] => {
     const node = nodes.value.find((candidate) => candidate.name === name);
@@ -40,5 +40,5 @@ export const gpuNodeClaim: Rule = (plan, { nodes }) => {
     }
     return [];
   });
-  return findings.length > 0 ? findings : [ok(id, claim.nodes.join(", "))];
+  return findings.length > 0 ? findings : [met(id, claim.nodes.join(", "))];
 };

@@ -3,7 +3,7 @@ import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../config/p
 import type { Plan } from "../../config/plan/plan.ts";
 import type { NodeFact } from "../facts/facts.ts";
 import type { GpuPodFact } from "../facts/gpu-pods.ts";
-import { ok, unknown } from "../finding.ts";
+import { broken, met, unknown } from "../finding.ts";
 import { claimOf, gpusFor, madeByKarpenter, matches, tolerates } from "../placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import type { Rule } from "./rule.ts";
@@ -27,35 +27,33 @@ interface Candidate {
  * The stack's pods fit beside what others hold. Its own pods do not count, so that a second `up` does not refuse
  * itself. Two stacks that come up in the same moment can both pass; the pods of one then wait.
  */
-export const gpuFree: Rule = (plan, facts) => {
+export const gpuFree: Rule = (subject) => {
+  const { plan, facts } = subject;
   const { nodes, gpuPods } = facts;
   const id = "gpu-free";
   const { gpuDemand: demand, names } = plan;
   const expected = `free GPUs for ${names.stack}: ${describeDemand(demand)}`;
-  if (madeByKarpenter(plan)) return [ok(id, "Karpenter makes the GPU nodes when pods need them")];
-  if (!nodes.known) return [unknown(id, expected, nodes.reason)];
-  if (!gpuPods.known) return [unknown(id, expected, gpuPods.reason)];
+  if (madeByKarpenter(plan)) return [met(id, "Karpenter makes the GPU nodes when pods need them")];
+  if (!nodes.known) return [unknown(id, nodes.reason, expected)];
+  if (!gpuPods.known) return [unknown(id, gpuPods.reason, expected)];
   const others = gpuPods.value.filter(({ stack }) => stack !== names.stack);
   const all = candidatesOf(plan, nodes.value, gpuPods.value);
   // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
   const tooFew = plan.ray.groups.some(
     (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
   );
-  if (tooFew || gpuNodeClaim(plan, facts).some(({ severity }) => severity === "fatal")) return [];
+  if (tooFew || gpuNodeClaim(subject).some(({ severity }) => severity === "fatal")) return [];
   const candidates = all.filter(({ node }) => plan.nodeClaim?.nodes.includes(node.name) ?? true);
   const total = candidates.reduce((sum, { gpus }) => sum + gpus, 0);
   const whole = candidates.filter(({ free }) => free >= demand.gpusPerNode).length;
   const found = `of ${candidates.length} GPU nodes (${total} GPUs) ${whole} ${whole === 1 ? "is" : "are"} free`;
-  if (fits(demand, candidates)) return [ok(id, found)];
+  if (fits(demand, candidates)) return [met(id, found)];
   const taken = candidates.filter(({ held, closed }) => held.size > 0 || closed !== undefined);
   const stacks = stacksThatHold(taken, others);
   return [
-    {
-      id,
-      severity: "fatal",
+    broken(id, {
       found: `${names.stack} needs ${describeNeed(demand)}; ${found}${describeTaken(taken)}`,
       expected,
-      consequence: "its pods would wait for GPUs until the rollout budget is spent",
       remedy: [
         ...(stacks.length > 0
           ? [`end another run: ${stacks.map((stack) => `pulumi destroy -s ${stack}`).join(" or ")}`]
@@ -63,7 +61,7 @@ export const gpuFree: Rule = (plan, facts) => {
         ...(taken.length > 0 ? ["wait until they are free"] : []),
         "add GPU nodes that gpu_nodes.selector of the site file matches",
       ].join("; or "),
-    },
+    }),
   ];
 };
 

@@ -49,6 +49,7 @@ export function planOverrides(inputs: OverrideInputs, problems: Problems): Overr
     const twin = planned.find((override) => override.key === key);
     if (twin) {
       problems.error(
+        "override-owned",
         ["verl", "overrides", key],
         `the Plan sets this key itself, from ${twin.source}. Change that instead.`,
       );
@@ -85,12 +86,14 @@ function forkConfiguration({ tier, verl }: Experiment): string {
 function checkRelease({ verl, algorithm }: Experiment, problems: Problems): void {
   if (verl.distribution === "stock" && verl.config_name !== undefined) {
     problems.error(
+      "verl-configuration",
       ["verl", "config_name"],
       `is ${verl.config_name}, a configuration of the fork, but verl.distribution is stock. Leave it out.`,
     );
   }
   if (verl.version === "0.8.0" && algorithm.policy_loss_mode === "dro") {
     problems.error(
+      "policy-loss",
       ["algorithm", "policy_loss_mode"],
       "is dro, which verl 0.8.0 does not have: the run would fail at its first update. Use verl.version 0.9.1, or another loss.",
     );

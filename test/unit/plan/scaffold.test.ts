@@ -146,9 +146,7 @@ describe("a scaffold that cannot work", () => {
     [
       "a name for the OpenHands pair",
       "harbor_agent: { scaffold: openhands-sdk, agent_name: openhands }",
-      [
-        /^harbor_agent.agent_name: is openhands, but the scaffold openhands-sdk needs null: .* \(C-23\)/,
-      ],
+      [/^harbor_agent.agent_name: is openhands, but the scaffold openhands-sdk needs null: .*/],
     ],
     [
       "a parser that does not fit the model",

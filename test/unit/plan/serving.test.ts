@@ -134,13 +134,13 @@ describe("a frozen model", () => {
     ]);
   });
 
-  it("that nobody knows is a warning where it matters", () => {
-    const warnings = (more: string) =>
-      planWith(serving(`{ name: j, model_path: /models/new${more} }`)).warnings.map(({ path }) =>
+  it("that nobody knows is unknown where it matters", () => {
+    const unknowns = (more: string) =>
+      planWith(serving(`{ name: j, model_path: /models/new${more} }`)).unknowns.map(({ path }) =>
         path.join("."),
       );
-    expect(warnings(", gpus: 2")).toEqual(["serving.0.model_path"]);
-    expect(warnings("")).toEqual([]);
+    expect(unknowns(", gpus: 2")).toEqual(["serving.0.model_path"]);
+    expect(unknowns("")).toEqual([]);
   });
 
   it("is described with its address and its command", () => {

@@ -211,28 +211,28 @@ describe("a setting that contradicts another", () => {
       "C-01: TP does not divide the KV heads",
       "vllm: { gen_tp: 8 }",
       [
-        "vllm.gen_tp: is 8, which does not divide the model's 4 KV heads: training would crash with a CUDA illegal memory access at the first forward pass (C-01). Choose a divisor of 4.",
+        "vllm.gen_tp: is 8, which does not divide the model's 4 KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of 4.",
       ],
     ],
     [
       "C-02: TP does not divide the GPUs",
       "infrastructure: { ngpus_per_node: 6 }\ntraining: { sp_size: 2, train_batch_size: 48, train_prompt_mini_batch_size: 48 }",
       [
-        "vllm.gen_tp: is 4, which does not divide the 6 rollout GPUs: 1.5 rollout servers (C-02). Choose a divisor of 6.",
+        "vllm.gen_tp: is 4, which does not divide the 6 rollout GPUs: 1.5 rollout servers. Choose a divisor of 6.",
       ],
     ],
     [
       "C-12: SP does not divide the GPUs",
       "training: { sp_size: 3 }",
       [
-        "training.sp_size: is 3, which does not divide the 8 trainer GPUs: the device mesh cannot be built (C-12). Choose a divisor of 8.",
+        "training.sp_size: is 3, which does not divide the 8 trainer GPUs: the device mesh cannot be built. Choose a divisor of 8.",
       ],
     ],
     [
       "C-24: window longer than the model's",
       "vllm: { max_model_length: 100000 }",
       [
-        "vllm.max_model_length: is 100000, less than prompt 40000 + response 68000 = 108000: requests would be refused at the context limit (C-24). Raise it, or shorten the window.",
+        "vllm.max_model_length: is 100000, less than prompt 40000 + response 68000 = 108000: requests would be refused at the context limit. Raise it, or shorten the window.",
       ],
     ],
     [
@@ -267,33 +267,33 @@ describe("a setting that contradicts another", () => {
       "node count against the tier",
       "infrastructure: { nnodes: 2 }",
       [
-        "infrastructure.nnodes: is 2, but tier single-node has 1 (C-11). Leave it out, or choose another tier.",
+        "infrastructure.nnodes: is 2, but tier single-node has 1. Leave it out, or choose another tier.",
       ],
     ],
     [
       "C-06: two programs on one port",
       "infrastructure: { ray_dashboard_port: 6379 }",
       [
-        "infrastructure.ray_dashboard_port: port 6379 of Ray's dashboard is also that of Ray's control store (C-06).",
+        "infrastructure.ray_dashboard_port: port 6379 of Ray's dashboard is also that of Ray's control store.",
       ],
     ],
     [
       "C-06: a port in the rollout range",
       "infrastructure: { ray_port: 45000 }",
       [
-        "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
+        "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first.",
       ],
     ],
     [
       "C-06: the recorder on LiteLLM's port",
       "proxy: { recorder_port: 8002 }",
-      ["proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM (C-06)."],
+      ["proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM."],
     ],
     [
       "C-06: the recorder in the rollout range",
       "proxy: { recorder_port: 40000 }",
       [
-        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first (C-06).",
+        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first.",
       ],
     ],
     [
@@ -307,14 +307,14 @@ describe("a setting that contradicts another", () => {
       "C-07: model outside its volume",
       "model: { model_path: /elsewhere/Qwen3-30B-A3B-Instruct-2507 }",
       [
-        "model.model_path: is /elsewhere/Qwen3-30B-A3B-Instruct-2507, which is not on the models volume (mounted at /models): the pods would not see it, or lose it with the pod (C-07).",
+        "model.model_path: is /elsewhere/Qwen3-30B-A3B-Instruct-2507, which is not on the models volume (mounted at /models): the pods would not see it, or lose it with the pod.",
       ],
     ],
     [
       "C-22: no parser for the model",
       "model: { model_path: /models/Unheard-Of-7B }",
       [
-        "verl.tool_call_parser: is not set, and config/models.yaml has none for this model with claude-code: with the wrong parser no tool call is understood, and the first update fails for want of a valid token (C-22). Set it to the format of the model's chat template, for example qwen3_coder or hermes.",
+        "verl.tool_call_parser: is not set, and config/models.yaml has none for this model with claude-code: with the wrong parser no tool call is understood, and the first update fails for want of a valid token. Set it to the format of the model's chat template, for example qwen3_coder or hermes.",
       ],
     ],
     [
@@ -370,7 +370,7 @@ describe("a setting that contradicts another", () => {
       "trials outside their volume",
       "experiment: { trials_dir: /tmp/trials }",
       [
-        "experiment.trials_dir: is /tmp/trials, which is not on the trials volume (mounted at /workspace/repos/harbor-verl-train/harbor_trials): the pods would not see it, or lose it with the pod (C-07).",
+        "experiment.trials_dir: is /tmp/trials, which is not on the trials volume (mounted at /workspace/repos/harbor-verl-train/harbor_trials): the pods would not see it, or lose it with the pod.",
       ],
     ],
   ])("%s", (_case, yaml, expected) => {
@@ -409,17 +409,17 @@ describe("tracking", () => {
     return plan({ ...settings, site: { ...settings.site, tracking: "allowed" } });
   };
 
-  it("online needs the stack's secret (C-10)", () => {
+  it("online needs the stack's secret", () => {
     expect(problemsOf(online("", new Set()))).toEqual([
       expect.stringContaining("the stack has no secret wandbApiKey") as string,
     ]);
     expect(problemsOf(online("", new Set(["wandbApiKey"])))).toEqual([]);
   });
 
-  it("is a warning where nobody knows the stack's secrets", () => {
+  it("is unknown where nobody knows the stack's secrets", () => {
     const result = online("");
     expect(result.problems).toEqual([]);
-    expect(result.warnings.map(({ path }) => path.join("."))).toEqual(["credentials.wandb_mode"]);
+    expect(result.unknowns.map(({ path }) => path.join("."))).toEqual(["credentials.wandb_mode"]);
   });
 
   it("passes the key only by reference", () => {

@@ -4,7 +4,7 @@ import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { GpuPodFact } from "../../../preflight/facts/gpu-pods.ts";
 import type { Finding } from "../../../preflight/finding.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
-import { clusterRules } from "../../../preflight/rules/cluster.ts";
+import { check as checkAll } from "../../../preflight/rules/checks.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
 
@@ -56,13 +56,14 @@ const factsOf = (change: Partial<Facts>): Facts => ({
 function check(id: string, { nodes = three, pods = [], yaml = "", claim = [] }: Case): Finding[] {
   const { settings } = settingsWith(yaml);
   const gpu_nodes = { ...settings.site.gpu_nodes, claim };
-  const result = plan({ ...settings, site: { ...settings.site, gpu_nodes } });
+  const changed = { ...settings, site: { ...settings.site, gpu_nodes } };
+  const result = plan(changed);
   expect(result.problems).toEqual([]);
   const facts = factsOf({
     nodes: { known: true, value: nodes },
     gpuPods: { known: true, value: pods },
   });
-  return clusterRules.flatMap((rule) => rule(result.plan, facts)).filter((one) => one.id === id);
+  return checkAll({ settings: changed, plan: result.plan, facts }).filter((one) => one.id === id);
 }
 const judge = (gpus: number, replicas = 1) =>
   `serving: [{ name: judge, model_path: /models/x, gpus: ${gpus}, replicas: ${replicas} }]`;
@@ -187,8 +188,7 @@ describe("free GPUs", () => {
     const result = plan({ ...settings, site: karpenterSite() });
     const ids = ["gpu-nodes", "gpu-free", "karpenter-installed"];
     const found = (nodePoolVersions: Facts["nodePoolVersions"]) =>
-      clusterRules
-        .flatMap((rule) => rule(result.plan, factsOf({ nodePoolVersions })))
+      checkAll({ settings, plan: result.plan, facts: factsOf({ nodePoolVersions }) })
         .filter(({ id }) => ids.includes(id))
         .map(({ id, severity }) => [id, severity]);
     expect(found({ known: true, value: ["v1"] })).toEqual(ids.map((id) => [id, "ok"]));

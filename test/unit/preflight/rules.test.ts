@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { Finding } from "../../../preflight/finding.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
-import { clusterRules } from "../../../preflight/rules/cluster.ts";
-import { planWith } from "../../support/settings.ts";
+import { check } from "../../../preflight/rules/checks.ts";
+import { plan as decide } from "../../../config/plan/plan.ts";
+import { settingsWith } from "../../support/settings.ts";
 
-const { plan } = planWith();
+const { settings } = settingsWith("");
+const { plan } = decide(settings);
 
 const gpuNode: NodeFact = {
   name: "gpu-0",
@@ -28,7 +30,7 @@ const fine: Facts = {
 const unread = { known: false, reason: "this user may not read it (403)" } as const;
 
 function findings(change: Partial<Facts>): Finding[] {
-  return clusterRules.flatMap((rule) => rule(plan, { ...fine, ...change }));
+  return check({ settings, plan, facts: { ...fine, ...change } });
 }
 const bad = (change: Partial<Facts>) =>
   findings(change)

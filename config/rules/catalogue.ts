@@ -1,0 +1,17 @@
+/** Every rule by its id. Ids are a contract: experiments waive rules by them. */
+import { clusterRules } from "./cluster.ts";
+import { configurationRules } from "./configuration.ts";
+import type { RuleText } from "./rule.ts";
+
+const all = { ...configurationRules, ...clusterRules } as const;
+
+export type RuleId = keyof typeof all;
+
+/** Ids of the rules that preflight itself checks. */
+export type PreflightRuleId = {
+  [Id in RuleId]: (typeof all)[Id]["checkedBy"] extends "preflight" ? Id : never;
+}[RuleId];
+
+export const catalogue: Readonly<Record<RuleId, RuleText>> = all;
+
+export const ruleIds = Object.keys(all) as [RuleId, ...RuleId[]];
