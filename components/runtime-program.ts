@@ -10,14 +10,17 @@ export type Program =
   | "discover_rollouts.py"
   | "exchange.py"
   | "follow_run.py"
+  | "kubernetes_api.py"
   | "launch_run.py"
   | "list_rollouts.py"
   | "pod.py"
   | "ray_jobs.py"
+  | "reap_sandboxes.py"
   | "recorder.py"
   | "rollout_routes.py"
   | "sampled.py"
   | "sandbox_auth.py"
+  | "sandbox_life.py"
   | "trajectories.py";
 
 /** Where containers find the programs. */

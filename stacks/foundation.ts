@@ -81,6 +81,7 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     provider,
     train,
     proxy,
+    sandbox,
     secrets,
     mounts,
     serviceAccount: account.serviceAccount,

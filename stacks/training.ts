@@ -6,6 +6,7 @@ import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
 import { serveFrozenModels } from "./frozen-models.ts";
+import { reapSandboxes } from "./reaper.ts";
 
 export interface Training {
   /** Address of Ray's job API. */
@@ -41,6 +42,7 @@ export function startTraining(
     { provider, dependsOn: foundation.beforeTraining },
   );
   serveFrozenModels(plan, foundation, ray);
+  reapSandboxes(plan, foundation, ray);
   const job = new TrainerJob(
     "trainer",
     {

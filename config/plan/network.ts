@@ -4,7 +4,8 @@ import type { RayPorts } from "./ray.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
-export type Role = "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model";
+export type Role =
+  "ray-head" | "ray-worker" | "trainer" | "proxy" | "recorder" | "frozen-model" | "reaper";
 
 /** One end of a flow. */
 export type Peer =

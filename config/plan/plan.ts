@@ -14,6 +14,7 @@ import { Problems, type RuleProblem } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
 import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./proxy-mode.ts";
 import { planRay, type Ray } from "./ray.ts";
+import { planReaper, type Reaper } from "./reaper.ts";
 import { planScaffold, type Scaffold } from "./scaffold.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
 import { type FrozenModel, planServing, withServingFlows } from "./serving.ts";
@@ -40,6 +41,7 @@ export interface Plan {
   /** What the proxy mode costs, in a sentence. */
   readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
+  readonly reaper: Reaper;
   readonly flows: readonly Flow[];
   /** GPU nodes that the stack reserves for itself, if the site names any. */
   readonly nodeClaim: NodeClaim | undefined;
@@ -107,6 +109,7 @@ export function plan(settings: Settings): PlanResult {
       proxy,
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
       sandboxes,
+      reaper: planReaper(settings, names),
       flows: withServingFlows(planFlows(settings, ray.ports), serving),
       nodeClaim: claim,
       gpuDemand,

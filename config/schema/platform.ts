@@ -124,6 +124,21 @@ export const sandbox = z.strictObject({
     .describe(
       "Memory limit of a sandbox as a multiple of its request. An unbounded pod once took a node down.",
     ),
+  reaper: z
+    .strictObject({
+      grace_minutes: count()
+        .default(5)
+        .describe("Minutes past its deadline after which a sandbox is deleted."),
+      finished_minutes: count()
+        .default(30)
+        .describe("Minutes that a finished sandbox stays, to be looked at."),
+      dry_run: z
+        .boolean()
+        .default(false)
+        .describe("Only log which sandboxes would be deleted, and why."),
+    })
+    .prefault({})
+    .describe("What deletes sandboxes that outlived their deadline or their run."),
 });
 
 const volume = (size: string, purpose: string) =>

@@ -1,6 +1,7 @@
 import type { Settings } from "../../load.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import type { Names } from "../names.ts";
+import { validationTimes } from "../sandbox-times.ts";
 import { row } from "./row.ts";
 
 const kubernetesEnvironment =
@@ -24,8 +25,12 @@ export function sandboxVariables(
       k8s.pod_active_deadline_seconds,
       "k8s.pod_active_deadline_seconds",
     ),
-    ...row("K8S_VAL_POD_STARTUP_TIMEOUT", 2400, "validation pulls images that training has not"),
-    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", 9000, "D-31"),
+    ...row(
+      "K8S_VAL_POD_STARTUP_TIMEOUT",
+      validationTimes.startupSeconds,
+      "validation pulls images that training has not",
+    ),
+    ...row("K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS", validationTimes.deadlineSeconds, "D-31"),
     ...row("HARBOR_POD_NAME_PREFIX", agent.pod_name_prefix, fromAgent("pod_name_prefix")),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
