@@ -16,6 +16,7 @@ import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./prox
 import { planRay, type Ray } from "./ray.ts";
 import { planReaper, type Reaper } from "./reaper.ts";
 import { planScaffold, type Scaffold } from "./scaffold.ts";
+import { checkSandboxNodes } from "./sandbox-nodes.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
 import { type FrozenModel, planServing, withServingFlows } from "./serving.ts";
 import { planStorage, type Storage } from "./storage.ts";
@@ -87,6 +88,8 @@ export function plan(settings: Settings): PlanResult {
   const serving = planServing(settings, topology, problems);
   const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
   const disruption = planDisruption(settings);
+  const pools = planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems);
+  checkSandboxNodes({ topology, gpu: placement, sandbox: sandboxes, claim, pools }, problems);
   const proxy =
     settings.experiment.proxy.mode === "litellm"
       ? planProxy(settings, { names, topology })
@@ -114,7 +117,7 @@ export function plan(settings: Settings): PlanResult {
       nodeClaim: claim,
       gpuDemand,
       gpuPlacement: placement,
-      nodePools: planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems),
+      nodePools: pools,
       serving,
       disruption,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,

@@ -2,8 +2,9 @@
 import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
 import type { RuleText } from "./rule.ts";
+import { sandboxNodeRules } from "./sandbox-nodes.ts";
 
-const all = { ...configurationRules, ...clusterRules } as const;
+const all = { ...configurationRules, ...clusterRules, ...sandboxNodeRules } as const;
 
 export type RuleId = keyof typeof all;
 

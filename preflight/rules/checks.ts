@@ -3,6 +3,7 @@ import { gpuNodes, namespacesOurs, rayOperator, reachable, storageClasses } from
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import { gpuFree } from "./gpu-free.ts";
 import { karpenter } from "./node-pools.ts";
+import { sandboxGpuNodes } from "./sandbox-nodes.ts";
 import type { Finding } from "../finding.ts";
 import type { Rule, Subject } from "./rule.ts";
 
@@ -16,6 +17,7 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "karpenter-installed": karpenter,
   "namespaces-ours": namespacesOurs,
   "storage-class": storageClasses,
+  "sandbox-gpu-nodes": sandboxGpuNodes,
 };
 
 /** What every rule finds, in the order of the catalogue. Without a cluster each would only repeat that there is none. */

@@ -63,7 +63,7 @@ describe("a single-node stack", () => {
 
   it("comes up", async () => {
     expect(await succeed("up", "--yes")).toContain(
-      "preflight: 6 ok, 0 warnings, 0 fatal, 0 unknown",
+      "preflight: 7 ok, 0 warnings, 0 fatal, 0 unknown",
     );
   });
 

@@ -40,7 +40,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("6 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("7 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -112,7 +112,7 @@ describe("preflight", () => {
 
   it.each<[keyof Facts, string[]]>([
     ["rayClusterVersions", ["kuberay-installed"]],
-    ["nodes", ["gpu-nodes", "gpu-free"]],
+    ["nodes", ["gpu-nodes", "gpu-free", "sandbox-gpu-nodes"]],
     ["gpuPods", ["gpu-free"]],
     ["namespaces", ["namespaces-ours"]],
     ["storageClasses", ["storage-class"]],
