@@ -8,15 +8,17 @@ import { settingsWith } from "../../support/settings.ts";
 
 type Nodes = Partial<Settings["site"]["sandbox_nodes"]>;
 
+/** Labels of the GPU nodes. */
+const h200 = { "gpu.product": "H200", zone: "a" };
 const existing = { kind: "existing" } as const;
 
-/** A tier on a site whose GPU nodes have these labels, and whose sandboxes select those. */
-function decide(base: string, gpu: Record<string, string>, sandbox: Nodes, claim: string[] = []) {
+/** A tier on a site whose sandboxes select such nodes. */
+function decide(base: string, sandbox: Nodes, claim: string[] = []) {
   const { settings } = settingsWith("", { base });
   const { gpu_nodes, sandbox_nodes } = settings.site;
   const site = {
     ...settings.site,
-    gpu_nodes: { ...gpu_nodes, pool: existing, selector: gpu, claim },
+    gpu_nodes: { ...gpu_nodes, pool: existing, selector: h200, claim },
     sandbox_nodes: { ...sandbox_nodes, pool: existing, tolerations: [], ...sandbox },
   };
   const changed: Settings = { ...settings, site };
@@ -27,24 +29,23 @@ const about = ({ problems, warnings }: PlanResult) => ({
   warnings: warnings.filter(({ rule }) => rule === "sandbox-nodes").map(({ message }) => message),
 });
 
-const h200 = { "gpu.product": "H200", zone: "a" };
 const none = { errors: [], warnings: [] };
 
 describe("the nodes of sandboxes and of GPUs", () => {
   it.each(["two-node", "three-node"])("must differ on tier %s", (base) => {
     for (const selector of [h200, { zone: "a" }, {}]) {
-      const { errors, warnings } = about(decide(base, h200, { selector }).result);
+      const { errors, warnings } = about(decide(base, { selector }).result);
       expect(warnings).toEqual([]);
       expect(errors).toHaveLength(1);
       expect(errors[0]).toMatch(/which every GPU node matches too: .* of tier (two|three)-node/);
     }
     for (const selector of [{ pool: "sandbox" }, { zone: "b" }, { ...h200, pool: "sandbox" }]) {
-      expect(about(decide(base, h200, { selector }).result)).toEqual(none);
+      expect(about(decide(base, { selector }).result)).toEqual(none);
     }
   });
 
   it("may be the same on tier single-node, which says so", () => {
-    const { errors, warnings } = about(decide("single-node", h200, { selector: h200 }).result);
+    const { errors, warnings } = about(decide("single-node", { selector: h200 }).result);
     expect(errors).toEqual([]);
     expect(warnings).toEqual([
       expect.stringContaining(
@@ -56,7 +57,7 @@ describe("the nodes of sandboxes and of GPUs", () => {
   it("may overlap where the stack's taint keeps sandboxes away, unless they tolerate it", () => {
     const claim = ["gpu-1", "gpu-2"];
     const shared = (tolerations: NonNullable<Nodes["tolerations"]>) =>
-      about(decide("two-node", h200, { selector: {}, tolerations }, claim).result).errors.length;
+      about(decide("two-node", { selector: {}, tolerations }, claim).result).errors.length;
     expect(shared([])).toBe(0);
     expect(shared([{ key: "sandbox", operator: "Exists" }])).toBe(0);
     expect(shared([{ operator: "Exists" }])).toBe(1);
@@ -83,7 +84,7 @@ describe("preflight about sandboxes on GPU nodes", () => {
   });
   const both = { ...h200, pool: "sandbox" };
   const find = (base: string, nodes: Facts["nodes"]) => {
-    const { settings, result } = decide(base, h200, { selector: { pool: "sandbox" } });
+    const { settings, result } = decide(base, { selector: { pool: "sandbox" } });
     const unread = { known: false, reason: "not read" } as const;
     const facts = {
       server: { known: true, value: "v1.34.4" },
