@@ -1,6 +1,7 @@
 /** What every tier stands on: namespaces with their policies, secrets, volumes, bounds and accounts. */
 import type * as pulumi from "@pulumi/pulumi";
 import { Compartment } from "../components/isolation/compartment.ts";
+import { ImagePrepull } from "../components/sandbox/image-prepull.ts";
 import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
 import { RunVolume } from "../components/storage/run-volume.ts";
@@ -77,6 +78,15 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     },
     inTrain,
   );
+  if (plan.prepull) {
+    const { prepull } = plan;
+    const { namespace } = train;
+    new ImagePrepull(
+      "image-prepull",
+      { labels, prepull, namespace, pullSecret: secrets.pull.train },
+      inTrain,
+    );
+  }
   return {
     provider,
     train,

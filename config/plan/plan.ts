@@ -14,6 +14,7 @@ import { Problems, type RuleProblem } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
 import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./proxy-mode.ts";
 import { planRay, type Ray } from "./ray.ts";
+import { type Prepull, planPrepull } from "./prepull.ts";
 import { planReaper, type Reaper } from "./reaper.ts";
 import { planScaffold, type Scaffold } from "./scaffold.ts";
 import { checkSandboxNodes } from "./sandbox-nodes.ts";
@@ -43,6 +44,8 @@ export interface Plan {
   readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
   readonly reaper: Reaper;
+  /** undefined unless the experiment asks for it. */
+  readonly prepull: Prepull | undefined;
   readonly flows: readonly Flow[];
   /** GPU nodes that the stack reserves for itself, if the site names any. */
   readonly nodeClaim: NodeClaim | undefined;
@@ -113,6 +116,7 @@ export function plan(settings: Settings): PlanResult {
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
       sandboxes,
       reaper: planReaper(settings, names),
+      prepull: planPrepull(settings, { scaffold, sandboxes }),
       flows: withServingFlows(planFlows(settings, ray.ports), serving),
       nodeClaim: claim,
       gpuDemand,

@@ -139,6 +139,20 @@ export const sandbox = z.strictObject({
     })
     .prefault({})
     .describe("What deletes sandboxes that outlived their deadline or their run."),
+  prepull: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe("Have every sandbox node pull the agent's runtime image, and `images`."),
+      images: z
+        .array(image())
+        .max(50, "may have at most 50: a node keeps each of them for as long as the stack lives")
+        .default([])
+        .describe("Task images to pull as well, for example those of validation."),
+    })
+    .prefault({})
+    .describe("Images on the sandbox nodes before the first trial asks for them."),
 });
 
 const volume = (size: string, purpose: string) =>
