@@ -54,7 +54,7 @@ class KubernetesApi:
         self._token = account / "token"
         self._timeout = timeout
         handlers: list[urllib.request.BaseHandler] = [
-            # The token goes to the API server and to nobody else: not to a proxy, not along a redirect.
+            # The token goes to the API server alone: not to a proxy, not along a redirect.
             urllib.request.ProxyHandler({}),
             _NoRedirect(),
         ]

@@ -176,10 +176,9 @@ class Reaper:
             return
         self._status_at = time.monotonic()
         stuck = [box.name for box in boxes if box.leaving and now - box.leaving > STUCK_SECONDS]
-        say(
-            f"{len(boxes)} sandboxes, {doomed} to be reaped"
-            + (f"; deletion takes long (is the node gone?): {', '.join(stuck[:5])}" if stuck else "")
-        )
+        say(f"{len(boxes)} sandboxes, {doomed} to be reaped")
+        if stuck:
+            say(f"deletion takes long (is the node gone?): {', '.join(stuck[:5])}")
 
     def _say_once(self, text: str) -> None:
         if text and text != self._said:

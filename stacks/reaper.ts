@@ -23,6 +23,7 @@ export function reapSandboxes(
       jobsUrl: ray.jobsUrl,
       rayToken: secrets.rayToken,
       pullSecret: secrets.pull.train,
+      rolloutMinutes: plan.rolloutMinutes,
     },
     { provider, dependsOn: [train, sandbox, ray] },
   );

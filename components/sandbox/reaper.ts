@@ -23,6 +23,8 @@ export interface ReaperArgs {
   rayToken: SecretKey;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
+  /** Minutes until it must run: its node may have to pull the image first. */
+  rolloutMinutes: number;
 }
 
 /**
@@ -98,6 +100,7 @@ export class Reaper extends pulumi.ComponentResource {
         spec: {
           replicas: 1,
           strategy: { type: "Recreate" },
+          progressDeadlineSeconds: args.rolloutMinutes * 60,
           selector: { matchLabels: selector },
           template: {
             metadata: { labels: { ...labelsOf(identity), ...selector } },
@@ -112,7 +115,10 @@ export class Reaper extends pulumi.ComponentResource {
           },
         },
       },
-      { parent: this },
+      {
+        parent: this,
+        customTimeouts: { create: `${args.rolloutMinutes}m`, update: `${args.rolloutMinutes}m` },
+      },
     );
     this.registerOutputs();
   }

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_jobs import RayJobs
+from support.cluster import JOBS_URL, Cluster
+from support.cluster import TOKEN as CLUSTER_TOKEN
 from support.fake_kubernetes import TOKEN, FakeKubernetes, account
 from support.http_stub import Handler, answering
 from support.network import free_port
@@ -297,3 +300,33 @@ class TestRun:
         wait_until(lambda: len(api.requests) > 12, 20, "more rounds")
         assert [one["metadata"]["name"] for one in api.pods["run-sandbox"]] == ["one"]
         assert reaper.errors.count("not known whether the run goes on") == 1
+
+
+def test_with_a_real_ray(api: FakeKubernetes, reap: Reap, cluster: Cluster) -> None:
+    """A run that is killed and started again, as the follower does it."""
+    jobs = RayJobs(JOBS_URL, CLUSTER_TOKEN)
+    ray = {"RAY_JOBS_URL": JOBS_URL, "RAY_AUTH_TOKEN": CLUSTER_TOKEN, "OWNER_GRACE_SECONDS": "1"}
+    for job in jobs.submissions():
+        assert job.is_over, "another test's submission"
+        jobs.delete(job.submission_id)
+    jobs.submit("run-reaped-1", "sleep 600")
+    try:
+        wait_until(lambda: jobs.get("run-reaped-1").status == "RUNNING", 60, "the run's start")
+        # Within a minute of the start, clocks may be to blame.
+        api.pods["run-sandbox"] = [pod("earlier", 300), pod("clocks", 30)]
+        first = reap("--once", **ray)
+        assert first.wait(20) == 0, first.errors
+        assert api.deleted == ["earlier"]
+        assert "before the run's present attempt began" in first.errors
+        jobs.stop("run-reaped-1")
+        wait_until(lambda: jobs.get("run-reaped-1").is_over, 60, "the run's end")
+        time.sleep(1.5)
+        second = reap("--once", **ray)
+        assert second.wait(20) == 0, second.errors
+        assert api.deleted == ["earlier", "clocks"]
+        assert "its run ended" in second.errors
+        assert CLUSTER_TOKEN not in first.errors + second.errors
+    finally:
+        jobs.stop("run-reaped-1")
+        wait_until(lambda: jobs.get("run-reaped-1").is_over, 60, "the run's end")
+        jobs.delete("run-reaped-1")
