@@ -68,8 +68,8 @@ export function configuration(place: Place, ports: Ports): object {
       runtime: "binary",
       bindAddress: "127.0.0.1",
       kubeVersion: `v${kubernetesVersion}`,
-      // The stacks use MutatingAdmissionPolicy, which 1.34 does not serve by itself.
-      kubeFeatureGates: "MutatingAdmissionPolicy=true",
+      // The stacks use MutatingAdmissionPolicy, and sandboxes image volumes; 1.34 serves neither by itself.
+      kubeFeatureGates: "MutatingAdmissionPolicy=true,ImageVolume=true",
       kubeRuntimeConfig: "admissionregistration.k8s.io/v1beta1=true",
       etcdBinary: tool("etcd"),
       kubeApiserverBinary: tool("kube-apiserver"),

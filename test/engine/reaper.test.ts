@@ -1,12 +1,13 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../support/recorder.ts";
 import { projectRoot } from "../support/settings.ts";
 import { recordTier } from "../support/tier.ts";
+import { kubectl, list } from "./support/kubectl.ts";
 
 /** Kinds that the reaper's rights consist of, and that sandboxes meet. */
 const kinds = [
@@ -18,17 +19,6 @@ const kinds = [
   "LimitRange",
 ] as const;
 const namespaces = ["run-train", "run-sandbox"];
-
-const kubectl = (args: readonly string[], input?: object) => {
-  const { status, stdout, stderr } = spawnSync("kubectl", args, {
-    encoding: "utf8",
-    env: { ...process.env, ...inject("lab") },
-    ...(input === undefined ? {} : { input: JSON.stringify(input) }),
-  });
-  if (status !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
-  return stdout;
-};
-const list = (items: readonly object[]) => ({ apiVersion: "v1", kind: "List", items });
 
 /** A pod as Harbor makes it, as far as the API server and the reaper care. */
 const sandbox = (name: string, more: { labels?: object; spec?: object } = {}) => ({
