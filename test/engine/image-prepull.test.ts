@@ -50,7 +50,8 @@ describe("the pre-pull of images on a control plane", () => {
     kubectl(["apply", "--server-side", "--validate=strict", "-f", "-"], list(needed));
   });
   afterAll(() => {
-    kubectl(["delete", "namespace", "run-train", "--wait=false"]);
+    // Awaited: other tests have a namespace of this name.
+    kubectl(["delete", "namespace", "run-train", "--timeout=120s"]);
   });
 
   it("puts a pod on every sandbox node, and claims nothing for simulated ones", async () => {

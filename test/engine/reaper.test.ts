@@ -124,7 +124,8 @@ describe("the reaper on a control plane", () => {
     );
   });
   afterAll(() => {
-    kubectl(["delete", "namespace", ...namespaces, "--wait=false"]);
+    // Awaited: other tests have namespaces of these names.
+    kubectl(["delete", "namespace", ...namespaces, "--timeout=120s"]);
     rmSync(folder, { recursive: true, force: true });
   });
 
