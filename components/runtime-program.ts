@@ -12,16 +12,19 @@ export type Program =
   | "exchange.py"
   | "follow_run.py"
   | "knocks.py"
+  | "kubernetes_api.py"
   | "launch_run.py"
   | "list_rollouts.py"
   | "pod.py"
   | "proof_listener.py"
   | "proof_verdict.py"
   | "ray_jobs.py"
+  | "reap_sandboxes.py"
   | "recorder.py"
   | "rollout_routes.py"
   | "sampled.py"
   | "sandbox_auth.py"
+  | "sandbox_life.py"
   | "trajectories.py";
 
 /** Where containers find the programs. */

@@ -23,6 +23,9 @@ const follower = { cpus: 0.1, memoryBytes: 128 * MiB, memoryLimitBytes: 512 * Mi
 /** Somebody for sandboxes to be refused by, and to be let in by. */
 const listener = { cpus: 0.02, memoryBytes: 48 * MiB, memoryLimitBytes: 128 * MiB } as const;
 
+/** The program that deletes sandboxes that nobody else deletes. */
+const reaper = { cpus: 0.05, memoryBytes: 128 * MiB, memoryLimitBytes: 512 * MiB } as const;
+
 export function workloadsOf(plan: Plan): Workload[] {
   const { ray, proxy, serving, gpuPlacement } = plan;
   const train = { compartment: "train", gpus: 0, ground: ray.head } as const;
@@ -34,6 +37,7 @@ export function workloadsOf(plan: Plan): Workload[] {
   return [
     { ...train, what: "the Ray head", replicas: 1, ...alike(ray.head) },
     { ...train, what: "the trainer's follower", replicas: 1, ...follower },
+    { ...train, what: "the reaper", replicas: 1, ...reaper },
     ...[plan.isolation.door, plan.isolation.standIn].map(({ compartment }) => ({
       ...train,
       compartment,

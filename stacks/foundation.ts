@@ -2,6 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { TrainingPriority } from "../components/compute/training-priority.ts";
 import { Compartment } from "../components/isolation/compartment.ts";
+import { ImagePrepull } from "../components/sandbox/image-prepull.ts";
 import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
 import { SandboxTraffic } from "../components/sandbox/sandbox-traffic.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
@@ -95,6 +96,15 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     },
     { provider },
   );
+  if (plan.prepull) {
+    const { prepull } = plan;
+    const { namespace } = train;
+    new ImagePrepull(
+      "image-prepull",
+      { labels, prepull, namespace, pullSecret: secrets.pull.train },
+      inTrain,
+    );
+  }
   return {
     provider,
     train,

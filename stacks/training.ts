@@ -6,6 +6,7 @@ import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
 import { serveFrozenModels } from "./frozen-models.ts";
+import { reapSandboxes } from "./reaper.ts";
 
 export interface Training {
   /** Address of Ray's job API. */
@@ -47,6 +48,7 @@ export function startTraining(
     { provider, dependsOn: [...foundation.beforeTraining, ...before] },
   );
   serveFrozenModels(plan, foundation, ray);
+  reapSandboxes(plan, foundation, ray);
   const job = new TrainerJob(
     "trainer",
     {

@@ -12,7 +12,8 @@ export type Role =
   | "recorder"
   | "frozen-model"
   | "sandbox"
-  | "egress-proof";
+  | "egress-proof"
+  | "reaper";
 
 /** Label that Kubernetes itself puts on every namespace. */
 export const namespaceName = "kubernetes.io/metadata.name";

@@ -17,7 +17,10 @@ import { Problems, type RuleProblem } from "./problems.ts";
 import { planProxy, type Proxy } from "./proxy.ts";
 import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./proxy-mode.ts";
 import { planRay, type Ray } from "./ray.ts";
+import { type Prepull, planPrepull } from "./prepull.ts";
+import { planReaper, type Reaper } from "./reaper.ts";
 import { planScaffold, type Scaffold } from "./scaffold.ts";
+import { checkSandboxNodes } from "./sandbox-nodes.ts";
 import { planSandboxes, type Sandboxes } from "./sandboxes.ts";
 import { type FrozenModel, planServing, withServingFlows } from "./serving.ts";
 import { planStorage, type Storage } from "./storage.ts";
@@ -47,6 +50,9 @@ export interface Plan {
   readonly sandboxes: Sandboxes;
   /** What may be created among the sandboxes. */
   readonly admission: Admission;
+  readonly reaper: Reaper;
+  /** undefined unless the experiment asks for it. */
+  readonly prepull: Prepull | undefined;
   readonly flows: readonly Flow[];
   /** How the sandboxes' isolation is made sure, and shown. */
   readonly isolation: Isolation;
@@ -95,6 +101,8 @@ export function plan(settings: Settings): PlanResult {
   const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
   const admission = planAdmission(settings, { names, sandboxes }, problems);
   const disruption = planDisruption(settings);
+  const pools = planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems);
+  checkSandboxNodes({ topology, gpu: placement, sandbox: sandboxes, claim, pools }, problems);
   const proxy =
     settings.experiment.proxy.mode === "litellm"
       ? planProxy(settings, { names, topology })
@@ -127,12 +135,14 @@ export function plan(settings: Settings): PlanResult {
       proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
       sandboxes,
       admission,
+      reaper: planReaper(settings, names),
+      prepull: planPrepull(settings, { scaffold, sandboxes }),
       flows,
       isolation,
       nodeClaim: claim,
       gpuDemand,
       gpuPlacement: placement,
-      nodePools: planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems),
+      nodePools: pools,
       serving,
       disruption,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,

@@ -116,11 +116,13 @@ function proxy({ proxy, proxyCost: cost, storage }: Plan): string[] {
   ];
 }
 
-function sandboxes({ sandboxes }: Plan): string[] {
+function sandboxes({ sandboxes, reaper, prepull }: Plan): string[] {
   const { perPod, quota } = sandboxes;
   return [
     `${sandboxes.parallelTrials} trials at once; quota ${sandboxes.pods} pods, ${quota.cpus} CPUs, memory ${inGiB(quota.memoryRequestBytes)} requested, ${inGiB(quota.memoryLimitBytes)} limit`,
     `each: ${perPod.cpus} CPU, memory ${inGiB(perPod.memoryRequestBytes)} to ${inGiB(perPod.memoryLimitBytes)}, ended after ${sandboxes.deadlineSeconds} s`,
+    `${reaper.dryRun ? "only logged" : "deleted"} when ${reaper.graceSeconds / 60} minutes past the deadline, without an owner, or finished for ${reaper.finishedSeconds / 60} minutes`,
+    ...(prepull ? [`pulled ahead on every node: ${prepull.images.join(", ")}`] : []),
   ];
 }
 

@@ -2,9 +2,15 @@
 import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
 import type { RuleText } from "./rule.ts";
+import { sandboxNodeRules } from "./sandbox-nodes.ts";
 import { sandboxRules } from "./sandboxes.ts";
 
-const all = { ...configurationRules, ...clusterRules, ...sandboxRules } as const;
+const all = {
+  ...configurationRules,
+  ...clusterRules,
+  ...sandboxRules,
+  ...sandboxNodeRules,
+} as const;
 
 export type RuleId = keyof typeof all;
 

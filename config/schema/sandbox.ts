@@ -1,6 +1,6 @@
 /** The experiment's section `sandbox`: how many sandboxes run at once, and what their pods may be. */
 import { z } from "zod";
-import { count } from "./scalars.ts";
+import { count, image } from "./scalars.ts";
 
 export const sandboxProfiles = [
   "standard",
@@ -44,4 +44,33 @@ export const sandbox = z.strictObject({
     .boolean()
     .default(false)
     .describe("Whether sandboxes may run only images that are named by digest."),
+  reaper: z
+    .strictObject({
+      grace_minutes: count()
+        .default(5)
+        .describe("Minutes past its deadline after which a sandbox is deleted."),
+      finished_minutes: count()
+        .default(30)
+        .describe("Minutes that a finished sandbox stays, to be looked at."),
+      dry_run: z
+        .boolean()
+        .default(false)
+        .describe("Only log which sandboxes would be deleted, and why."),
+    })
+    .prefault({})
+    .describe("What deletes sandboxes that outlived their deadline or their run."),
+  prepull: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe("Have every sandbox node pull the agent's runtime image, and `images`."),
+      images: z
+        .array(image())
+        .max(50, "may have at most 50: a node keeps each of them for as long as the stack lives")
+        .default([])
+        .describe("Task images to pull as well, for example those of validation."),
+    })
+    .prefault({})
+    .describe("Images on the sandbox nodes before the first trial asks for them."),
 });

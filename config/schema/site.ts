@@ -174,6 +174,9 @@ export const site = z.strictObject({
       vllm: image()
         .optional()
         .describe("Image of the frozen models (`serving`). Default: the training image."),
+      pause: image()
+        .default("registry.k8s.io/pause:3.10")
+        .describe("Image that does nothing, for `sandbox.prepull`; nodes have it for their pods."),
     })
     .describe("Container images."),
   storage: z

@@ -19,6 +19,7 @@ import {
   storageSupply,
   storageVolumes,
 } from "./storage.ts";
+import { sandboxGpuNodes } from "./sandbox-nodes.ts";
 import type { Rule, Subject } from "./rule.ts";
 import { mutatingAdmission, runtimeClass } from "./sandbox-admission.ts";
 
@@ -58,6 +59,7 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "policies-ours": policiesOurs,
   "policies-known": otherPolicies,
   "images-there": images,
+  "sandbox-gpu-nodes": sandboxGpuNodes,
 };
 
 /** What every rule finds, in the order of the catalogue. Without a cluster each would only repeat that there is none. */

@@ -14,11 +14,15 @@ from .processes import Tree
 RUNTIME = Path(__file__).parents[3] / "runtime"
 
 
-def start_program(name: str, environment: Mapping[str, str], log: Path) -> Tree:
+def start_program(
+    name: str, environment: Mapping[str, str], log: Path, options: Sequence[str] = ()
+) -> Tree:
     """Runs it without any installed package: its image has the standard library, and no more."""
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     return Tree(
-        [sys.executable, "-S", "-B", RUNTIME / name], log=log, env={**inherited, **environment}
+        [sys.executable, "-S", "-B", RUNTIME / name, *options],
+        log=log,
+        env={**inherited, **environment},
     )
 
 

@@ -1,0 +1,85 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Prepull } from "../../config/plan/prepull.ts";
+import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { podBasis, pullSecrets } from "../pod.ts";
+
+export interface ImagePrepullArgs {
+  prepull: Prepull;
+  namespace: pulumi.Input<string>;
+  labels: Labels;
+  /** Secret with registry credentials. */
+  pullSecret?: pulumi.Input<string> | undefined;
+}
+
+/**
+ * Has every sandbox node pull the images, and keep them: what a pod uses, no node throws away. They are mounted and not
+ * run, so that no code of a task is executed outside a sandbox; the cluster must offer image volumes, which the agent's
+ * runtime needs anyway. Not awaited: images that cannot be pulled are shown by `npm run images`.
+ */
+export class ImagePrepull extends pulumi.ComponentResource {
+  constructor(name: string, args: ImagePrepullArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:sandbox:ImagePrepull", name, args, opts);
+    const { prepull } = args;
+    const identity: Identity = {
+      labels: args.labels,
+      namespace: args.namespace,
+      app: prepull.name,
+      component: "sandbox",
+    };
+    const account = new k8s.core.v1.ServiceAccount(
+      `${name}-account`,
+      {
+        metadata: leaf(identity, prepull.name),
+        automountServiceAccountToken: false,
+        ...pullSecrets(args.pullSecret),
+      },
+      { parent: this },
+    );
+    const labels = labelsOf(identity);
+    const volumes = prepull.images.map((reference, i) => ({ name: `image-${i}`, reference }));
+    new k8s.apps.v1.DaemonSet(
+      name,
+      {
+        metadata: owner(identity, prepull.name, {
+          annotations: { "pulumi.com/skipAwait": "true" },
+        }),
+        spec: {
+          selector: { matchLabels: labels },
+          updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: "100%" } },
+          template: {
+            metadata: { labels },
+            spec: {
+              ...podBasis(prepull, account.metadata.name),
+              automountServiceAccountToken: false,
+              terminationGracePeriodSeconds: 1,
+              securityContext: {
+                runAsNonRoot: true,
+                runAsUser: 65535,
+                seccompProfile: { type: "RuntimeDefault" },
+              },
+              // One container an image: each says for itself what became of its own.
+              containers: volumes.map((volume) => ({
+                name: volume.name,
+                image: prepull.pauseImage,
+                securityContext: {
+                  allowPrivilegeEscalation: false,
+                  readOnlyRootFilesystem: true,
+                  capabilities: { drop: ["ALL"] },
+                },
+                resources: { requests: { cpu: "1m", memory: "4Mi" }, limits: { memory: "16Mi" } },
+                volumeMounts: [{ name: volume.name, mountPath: "/image", readOnly: true }],
+              })),
+              volumes: volumes.map((volume) => ({
+                name: volume.name,
+                image: { reference: volume.reference, pullPolicy: "IfNotPresent" },
+              })),
+            },
+          },
+        },
+      },
+      { parent: this },
+    );
+    this.registerOutputs();
+  }
+}
