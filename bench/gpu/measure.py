@@ -51,8 +51,9 @@ def run_all(cases: list[dict], arguments: argparse.Namespace) -> int:
     """Runs each case in fresh processes, so that none inherits another's allocator or context."""
     gpus = arguments.gpus or (torch.cuda.device_count() if arguments.device == "cuda" else 1)
     results = []
-    for case in cases:
-        if gpus not in case.get("gpus", [1, 2]) or (arguments.only and case["name"] not in arguments.only):
+    named = {case["name"]: case for case in cases}
+    for case in [named[name] for name in arguments.only or named]:
+        if gpus not in case.get("gpus", [1, 2]):
             continue
         partial = f"{arguments.results}.{case['name']}"
         began = time.monotonic()
