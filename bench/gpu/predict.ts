@@ -55,8 +55,6 @@ for (const file of resultFiles) {
       const error = `${((bytes / seen - 1) * 100).toFixed(1)} %`;
       return `${phase} ${gigabytes(bytes)} of ${gigabytes(seen)} GB, ${error.padStart(7)}`;
     });
-    process.stdout.write(
-      `${result.name.padEnd(38)} ${result.gpus} GPU  ${rows.join("   ")}\n`,
-    );
+    process.stdout.write(`${result.name.padEnd(38)} ${result.gpus} GPU  ${rows.join("   ")}\n`);
   }
 }

@@ -4,6 +4,8 @@ import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
 import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
+import { checkMemory } from "./memory/checks.ts";
+import { type Memory, planMemory } from "./memory/memory.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
@@ -29,6 +31,8 @@ export interface Plan {
   readonly compartments: Compartments;
   readonly topology: Topology;
   readonly engine: Engine;
+  /** undefined where the shapes of the model are not known. */
+  readonly memory: Memory | undefined;
   readonly batches: Batches;
   /** undefined for the synchronous tier. */
   readonly asyncTraining: AsyncTraining | undefined;
@@ -82,6 +86,8 @@ export function plan(settings: Settings): PlanResult {
   const claim = planNodeClaim(settings, gpuDemand, problems);
   const placement = gpuPlacement(settings, claim);
   const ray = planRay(settings, { topology, placement }, problems);
+  const memory = planMemory(settings, { topology, engine, batches });
+  checkMemory(settings, { memory, batches, ray }, problems);
   const serving = planServing(settings, topology, problems);
   const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
   const disruption = planDisruption(settings);
@@ -98,6 +104,7 @@ export function plan(settings: Settings): PlanResult {
       compartments: planCompartments(names, { storage, proxy }),
       topology,
       engine,
+      memory,
       batches,
       asyncTraining,
       scaffold,

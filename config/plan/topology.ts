@@ -1,5 +1,6 @@
 import type { Settings } from "../load.ts";
 import type { Tier } from "../schema/experiment.ts";
+import { canShareKvHeads } from "./kv-heads.ts";
 import type { Problems } from "./problems.ts";
 
 /** A Ray worker group: nodes with the same role. */
@@ -87,9 +88,10 @@ function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems):
     );
     return;
   }
-  problems.divides(
+  if (canShareKvHeads(modelFacts, modelFacts.kv_heads, tensorParallel)) return;
+  problems.error(
     "C-01",
-    { path: ["vllm", "gen_tp"], divisor: tensorParallel, value: modelFacts.kv_heads },
+    ["vllm", "gen_tp"],
     `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${modelFacts.kv_heads}.`,
   );
 }

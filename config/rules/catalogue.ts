@@ -1,9 +1,10 @@
 /** Every rule by its id. Ids are a contract: experiments waive rules by them. */
 import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
+import { memoryRules } from "./memory.ts";
 import type { RuleText } from "./rule.ts";
 
-const all = { ...configurationRules, ...clusterRules } as const;
+const all = { ...configurationRules, ...memoryRules, ...clusterRules } as const;
 
 export type RuleId = keyof typeof all;
 

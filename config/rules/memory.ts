@@ -15,8 +15,7 @@ export const memoryRules = {
     title: "the KV cache of a rollout server holds a sequence of the full window",
     severity: "fatal",
     consequence: "vLLM refuses to start",
-    remedy:
-      "raise vllm.gpu_memory_utilization or vllm.gen_tp, or shorten vllm.max_model_length",
+    remedy: "raise vllm.gpu_memory_utilization or vllm.gen_tp, or shorten vllm.max_model_length",
     source: "vLLM's documentation, conserving memory; docs/memory.md",
     checkedBy: "plan",
   },
@@ -37,7 +36,8 @@ export const memoryRules = {
     checkedBy: "plan",
   },
   "C-34": {
-    title: "the checkpoint volume holds the checkpoints that are kept, and one that is being written",
+    title:
+      "the checkpoint volume holds the checkpoints that are kept, and one that is being written",
     severity: "fatal",
     consequence: "a checkpoint cannot be written, and the run ends",
     remedy:

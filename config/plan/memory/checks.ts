@@ -47,9 +47,10 @@ function checkRole(
   const { capacity, margin } = memory;
   if (capacity === undefined || peak.bytes <= capacity) return;
   const parts = Object.entries(peak.parts).map(([name, bytes]) => `${name} ${inGiB(bytes)}`);
-  const path = role === "rollout" || role === "weight sync"
-    ? ["vllm", "gpu_memory_utilization"]
-    : ["training", "max_response_length"];
+  const path =
+    role === "rollout" || role === "weight sync"
+      ? ["vllm", "gpu_memory_utilization"]
+      : ["training", "max_response_length"];
   const clearly = peak.bytes > capacity * (1 + margin);
   const doubt = clearly ? "" : ` The estimate may be wrong by ${margin * 100} %.`;
   const message = `the ${role} needs about ${inGiB(peak.bytes)} of a GPU with ${inGiB(capacity)} (${parts.join(", ")}).${doubt} ${remedy(role, experiment)}`;
@@ -62,9 +63,7 @@ function remedy(role: RoleMemory["role"], experiment: Settings["experiment"]): s
     return "Lower it, or set training.actor_offload.";
   }
   const release =
-    logitsCopies(experiment) > 3
-      ? " or verl 0.9.1, which makes fewer copies of the logits,"
-      : "";
+    logitsCopies(experiment) > 3 ? " or verl 0.9.1, which makes fewer copies of the logits," : "";
   return `Shorten the window, use a tier with more trainer nodes,${release} or verl.overrides: { actor_rollout_ref.model.use_fused_kernels: true }.`;
 }
 

@@ -49,13 +49,16 @@ export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | u
   if (!model) return undefined;
   const { experiment, site } = settings;
   const { topology, engine } = inputs;
-  const capacity = site.gpu_nodes.gpu_memory && bytesOf(site.gpu_nodes.gpu_memory);
+  const { gpu_memory: size } = site.gpu_nodes;
+  const capacity = size === undefined ? undefined : bytesOf(size);
   const trained = trainedRoles(settings, model, inputs);
   const { total } = parametersOf(model);
   const hasCritic = experiment.algorithm.adv_estimator === "ppo";
   const trainedModels = hasCritic ? 2 : 1;
   const rollout =
-    capacity === undefined ? undefined : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
+    capacity === undefined
+      ? undefined
+      : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
   return {
     capacity,
     margin: margins[engine.name],
@@ -74,25 +77,31 @@ function trainedRoles(settings: Settings, model: Architecture, inputs: MemoryInp
   const hasCritic = algorithm.adv_estimator === "ppo";
   const shard = parametersOf(model).total / setup.shards;
   // Between uses the weights and the moments stay, unless they are offloaded; gradients are gone.
-  const resting = peak("at rest", training.actor_offload ? {} : { weights: shard * 4, optimizer: shard * 8 });
+  const resting = peak(
+    "at rest",
+    training.actor_offload ? {} : { weights: shard * 4, optimizer: shard * 8 },
+  );
   const sleeping = sleepingServer(settings, inputs);
   const beside = (role: Role, own: Peak, others: readonly Peak[]): RoleMemory => ({
     role,
     peak: others.reduce((sum, other) => together(sum.phase, sum, other), withHeadroom(own)),
   });
   const updates = (role: "actor" | "critic", hasHead: boolean) =>
-    beside(role, update(setup, { inputs, hasHead }), [...sleeping, ...(hasCritic ? [resting] : [])]);
+    beside(role, update(setup, { inputs, hasHead }), [
+      ...sleeping,
+      ...(hasCritic ? [resting] : []),
+    ]);
   // FSDP keeps a reference's parameters in host memory whatever the setting says.
   const keepsReference = inputs.engine.name !== "fsdp" && !training.ref_offload;
   return [
     updates("actor", true),
     ...(algorithm.use_kl_loss
       ? [
-          beside(
-            "reference",
-            scoringPeak(setup, "scoring", keepsReference ? shard * 2 : 0),
-            [...sleeping, resting, ...(hasCritic ? [resting] : [])],
-          ),
+          beside("reference", scoringPeak(setup, "scoring", keepsReference ? shard * 2 : 0), [
+            ...sleeping,
+            resting,
+            ...(hasCritic ? [resting] : []),
+          ]),
         ]
       : []),
     ...(hasCritic ? [updates("critic", false)] : []),
@@ -119,7 +128,9 @@ function trainingSetup(
   return {
     model,
     // Without packing a micro-batch is one sequence; the budget is sized for the longest either way.
-    tokens: packs ? batches.tokensPerGpu : Math.ceil(batches.windowTokens / engine.sequenceParallel),
+    tokens: packs
+      ? batches.tokensPerGpu
+      : Math.ceil(batches.windowTokens / engine.sequenceParallel),
     shards: engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize,
     sharding: engine.name === "fsdp" ? "flat" : "by parameter",
     logitsCopies: logitsCopies(settings.experiment),

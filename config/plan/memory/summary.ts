@@ -6,7 +6,8 @@ const GiB = 2 ** 30;
 
 /** One column a part, one row a role; empty where nothing is known. */
 export function memoryLines({ memory, batches }: Plan): string[] {
-  if (!memory) return ["not known: config/models.yaml has no shapes of this model (docs/memory.md)"];
+  if (!memory)
+    return ["not known: config/models.yaml has no shapes of this model (docs/memory.md)"];
   const { capacity, roles, rollout, margin } = memory;
   const columns = partNames.filter((name) => roles.some(({ peak }) => (peak.parts[name] ?? 0) > 0));
   const rows = roles.map(({ role, peak }) => [
