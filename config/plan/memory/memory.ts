@@ -34,8 +34,8 @@ export interface Memory {
   readonly checkpointBytes: number;
 }
 
-/** Largest error of the measured cases, rounded up; and what the engines get whose memory was only derived. */
-const margins = { fsdp: 0.1, veomni: 0.25, megatron: 0.25 } as const;
+/** Twice the largest error of the measured cases; and what engines and models get whose memory was only derived. */
+const [measured, derived] = [0.1, 0.25] as const;
 
 export interface MemoryInputs {
   readonly topology: Topology;
@@ -61,7 +61,7 @@ export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | u
       : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
   return {
     capacity,
-    margin: margins[engine.name],
+    margin: engine.name === "fsdp" && !model.linear_attention ? measured : derived,
     roles: [...trained, ...rolloutRoles(settings, model, { ...inputs, rollout })],
     rollout,
     hostBytes: hostBytes(settings, { total, trainedModels, topology, engine }),
