@@ -1,5 +1,5 @@
 /** What is known of a policy: its `config.json` where this machine has it, over the catalogue. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { ModelFacts } from "../schema/models.ts";
 import { factsOfConfig } from "./hugging-face.ts";
@@ -26,7 +26,7 @@ export function readModelFacts(
   if (!named && !existsSync(file)) return { facts: catalogued };
   let read;
   try {
-    read = factsOfConfig(JSON.parse(readFileSync(file, "utf8")));
+    read = factsOfConfig(JSON.parse(textOf(file)));
   } catch (error) {
     read = error instanceof Error ? error : new Error(String(error));
   }
@@ -39,6 +39,14 @@ export function readModelFacts(
   return {
     problem: `${model.config_file ?? ""} ${why}. Name the config.json of the checkpoint, or leave model.config_file out.`,
   };
+}
+
+/** A configuration has some kilobytes. Anything else (a device, the weights) is not read. */
+const mostBytes = 2 ** 22;
+
+function textOf(file: string): string {
+  const { size } = statSync(file);
+  return size > 0 && size <= mostBytes ? readFileSync(file, "utf8") : "null";
 }
 
 function whyUnreadable(error: Error & { code?: string }): string {

@@ -84,7 +84,7 @@ function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems):
     problems.unknown(
       "C-01",
       ["model", "model_path"],
-      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Look up num_key_value_heads in its config.json and add it there.`,
+      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Name its config.json with model.config_file, or add num_key_value_heads there.`,
     );
     return;
   }

@@ -5,6 +5,7 @@ import { bytesOf } from "../../schema/scalars.ts";
 import type { Batches } from "../batches.ts";
 import type { Engine } from "../engine.ts";
 import type { Topology } from "../topology.ts";
+import { hostBytes } from "./host.ts";
 import { logitsCopies } from "./logits.ts";
 import { megatronPeak } from "./megatron.ts";
 import { parametersOf } from "./parameters.ts";
@@ -189,26 +190,4 @@ function rolloutRoles(
     { role: "rollout", peak: together(rollout.peak.phase, rollout.peak, trainer) },
     { role: "weight sync", peak: sync },
   ];
-}
-
-/** Per node: weights and moments while they are offloaded, the reference, and the checkpoint as it is loaded. */
-function hostBytes(
-  { experiment: { training, algorithm } }: Settings,
-  run: { total: number; trainedModels: number; topology: Topology; engine: Engine },
-): number {
-  const { total, trainedModels, topology, engine } = run;
-  const shards = engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize;
-  const ofNode = topology.gpusPerNode / shards;
-  const offloaded = training.actor_offload ? 12 * trainedModels : 0;
-  const reference =
-    algorithm.use_kl_loss && (engine.name === "fsdp" || training.ref_offload) ? 4 : 0;
-  return total * (offloaded + reference) * ofNode + total * 4;
-}
-
-/** The highest of the roles. */
-export function mostDemanding({ roles }: Memory): RoleMemory | undefined {
-  return roles.reduce<RoleMemory | undefined>(
-    (most, next) => (!most || next.peak.bytes > most.peak.bytes ? next : most),
-    undefined,
-  );
 }

@@ -9,7 +9,7 @@ const rules = new Set(["gpu-memory", "kv-cache", "window-length", "host-memory",
 function said({ problems, warnings, unknowns }: PlanResult): string[] {
   const of = (severity: string, list: PlanResult["problems"]) =>
     list
-      .filter(({ rule }) => rule !== undefined && rules.has(rule))
+      .filter(({ rule }) => rules.has(rule))
       .map(({ rule, path }) => `${severity} ${rule} ${path.join(".")}`);
   return [...of("fatal", problems), ...of("warn", warnings), ...of("unknown", unknowns)];
 }
