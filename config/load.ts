@@ -5,6 +5,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Drafts } from "./load/document.ts";
+import { readModelFacts } from "./load/model-facts.ts";
 import { findIneffective } from "./load/ineffective.ts";
 import { type Layers, locate, merge, readLayers } from "./load/layers.ts";
 import { nearest } from "./load/suggest.ts";
@@ -24,7 +25,7 @@ export interface Settings {
   /** Name of the site file without its ending. */
   readonly siteName: string;
   readonly site: Site;
-  /** What `config/models.yaml` knows of the policy; undefined if it does not know it. */
+  /** What is known of the policy, from its `config.json` or `config/models.yaml`; undefined if nothing is. */
   readonly modelFacts: ModelFacts | undefined;
   /** All of `config/models.yaml`. */
   readonly models: Models;
@@ -76,6 +77,14 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
   if (problems.length > 0 || !checkedExperiment?.settings || !checkedSite?.settings) {
     throw new ConfigError(problems);
   }
+  const { model } = checkedExperiment.settings;
+  const catalogued = modelFactsOf(checkedModels?.settings ?? {}, model.model_path);
+  const known = readModelFacts(root, model, catalogued);
+  if (known.problem !== undefined) {
+    const path = ["model", "config_file"];
+    const location = locate(experimentPart.layers?.files ?? [], path);
+    throw new ConfigError([{ path, message: known.problem, location }]);
+  }
   const experimentFiles = experimentPart.layers?.files ?? [];
   const siteFiles = sitePart.layers?.files ?? [];
   return {
@@ -84,10 +93,7 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       experiment: checkedExperiment.settings,
       siteName,
       site: checkedSite.settings,
-      modelFacts: modelFactsOf(
-        checkedModels?.settings ?? {},
-        checkedExperiment.settings.model.model_path,
-      ),
+      modelFacts: known.facts,
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
     },

@@ -5,6 +5,8 @@ import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
 import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
+import { checkMemory } from "./memory/checks.ts";
+import { type Memory, planMemory } from "./memory/memory.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Isolation, planIsolation } from "./isolation.ts";
 import { checkLearning } from "./learning.ts";
@@ -37,6 +39,8 @@ export interface Plan {
   readonly compartments: Compartments;
   readonly topology: Topology;
   readonly engine: Engine;
+  /** undefined where the shapes of the model are not known. */
+  readonly memory: Memory | undefined;
   readonly batches: Batches;
   /** undefined for the synchronous tier. */
   readonly asyncTraining: AsyncTraining | undefined;
@@ -97,6 +101,8 @@ export function plan(settings: Settings): PlanResult {
   const claim = planNodeClaim(settings, gpuDemand, problems);
   const placement = gpuPlacement(settings, claim);
   const ray = planRay(settings, { topology, placement }, problems);
+  const memory = planMemory(settings, { topology, engine, batches });
+  checkMemory(settings, { memory, batches, ray }, problems);
   const serving = planServing(settings, topology, problems);
   const sandboxes = planSandboxes(settings, { batches, asyncTraining }, problems);
   const admission = planAdmission(settings, { names, sandboxes }, problems);
@@ -125,6 +131,7 @@ export function plan(settings: Settings): PlanResult {
       }),
       topology,
       engine,
+      memory,
       batches,
       asyncTraining,
       scaffold,

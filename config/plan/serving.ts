@@ -1,7 +1,9 @@
 import type { Settings } from "../load.ts";
 import { modelFactsOf } from "../model-facts.ts";
+import type { ModelFacts } from "../schema/models.ts";
 import { bytesOf } from "../schema/scalars.ts";
 import type { Flow, Peer } from "./network.ts";
+import { canShareKvHeads } from "./kv-heads.ts";
 import type { Problems } from "./problems.ts";
 import { checkOnModels } from "./storage.ts";
 import type { Topology } from "./topology.ts";
@@ -118,7 +120,7 @@ function planExpertParallel(
   problems: Problems,
 ): boolean {
   const facts = modelFactsOf(settings.models, wanted.model_path);
-  checkKvHeads(wanted, { kvHeads: facts?.kv_heads, i }, problems);
+  checkKvHeads(wanted, { facts, i }, problems);
   if (!facts) return wanted.expert_parallel ?? false;
   if (wanted.expert_parallel === true && !facts.mixture_of_experts) {
     problems.error(
@@ -132,13 +134,15 @@ function planExpertParallel(
 
 function checkKvHeads(
   { gpus }: Wanted,
-  { kvHeads, i }: { kvHeads: number | undefined; i: number },
+  { facts, i }: { facts: ModelFacts | undefined; i: number },
   problems: Problems,
 ): void {
+  const kvHeads = facts?.kv_heads;
   if (kvHeads !== undefined) {
-    problems.divides(
+    if (canShareKvHeads(facts, kvHeads, gpus)) return;
+    problems.error(
       "C-01",
-      { path: ["serving", i, "gpus"], divisor: gpus, value: kvHeads },
+      ["serving", i, "gpus"],
       `is ${gpus}, which does not divide the model's ${kvHeads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${kvHeads}; for more throughput, more replicas.`,
     );
   } else if (gpus > 1) {

@@ -2,6 +2,7 @@ import type { AsyncTraining } from "./async-training.ts";
 import type { CompartmentPlan } from "./compartments.ts";
 import type { Engine } from "./engine.ts";
 import type { Flow } from "./network.ts";
+import { memoryLines } from "./memory/summary.ts";
 import { describePeer } from "./network.ts";
 import { nodeRows, servingLines } from "./summary-nodes.ts";
 import type { Plan } from "./plan.ts";
@@ -16,6 +17,7 @@ export function summarize(plan: Plan): string {
   const sections: [title: string, lines: string[]][] = [
     ["Topology", topology(plan)],
     ["Step", step(plan)],
+    ["Memory", memoryLines(plan)],
     ["Proxy", proxy(plan)],
     ["Sandboxes", sandboxes(plan)],
     ["Nodes", table(nodeRows(plan))],

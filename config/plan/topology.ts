@@ -1,5 +1,6 @@
 import type { Settings } from "../load.ts";
 import type { Tier } from "../schema/experiment.ts";
+import { canShareKvHeads } from "./kv-heads.ts";
 import type { Problems } from "./problems.ts";
 
 /** A Ray worker group: nodes with the same role. */
@@ -83,13 +84,14 @@ function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems):
     problems.unknown(
       "C-01",
       ["model", "model_path"],
-      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Look up num_key_value_heads in its config.json and add it there.`,
+      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Name its config.json with model.config_file, or add num_key_value_heads there.`,
     );
     return;
   }
-  problems.divides(
+  if (canShareKvHeads(modelFacts, modelFacts.kv_heads, tensorParallel)) return;
+  problems.error(
     "C-01",
-    { path: ["vllm", "gen_tp"], divisor: tensorParallel, value: modelFacts.kv_heads },
+    ["vllm", "gen_tp"],
     `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${modelFacts.kv_heads}.`,
   );
 }

@@ -1,12 +1,14 @@
 /** Every rule by its id. Ids are a contract: experiments waive rules by them. */
 import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
+import { memoryRules } from "./memory.ts";
 import type { RuleText } from "./rule.ts";
 import { sandboxNodeRules } from "./sandbox-nodes.ts";
 import { sandboxRules } from "./sandboxes.ts";
 
 const all = {
   ...configurationRules,
+  ...memoryRules,
   ...clusterRules,
   ...sandboxRules,
   ...sandboxNodeRules,

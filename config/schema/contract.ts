@@ -9,6 +9,13 @@ export const model = z.strictObject({
   model_path: absolutePath().describe(
     "Directory of the policy checkpoint (with `config.json`), as the training containers see it: below the site's `volumes.models.mount_path`.",
   ),
+  config_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The checkpoint's `config.json` on the machine that runs Pulumi, relative to the project; what it says stands over `config/models.yaml`. Default: the one in `model_path`, where that exists on this machine.",
+    ),
   served_model_name: z
     .string()
     .regex(/^[A-Za-z0-9][\w.-]*$/, { error: "must be letters, digits, '.', '_' and '-'" })

@@ -49,6 +49,11 @@ const gpuNodes = z
       ),
     resource: z.string().default("nvidia.com/gpu").describe("Extended resource of one GPU."),
     cpus: count().default(96).describe("CPUs of one training pod (it takes a whole node)."),
+    gpu_memory: byteQuantity()
+      .optional()
+      .describe(
+        "Memory of one GPU, as nvidia-smi shows it: 140Gi of an H200, 79Gi of an H100. Omitted: unknown.",
+      ),
     memory: byteQuantity()
       .default("1400Gi")
       .describe("Memory limit of one training pod; its /dev/shm counts into it."),

@@ -173,9 +173,12 @@ function printPlans(): void {
       recursive: true,
       filter: (file) => !file.endsWith(".ts"),
     });
-    // The lab tracks nothing; a real site does.
+    // The lab tracks nothing; a real site does. Whether a run fits its GPUs is no matter here.
     mkdirSync(join(root, "config/sites"), { recursive: true });
-    writeFileSync(join(root, "config/sites/real.yaml"), "extends: lab.yaml\ntracking: allowed\n");
+    writeFileSync(
+      join(root, "config/sites/real.yaml"),
+      "extends: lab.yaml\ntracking: allowed\ngpu_nodes: { gpu_memory: 1Ti, memory: 4Ti }\n",
+    );
     const shipped = ["single-node", "smoke", "two-node", "three-node", "three-node-veomni"].map(
       (stack) => planned(root, stack, stack),
     );

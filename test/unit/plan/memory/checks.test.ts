@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { type PlanResult, plan } from "../../../../config/plan/plan.ts";
+import { summarize } from "../../../../config/plan/summary.ts";
+import { ConfigFolder, planWith } from "../../../support/settings.ts";
+
+const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size"]);
+
+/** What the rules of memory say, as `severity rule path`. */
+function said({ problems, warnings, unknowns }: PlanResult): string[] {
+  const of = (severity: string, list: PlanResult["problems"]) =>
+    list
+      .filter(({ rule }) => rules.has(rule))
+      .map(({ rule, path }) => `${severity} ${rule} ${path.join(".")}`);
+  return [...of("fatal", problems), ...of("warn", warnings), ...of("unknown", unknowns)];
+}
+
+function onSite(gpuNodes: string, experiment = ""): PlanResult {
+  using folder = new ConfigFolder();
+  folder.write("sites/here.yaml", `extends: lab.yaml\ngpu_nodes: { ${gpuNodes} }`);
+  folder.write("run.yaml", `extends: single-node.yaml\n${experiment}`);
+  return plan(folder.load({ site: "here" }).settings);
+}
+
+describe("the shipped experiments on H200s", () => {
+  it.each(["single-node", "smoke", "two-node", "three-node", "three-node-veomni"])(
+    "%s fits",
+    (base) => {
+      expect(said(planWith("", { base }))).toEqual([]);
+    },
+  );
+});
+
+describe("a run that does not fit its GPUs", () => {
+  it("ends where it clearly does not, with the parts and a remedy", () => {
+    const result = onSite("gpu_memory: 40Gi");
+    expect(said(result)[0]).toBe("fatal gpu-memory training.max_response_length");
+    expect(result.problems.find(({ rule }) => rule === "gpu-memory")?.message).toMatch(
+      /^the actor needs about \d+Gi of a GPU with 40Gi \(weights \d+Gi, .*\)\. Shorten the window/,
+    );
+  });
+
+  it("warns within the error of the estimate", () => {
+    expect(said(onSite("gpu_memory: 80Gi"))).toEqual([
+      "warn gpu-memory training.max_response_length",
+    ]);
+  });
+
+  it("fits 80 GB with half the window", () => {
+    const half = "training: { max_prompt_length: 20000, max_response_length: 34000 }";
+    expect(said(onSite("gpu_memory: 80Gi", half))).toEqual([]);
+  });
+
+  it("is not known without the GPU's memory, or without the model's shapes", () => {
+    using folder = new ConfigFolder();
+    const lab =
+      "cluster: { context: a }\ngpu_nodes: { selector: { a: b } }\nimages: { training: t:1 }";
+    const volume = "{ kind: nfs, server: nas, path: /m, mount_path: ";
+    folder.write(
+      "sites/here.yaml",
+      `${lab}\nvolumes: { models: ${volume} /models }, data: ${volume} /data } }`,
+    );
+    folder.write("run.yaml", "extends: single-node.yaml");
+    expect(said(plan(folder.load({ site: "here" }).settings))).toEqual([
+      "unknown gpu-memory site.gpu_nodes.gpu_memory",
+    ]);
+    const stranger = planWith(
+      "model: { model_path: /models/Stranger }\nverl: { tool_call_parser: hermes }",
+    );
+    expect(said(stranger)).toEqual(["unknown gpu-memory model.model_path"]);
+    expect(summarize(stranger.plan)).toContain("not known: config/models.yaml has no shapes");
+  });
+});
+
+describe("the rest of the memory", () => {
+  it.each([
+    [
+      "a KV cache below one window",
+      "vllm: { gpu_memory_utilization: 0.13 }",
+      "fatal kv-cache vllm.gpu_memory_utilization",
+    ],
+    [
+      "a share below the weights",
+      "vllm: { gpu_memory_utilization: 0.05 }",
+      "fatal kv-cache vllm.gpu_memory_utilization",
+    ],
+    [
+      "a volume for one checkpoint",
+      "storage: { checkpoints: { size: 600Gi } }",
+      "fatal checkpoint-size storage.checkpoints.size",
+    ],
+    [
+      "a volume for fewer than are kept",
+      "verl: { overrides: { trainer.max_actor_ckpt_to_keep: 20 } }",
+      "fatal checkpoint-size storage.checkpoints.size",
+    ],
+  ])("refuses %s", (_what, yaml, expected) => {
+    expect(said(planWith(yaml))).toEqual([expected]);
+  });
+
+  it("refuses a node whose memory does not hold what is offloaded", () => {
+    expect(said(onSite("memory: 500Gi"))).toEqual(["fatal host-memory site.gpu_nodes.memory"]);
+    expect(said(onSite("memory: 700Gi"))).toEqual([]);
+  });
+
+  it("has a line for the trainer that keeps its weights beside the server", () => {
+    const kept = planWith("training: { actor_offload: false }").plan.memory?.roles;
+    const freed = planWith("").plan.memory?.roles;
+    const rollout = (roles: typeof kept) =>
+      roles?.find(({ role }) => role === "rollout")?.peak.bytes;
+    expect(rollout(kept)).toBeGreaterThan(rollout(freed) ?? NaN);
+  });
+
+  it("counts a critic beside the actor", () => {
+    const roles = planWith("algorithm: { adv_estimator: ppo, use_kl_loss: true }").plan.memory
+      ?.roles;
+    expect(roles?.map(({ role }) => role)).toEqual([
+      "actor",
+      "reference",
+      "critic",
+      "rollout",
+      "weight sync",
+    ]);
+  });
+
+  it("has an estimate for every engine", () => {
+    for (const yaml of [
+      "verl: { engine: veomni }",
+      "verl: { engine: megatron }\ntraining: { sp_size: 1, tp_size: 4, cp_size: 2, ep_size: 8 }",
+    ]) {
+      const { memory } = planWith(yaml).plan;
+      expect(memory?.margin).toBe(0.25);
+      expect(memory?.roles[0]?.peak.bytes).toBeGreaterThan(10 * 2 ** 30);
+    }
+  });
+});
