@@ -58,6 +58,13 @@ reset = "meta l4proto tcp reject with tcp reset; reject"
 world = {name: addresses[0] for name, addresses in WORLD.items()}
 world6 = {name: addresses[1] for name, addresses in WORLD.items() if len(addresses) > 1}
 
+BOTH_FAMILIES = (
+    "canary", "canary by UDP", "proxy by UDP", "internet", "DNS by UDP", "DNS by TCP",
+    "API server", "node metadata", "Ray", "other namespace", "another sandbox",
+    "own node: kubelet", "own node: ports 30000-32767", "own node: ports 30000-32767 by UDP",
+    "own node: ICMP", "ICMP",
+)  # fmt: skip
+
 CASES: dict[str, Case] = {
     "all denied, dropped": proven(),
     "all denied, by reset": proven(deny=reset),
@@ -75,8 +82,10 @@ CASES: dict[str, Case] = {
     "node ports by UDP": hole("ip daddr {node4} udp dport 30000-32767 accept",
                               "own node: ports 30000-32767 by UDP", **on_node),
     "kubelet": hole("ip daddr {node4} tcp dport 10250 accept", "own node: kubelet", **on_node),
-    "IPv6 of one target": hole("ip6 daddr {internet6} meta l4proto tcp accept", "internet", phases=streams, only=":",
-                               cause="only IPv6"),
+    "IPv6": hole("meta nfproto ipv6 accept", *BOTH_FAMILIES, phases=streams, only=":",
+                 cause="only IPv6"),
+    "IPv6 of one target": hole("ip6 daddr {internet6} meta l4proto tcp accept", "internet",
+                               phases=streams, only=":", cause="only IPv6"),
     "metadata": hole("ip daddr {metadata} accept", "node metadata"),
     "metadata by IPv6": hole("ip6 daddr {metadata6} accept", "node metadata", cause="only IPv6"),
     "a namespace": hole("ip daddr {other_namespace} accept", "other namespace"),
@@ -161,7 +170,9 @@ def start_second_pod(fabric: Fabric) -> tuple[Pod, Tree]:
 
 
 def end_second_pod(fabric: Fabric, pod: Pod, tree: Tree) -> Shown:
-    wait_until(lambda: fabric.ask("facts", "second")["peers"], 30, "the second pod announces itself")
+    wait_until(
+        lambda: fabric.ask("facts", "second")["peers"], 30, "the second pod announces itself"
+    )
     known = fabric.ask("facts", "second")
     assert tree.running
     fabric.ask("finish", "second")

@@ -17,7 +17,9 @@ def attempt(target: Target, reason: str) -> Attempt:
     return Attempt(target, target.addresses[0], target.ports[0], STEADY, Outcome(reason))
 
 
-def verdict(*attempts: Attempt, door: tuple[bool, ...] = (True, True), **more: Any) -> dict[str, Any]:
+def verdict(
+    *attempts: Attempt, door: tuple[bool, ...] = (True, True), **more: Any
+) -> dict[str, Any]:
     return judge(attempts, door=door, **{"missing": {}, "accepted": {}, **more})
 
 

@@ -134,7 +134,6 @@ class Pod(Space):
         # One transaction: no moment in between is open, or closed.
         self.fabric.node.nft("\n".join([f"flush chain {chain}", *lines]))
 
-
     def open(self) -> None:
         """Takes the filter away."""
         chain = f"inet cni {self.link}"

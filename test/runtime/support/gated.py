@@ -45,7 +45,9 @@ def gate_environment(fabric: Fabric) -> dict[str, str]:
 
 def starts(fabric: Fabric, *, delays: Sequence[float], count: int, gate: bool) -> list[Start]:
     """So many starts for each delay, all at once, each in a pod of its own."""
-    return starts_in([(fabric.sandbox(), delay) for delay in delays for _ in range(count)], gate=gate)
+    return starts_in(
+        [(fabric.sandbox(), delay) for delay in delays for _ in range(count)], gate=gate
+    )
 
 
 def starts_in(pods: Sequence[tuple[Pod, float]], *, gate: bool) -> list[Start]:
