@@ -17,6 +17,7 @@ export type Program =
   | "list_rollouts.py"
   | "pod.py"
   | "proof_listener.py"
+  | "proof_phases.py"
   | "proof_verdict.py"
   | "ray_jobs.py"
   | "reap_sandboxes.py"

@@ -188,7 +188,9 @@ def targets(name):
 
 def main():
     try:
-        canaries = [Canary(*pair) for pair in zip(targets("CANARY"), targets("WITNESS"), strict=True)]
+        canaries = [
+            Canary(*pair) for pair in zip(targets("CANARY"), targets("WITNESS"), strict=True)
+        ]
         proxy = targets("PROXY")[0]
         timeout, quiet = (float(os.environ[f"{name}_SECONDS"]) for name in ("TIMEOUT", "QUIET"))
     except (KeyError, ValueError) as error:

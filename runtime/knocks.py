@@ -13,7 +13,6 @@ import secrets
 import socket
 import struct
 import time
-from contextlib import suppress
 from typing import NamedTuple
 
 REACHED, ERROR, TIMED_OUT = "reached", "error", "timed out"
@@ -243,7 +242,11 @@ class EarlyKnocks:
         self.kept.settimeout(limit)
         try:
             self.kept.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return Outcome(REACHED) if self.kept.recv(1) else Outcome(CLOSED, "closed by the other side")
+            return (
+                Outcome(REACHED)
+                if self.kept.recv(1)
+                else Outcome(CLOSED, "closed by the other side")
+            )
         except TimeoutError:
             return Outcome(TIMED_OUT)
         except OSError as error:

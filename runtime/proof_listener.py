@@ -1,8 +1,8 @@
 """The other end of the egress proof and of the entry gates. Standard library only.
 
 It listens on the port that the sandboxes' policy admits, in place of a proxy that serves only when
-training has begun, and on canary ports, which it admits and the sandboxes' own policy must not. What
-comes in, it answers; so whoever gets an answer has got out. As another sandbox it announces
+training has begun, and on canary ports, which it admits and the sandboxes' own policy must not.
+What comes in, it answers; so whoever gets an answer has got out. As another sandbox it announces
 itself to a listener, so that the proof knows that somebody is there to be refused.
 
 Environment:
@@ -63,7 +63,7 @@ class Run:
 
 
 class Book:
-    """The newest runs; older ones are forgotten, since sandboxes may invent as many as they like."""
+    """The newest runs; older ones are forgotten, since sandboxes may invent any number."""
 
     def __init__(self) -> None:
         self._runs: OrderedDict[str, Run] = OrderedDict()
@@ -110,9 +110,7 @@ def resolvers(path: str = "/etc/resolv.conf") -> list[str]:
     return []
 
 
-async def serve(
-    book: Book, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def serve(book: Book, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError):
         request = await asyncio.wait_for(reader.readuntil(b"\n"), IDLE_SECONDS)
         words = request.decode(errors="replace").split()

@@ -62,8 +62,8 @@ def judge(
     missing: Mapping[str, str],
     accepted: Mapping[str, str],
 ) -> dict[str, Any]:
-    """`door`: whether the proxy answered, each time. `missing`: targets that could not be tried, and
-    why. `accepted`: targets that may be reached, and why the site accepts that."""
+    """`door`: whether the proxy answered, each time. `missing`: targets that could not be tried,
+    and why. `accepted`: targets that may be reached, and why the site accepts that."""
     attempts = list(attempts)
     styles = {
         transport(attempt.target.kind)

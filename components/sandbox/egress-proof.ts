@@ -44,7 +44,14 @@ export class EgressProof extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "egress-proof-programs" },
-        files: ["egress_probe.py", "knocks.py", "proof_verdict.py", "proof_listener.py", "pod.py"],
+        files: [
+          "egress_probe.py",
+          "knocks.py",
+          "proof_verdict.py",
+          "proof_listener.py",
+          "proof_phases.py",
+          "pod.py",
+        ],
         beside: {
           "proof.json": JSON.stringify({
             door: { address: "$DOOR", port: doorPort },

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fabric import CANARY, NODE, RAY, WORLD, Fabric, Pod
+from support.fabric import CANARY, DOOR, NODE, RAY, WORLD, Fabric, Pod
 from support.processes import Tree, wait_until
 
 node4, node6 = NODE
@@ -58,6 +58,13 @@ reset = "meta l4proto tcp reject with tcp reset; reject"
 world = {name: addresses[0] for name, addresses in WORLD.items()}
 world6 = {name: addresses[1] for name, addresses in WORLD.items() if len(addresses) > 1}
 
+BOTH_FAMILIES = (
+    "canary", "canary by UDP", "proxy by UDP", "internet", "DNS by UDP", "DNS by TCP",
+    "API server", "node metadata", "Ray", "other namespace", "another sandbox",
+    "own node: kubelet", "own node: ports 30000-32767", "own node: ports 30000-32767 by UDP",
+    "own node: ICMP", "ICMP",
+)  # fmt: skip
+
 CASES: dict[str, Case] = {
     "all denied, dropped": proven(),
     "all denied, by reset": proven(deny=reset),
@@ -75,8 +82,10 @@ CASES: dict[str, Case] = {
     "node ports by UDP": hole("ip daddr {node4} udp dport 30000-32767 accept",
                               "own node: ports 30000-32767 by UDP", **on_node),
     "kubelet": hole("ip daddr {node4} tcp dport 10250 accept", "own node: kubelet", **on_node),
-    "IPv6 of one target": hole("ip6 daddr {internet6} meta l4proto tcp accept", "internet", phases=streams, only=":",
-                               cause="only IPv6"),
+    "IPv6": hole("meta nfproto ipv6 accept", *BOTH_FAMILIES, phases=streams, only=":",
+                 cause="only IPv6"),
+    "IPv6 of one target": hole("ip6 daddr {internet6} meta l4proto tcp accept", "internet",
+                               phases=streams, only=":", cause="only IPv6"),
     "metadata": hole("ip daddr {metadata} accept", "node metadata"),
     "metadata by IPv6": hole("ip6 daddr {metadata6} accept", "node metadata", cause="only IPv6"),
     "a namespace": hole("ip daddr {other_namespace} accept", "other namespace"),
@@ -133,12 +142,41 @@ def shown(
     try:
         peer = fabric.sandbox()
         peer.admit()
+        second = start_second_pod(fabric)
         pods = {name: sandbox(fabric, case) for name, case in CASES.items()}
         started = {name: start(pods[name], case, peer) for name, case in CASES.items()}
         fabric.be_there(peer, [pods[name] for name, case in CASES.items() if case.peer])
-        yield {name: collect(pods[name], tree, folder) for name, tree in started.items()}
+        shown = {name: collect(pods[name], tree, folder) for name, tree in started.items()}
+        shown["the second pod"] = end_second_pod(fabric, *second)
+        yield shown
     finally:
         fabric.close()
+
+
+def start_second_pod(fabric: Fabric) -> tuple[Pod, Tree]:
+    """A Job starts it as it starts the first, but for its number."""
+    pod = fabric.sandbox()
+    pod.admit()
+    proof = {"door": {"address": "$DOOR_IPS", "port": DOOR}, "targets": [], "peer_port": 7100}
+    environment = {
+        "PROOF": json.dumps(proof),
+        "DOOR_IPS": f"{fabric.proxy.v4},{fabric.proxy.v6}",
+        "RUN": "second",
+        "POD_IPS": f"{pod.v4},{pod.v6}",
+        "JOB_COMPLETION_INDEX": "1",
+    }
+    log = fabric.folder / "second.log"
+    return pod, fabric.keep(pod.start("egress_probe.py", log, environment))
+
+
+def end_second_pod(fabric: Fabric, pod: Pod, tree: Tree) -> Shown:
+    wait_until(
+        lambda: fabric.ask("facts", "second")["peers"], 30, "the second pod announces itself"
+    )
+    known = fabric.ask("facts", "second")
+    assert tree.running
+    fabric.ask("finish", "second")
+    return Shown(tree.wait(30), {**known, "own": [pod.v4, pod.v6]}, "")
 
 
 def sandbox(fabric: Fabric, case: Case) -> Pod:
@@ -219,6 +257,12 @@ def test_a_pod_without_any_filter_shows_that_nothing_is_enforced(
     assert {name for name in result["targets"] if name not in result["leaks"]} == {
         "internet by name"
     }
+
+
+def test_the_second_pod_stays_until_the_proof_is_over(shown: dict[str, Shown]) -> None:
+    second = shown["the second pod"]
+    assert second.code == 0
+    assert second.result["peers"] == second.result["own"]
 
 
 def test_reasons_of_denials(shown: dict[str, Shown]) -> None:

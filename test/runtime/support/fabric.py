@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
+from urllib.parse import urlencode
 
 from .processes import Tree, kill_descendants
 
@@ -131,7 +133,6 @@ class Pod(Space):
         lines = [f"add rule {chain} {rule}" for rule in (*admitted, *rules, *deny.split("; "))]
         # One transaction: no moment in between is open, or closed.
         self.fabric.node.nft("\n".join([f"flush chain {chain}", *lines]))
-
 
     def open(self) -> None:
         """Takes the filter away."""
@@ -279,6 +280,20 @@ class Fabric:
             "LIFE_SECONDS": "120",
         }
         self.keep(peer.start("proof_listener.py", self.folder / "peer.log", env))
+
+    def ask(self, path: str, run: str) -> dict[str, Any]:
+        """What the listener at the proxy's door knows of a run, asked from beside it."""
+        url = f"http://{self.proxy.v4}:{DOOR}/{path}?{urlencode({'run': run})}"
+        program = (
+            "import sys, urllib.request as r\n"
+            "o = r.build_opener(r.ProxyHandler({}))\n"
+            "print(o.open(sys.argv[1], timeout=10).read().decode())"
+        )
+        command = [*self.proxy.enter, sys.executable, "-S", "-c", program, url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def close(self) -> None:
         for tree in self._trees:

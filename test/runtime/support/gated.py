@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from .fabric import CANARY, DOOR, RUNTIME, Fabric, Pod
 
@@ -46,7 +45,9 @@ def gate_environment(fabric: Fabric) -> dict[str, str]:
 
 def starts(fabric: Fabric, *, delays: Sequence[float], count: int, gate: bool) -> list[Start]:
     """So many starts for each delay, all at once, each in a pod of its own."""
-    return starts_in([(fabric.sandbox(), delay) for delay in delays for _ in range(count)], gate=gate)
+    return starts_in(
+        [(fabric.sandbox(), delay) for delay in delays for _ in range(count)], gate=gate
+    )
 
 
 def starts_in(pods: Sequence[tuple[Pod, float]], *, gate: bool) -> list[Start]:
@@ -81,24 +82,5 @@ def start(pod: Pod, delay: float, *, gate: bool) -> Start:
         main = json.loads(second.output)
         second.kill()
     timer.join()
-    leaked = bool(main.get("answered")) or bool(arrived(fabric, run))
+    leaked = bool(main.get("answered")) or bool(fabric.ask("facts", run)["arrived"])
     return Start(delay, code, result, leaked, main.get("served", False), seconds)
-
-
-def arrived(fabric: Fabric, run: str) -> list[str]:
-    """What the listener has received of a run, asked from beside it."""
-    query = urlencode({"run": run})
-    url = f"http://{fabric.proxy.v4}:{DOOR}/facts?{query}"
-    program = (
-        "import json, sys, urllib.request as r\n"
-        "o = r.build_opener(r.ProxyHandler({}))\n"
-        "print(json.dumps(json.load(o.open(sys.argv[1], timeout=10))['arrived']))"
-    )
-    command = [sys.executable, "-S", "-c", program, url]
-    tree = fabric.proxy.start(command, fabric.folder / f"{run}-asked.log", {})
-    try:
-        assert tree.wait(30) == 0, tree.errors
-        asked: list[str] = json.loads(tree.output)
-        return asked
-    finally:
-        tree.kill()
