@@ -11,7 +11,7 @@ export interface FuzzReport {
 }
 
 /** Milliseconds after which a file counts as a hang. */
-const patience = 10_000;
+const patience = 30_000;
 
 /** Tries `count` seeds from `first` on; after a hang, the next one. */
 export async function fuzz({ first, count }: Order): Promise<FuzzReport> {

@@ -68,7 +68,7 @@ describe("whatever stands in a file", () => {
             expect(location).toBeDefined();
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 75 },
     );
   });
 });
