@@ -9,6 +9,7 @@ export type Program =
   | "call_headers.py"
   | "discover_rollouts.py"
   | "egress_probe.py"
+  | "entry_gate.py"
   | "exchange.py"
   | "follow_run.py"
   | "knocks.py"

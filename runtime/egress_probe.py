@@ -19,6 +19,9 @@ Environment:
     NODE_NAME, POD_NAMESPACE, POD_IPS, HOST_IPS   optional: where
     JOB_COMPLETION_INDEX   optional, 0: the pod with another number is there only to be refused
 
+    CANARY and what else entry_gate.py takes   optional: that gate is passed first, as a sandbox
+                           does; if it stays shut, the proof goes on and shows what is open
+
 Exit codes:
     0    proven: reached the proxy, denied everything else
     2    the environment cannot be used
@@ -33,6 +36,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -66,6 +70,23 @@ def more_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def pass_gate() -> dict[str, Any] | None:
+    """Runs the gate's own program to its end."""
+    if "CANARY" not in os.environ:
+        return None
+    say("the entry gate first")
+    program = str(Path(__file__).with_name("entry_gate.py"))
+    environment = {**os.environ, "TERMINATION_LOG": os.devnull}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", program], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+    except ValueError:
+        return {"gate": f"exit code {done.returncode}"}
 
 
 def sentence(result: dict[str, Any]) -> str:
@@ -114,6 +135,7 @@ def main() -> int:
         found = settings()
         if os.environ.get("JOB_COMPLETION_INDEX", "0") != "0":
             be_there(found)
+        gate = pass_gate()
         proof = Proof(found)
     except (BadInput, KeyError) as error:
         say(f"egress_probe: {error}")
@@ -128,6 +150,7 @@ def main() -> int:
         "started": started,
         "seconds": round(proof.now(), 1),
         "where": {**where, "ipv6": knocks.has_ipv6()},
+        "gate": gate,
         **result,
     }
     print(json.dumps(line), flush=True)

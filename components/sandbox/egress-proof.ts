@@ -27,8 +27,11 @@ export interface EgressProofArgs {
 /** Minutes: image, gate, 75 seconds of proof, and a second pod that may have to wait for a node. */
 const patienceMinutes = 15;
 
+/** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
+const gateSeconds = 60;
+
 /**
- * Two pods as sandboxes are, gate included: one shows that it reaches the proxy and nothing else, the other is there to be
+ * Two pods where sandboxes are. One passes the gate of the sandboxes and then shows that it reaches the proxy and nothing else; the other is there to be
  * refused. Awaited; a leak fails the update, and the provider shows the pod's message, which names it.
  */
 export class EgressProof extends pulumi.ComponentResource {
@@ -46,6 +49,7 @@ export class EgressProof extends pulumi.ComponentResource {
         identity: { ...identity, app: "egress-proof-programs" },
         files: [
           "egress_probe.py",
+          "entry_gate.py",
           "knocks.py",
           "proof_verdict.py",
           "proof_listener.py",
@@ -68,7 +72,6 @@ export class EgressProof extends pulumi.ComponentResource {
       { metadata: leaf(identity, args.object), automountServiceAccountToken: false },
       { parent: this },
     );
-    const gate = pulumi.output(args.gate);
     const job = new k8s.batch.v1.Job(
       name,
       {
@@ -94,9 +97,6 @@ export class EgressProof extends pulumi.ComponentResource {
                 sysctls: [{ name: "net.ipv4.ping_group_range", value: "0 2147483647" }],
                 seccompProfile: { type: "RuntimeDefault" },
               },
-              initContainers: [
-                gate.apply((targetsOfGate) => entryGate(args.isolation.gate, targetsOfGate)),
-              ],
               containers: [prover(args)],
               volumes: [{ name: "programs", configMap: { name: files } }],
             },
@@ -117,6 +117,23 @@ export class EgressProof extends pulumi.ComponentResource {
   }
 }
 
+/**
+ * The program passes the gate itself: an init container that stays shut would end the pod before it could say what is
+ * open.
+ */
+function gateEnvironment({ gate, isolation }: EgressProofArgs) {
+  const plan = { ...isolation.gate, timeoutSeconds: gateSeconds };
+  const names = ["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"];
+  return names.map((name) => ({
+    name,
+    value: pulumi
+      .output(gate)
+      .apply(
+        (targets) => entryGate(plan, targets).env.find((one) => one.name === name)?.value ?? "",
+      ),
+  }));
+}
+
 function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
   const field = (name: string, fieldPath: string) => ({
     name,
@@ -131,6 +148,7 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
     command: ["python3", "-u", `${programDirectory}/egress_probe.py`],
     env: [
       { name: "PROOF", value: `${programDirectory}/proof.json` },
+      ...gateEnvironment(args),
       { name: "DOOR", value: addresses(args.door) },
       { name: "RAY", value: addresses(args.ray) },
       // Each run of the Job is a proof of its own.

@@ -252,13 +252,21 @@ class Fabric:
             {"name": "ICMP", "kind": "icmp", "addresses": [self.proxy.v4, *world["internet"]]},
         ]  # fmt: skip
 
-    def prove(self, pod: Pod, **settings: object) -> Tree:
+    def prove(self, pod: Pod, *, gated: bool = False, **settings: object) -> Tree:
         """Starts the proof in the pod."""
         run = f"run-{pod.number}"
         door = {"address": self.proxy.v4, "port": DOOR}
         proof = {"run": run, "door": door, "targets": self.targets(), "settle_seconds": 5,
                  "peer_seconds": 30, **settings}  # fmt: skip
+        gate = {
+            "CANARY": f"{self.proxy.v4}:{CANARY}",
+            "WITNESS": f"{self.proxy.v4}:{DOOR}",
+            "PROXY": f"{self.proxy.v4}:{DOOR}",
+            "TIMEOUT_SECONDS": "8",
+            "QUIET_SECONDS": "1",
+        }
         env = {
+            **(gate if gated else {}),
             "PROOF": json.dumps(proof),
             "HOST_IPS": ",".join(NODE),
             "NODE_NAME": "node",
