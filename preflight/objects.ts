@@ -25,6 +25,7 @@ export function objectsOf(plan: Plan): ObjectKind[] {
   const account = names.trainerServiceAccount;
   const door = "proof-door";
   const inTrain = ["proof-ray", ...(litellm ? [] : [door])];
+  const reaper = plan.reaper.name;
   const own = storage.volumes.filter(
     ({ backing: { kind } }) => kind === "nfs" || kind === "host_path",
   );
@@ -34,12 +35,14 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["v1", "secrets"],
       ["v1", "configmaps"],
       ["v1", "persistentvolumeclaims", storage.volumes.map(({ name }) => name)],
-      ["v1", "serviceaccounts", [account, ...recorder, ...frozen, ...inTrain]],
+      ["v1", "serviceaccounts", [account, reaper, ...recorder, ...frozen, ...inTrain]],
+      ["rbac.authorization.k8s.io/v1", "roles", [reaper]],
+      ["rbac.authorization.k8s.io/v1", "rolebindings", [reaper]],
       ["ray.io/v1", "rayclusters", [names.rayCluster]],
       ["policy/v1", "poddisruptionbudgets", [...ray, ...recorder, ...frozen]],
       ["batch/v1", "jobs", [names.trainerJob]],
       ["v1", "services", [...recorder, ...frozen, ...inTrain]],
-      ["apps/v1", "deployments", [...recorder, ...frozen, ...inTrain]],
+      ["apps/v1", "deployments", [reaper, ...recorder, ...frozen, ...inTrain]],
     ],
     proxy: [
       ["networking.k8s.io/v1", "networkpolicies", ["default-deny"]],
@@ -58,8 +61,8 @@ export function objectsOf(plan: Plan): ObjectKind[] {
       ["v1", "serviceaccounts", [names.egressProof]],
       ["v1", "configmaps"],
       ["batch/v1", "jobs", [names.egressProof]],
-      ["rbac.authorization.k8s.io/v1", "roles", [account]],
-      ["rbac.authorization.k8s.io/v1", "rolebindings", [account]],
+      ["rbac.authorization.k8s.io/v1", "roles", [account, reaper]],
+      ["rbac.authorization.k8s.io/v1", "rolebindings", [account, reaper]],
     ],
   };
   const { train, proxy: proxyCompartment, sandbox } = compartments;

@@ -91,11 +91,13 @@ export function planNodePools(
     checkGpuLimit(gpu.pool.limits?.[demand.resource], { demand, gpus }, problems);
   }
   if (sandbox.pool.kind === "karpenter") {
-    problems.warn(
-      "sandbox-pool",
-      ["site", "sandbox_nodes", "pool"],
-      "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves. Until admission on your cluster adds both, they run elsewhere.",
-    );
+    if (settings.site.cluster.mutating_admission === "none") {
+      problems.warn(
+        "sandbox-pool",
+        ["site", "sandbox_nodes", "pool"],
+        "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves, and cluster.mutating_admission is none. Have the API server complete them.",
+      );
+    }
     pools.push({
       ...ownPool(settings, "sandbox", disruption),
       ...made(sandbox.pool),

@@ -520,7 +520,7 @@ export const configurationRules = {
     title: "sandboxes select the nodes that Karpenter makes for them",
     severity: "warn",
     consequence: "they run elsewhere",
-    remedy: "have admission on the cluster add node selection and tolerations",
+    remedy: "cluster.mutating_admission v1 or v1beta1 in the site file: admission then adds both",
     source: "Karpenter's documentation, scheduling",
     checkedBy: "plan",
   },

@@ -22,6 +22,7 @@ export interface RuleCase {
   readonly meets: string | Written;
 }
 
+const sandboxNodes = "sandbox_nodes: { selector: { pool: sandbox } }\n";
 const site = (rest: string) => `cluster: { context: kwok-swe-rl }
 cpu_nodes: { selector: { pool: cpu } }
 images: { training: swe-rl.invalid/training:lab }
@@ -38,11 +39,17 @@ const mirror = "nydus_mirror: swe-rl.invalid:5000";
 /** Sites that the lab's cannot become by a few lines on top of it. */
 export const sites = {
   "gpu-pool": site(
-    `harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { pool: { kind: karpenter, ${nodeClass} } }`,
+    `${sandboxNodes}harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { gpu_memory: 4Ti, pool: { kind: karpenter, ${nodeClass} } }`,
   ),
-  "no-images": site(`harbor: { ${mirror} }\ngpu_nodes: { selector: { pool: gpu } }`),
-  "no-mirror": site(`harbor: { ${taskImages} }\ngpu_nodes: { selector: { pool: gpu } }`),
-  bare: site(`harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { selector: { pool: gpu } }`),
+  "no-images": site(
+    `${sandboxNodes}harbor: { ${mirror} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
+  ),
+  "no-mirror": site(
+    `${sandboxNodes}harbor: { ${taskImages} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
+  ),
+  bare: site(
+    `harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
+  ),
 } as const;
 
 const parsers = "{ claude-code: qwen3_coder }";
@@ -343,8 +350,8 @@ export const cases: Readonly<Record<keyof typeof configurationRules, RuleCase>> 
   },
   "sandbox-pool": {
     siteBase: "bare",
-    breaks: [{ site: `sandbox_nodes: { pool: ${pool} }` }],
-    meets: { site: "sandbox_nodes: { selector: { pool: sandbox } }" },
+    breaks: [{ site: `cluster: { mutating_admission: none }\nsandbox_nodes: { pool: ${pool} }` }],
+    meets: { site: `sandbox_nodes: { pool: ${pool} }` },
   },
   "pool-limit": {
     siteBase: "gpu-pool",

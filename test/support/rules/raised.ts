@@ -10,6 +10,9 @@ import { models, type RuleCase, sites, type Written } from "./cases.ts";
 
 const shippedModels = readFileSync(join(projectRoot, "config/models.yaml"), "utf8");
 
+/** GPUs with more memory than any run needs: no case is to break gpu-memory as well. */
+const ampleLab = "extends: lab.yaml\ngpu_nodes: { gpu_memory: 4Ti }";
+
 /** What preflight finds, without a cluster, of the settings of a case. */
 export async function findingsFor(
   { base = "single-node", siteBase: usual, common = "" }: RuleCase,
@@ -22,7 +25,7 @@ export async function findingsFor(
       "models.yaml": `${shippedModels}${models}`,
       "common.yaml": `extends: ${base}.yaml\n${common}`,
       "run.yaml": onTopOf("common", what.experiment),
-      "sites/below.yaml": siteBase === undefined ? "extends: lab.yaml" : sites[siteBase],
+      "sites/below.yaml": siteBase === undefined ? ampleLab : sites[siteBase],
       "sites/here.yaml": onTopOf("below", what.site),
     }).map(([file, text]) => [resolve(projectRoot, "config", file), text]),
   );

@@ -339,8 +339,9 @@ describe("diff", () => {
       .write("sites/lab.yaml", site.replace("tracking: disabled", "tracking: allowed"))
       .write("offline.yaml", "extends: smoke.yaml\ncredentials: { wandb_mode: offline }\n");
     folder.write("own.yaml", "extends: smoke.yaml\nverl: { overrides: { a.api_key: c0ffee } }\n");
-    expect(run(folder, "diff", "smoke", "own").output).toContain("(secret: not shown)");
-    expect(run(folder, "diff", "smoke", "own").output).not.toContain("c0ffee");
+    const refused = errorOf(() => run(folder, "diff", "smoke", "own"));
+    expect(refused.message).toContain("verl.overrides.a.api_key: looks like a credential");
+    expect(refused.message).not.toContain("c0ffee");
     const { output } = run(folder, "diff", "offline", "smoke");
     expect(output).toMatch(/environment WANDB_API_KEY +- +\(secret: wandbApiKey\) +C-10/);
   });

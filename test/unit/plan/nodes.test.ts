@@ -80,7 +80,7 @@ describe("nodes that Karpenter makes", () => {
     const warnings = (gpu: string) =>
       planOn(karpenterSite({ gpu })).warnings.map(({ path }) => path.join("."));
     expect(warnings(", capacity_types: [spot]")).toContain("site.gpu_nodes.pool.capacity_types");
-    expect(warnings("")).toEqual(["site.sandbox_nodes.pool"]);
+    expect(warnings("")).toEqual([]);
   });
 
   it("need a limit that is enough", () => {

@@ -413,7 +413,9 @@ describe("the rule about the cluster", () => {
       for (const finding of broken) {
         expect(finding.severity).toBe(severity ?? catalogue[id].severity);
         expect(finding.found).toContain(found);
-        for (const part of [finding.expected, finding.consequence, finding.remedy]) {
+        const { expected, consequence, remedy } = finding;
+        // What is not known has no consequence, and is found out by hand.
+        for (const part of severity === "unknown" ? [expected] : [expected, consequence, remedy]) {
           expect(part.length).toBeGreaterThan(5);
           expect(describeFinding(finding)).toContain(part);
         }
