@@ -51,13 +51,15 @@ def _tool(name: str) -> str | None:
 
 
 class Space:
-    """A network namespace, held open by a process that sleeps."""
+    """A network namespace, held open by a process that ends with this one."""
 
     def __init__(self, *, resolver: Path | None = None) -> None:
         mount = f"mount --bind {resolver} /etc/resolv.conf && " if resolver else ""
         command = ["unshare", "-n", *(["-m"] if resolver else []), "sh", "-c"]
         self._holder = subprocess.Popen(
-            [*command, f"{mount}echo ready && exec sleep infinity"], stdout=subprocess.PIPE
+            [*command, f"{mount}echo ready && exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == b"ready\n"
