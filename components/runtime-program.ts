@@ -14,11 +14,14 @@ export type Program =
   | "list_rollouts.py"
   | "pod.py"
   | "ray_jobs.py"
+  | "reap_sandboxes.py"
   | "recorder.py"
   | "rollout_routes.py"
   | "sampled.py"
   | "sandbox_auth.py"
-  | "trajectories.py";
+  | "sandbox_docker.py"
+  | "trajectories.py"
+  | "with_secrets.py";
 
 /** Where containers find the programs. */
 export const programDirectory = "/opt/swe-rl";

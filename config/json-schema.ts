@@ -1,7 +1,7 @@
 /** JSON Schemas of the configuration files, for editors: completion, hover, and a mark under what would be refused. */
 import { z } from "zod";
 import { experiment } from "./schema/experiment.ts";
-import { site } from "./schema/site.ts";
+import { site } from "./schema/sites.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 

@@ -12,7 +12,7 @@ import { validate } from "./load/validate.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
 import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
 import { type ModelFacts, type Models, models } from "./schema/models.ts";
-import { site, type Site } from "./schema/site.ts";
+import { site, type Site } from "./schema/sites.ts";
 import { tierDefaults } from "./schema/tier-defaults.ts";
 
 /** What the user wrote, typed and complete. */

@@ -1,6 +1,8 @@
 import type { Loaded } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
 import type { RuleProblem } from "../config/plan/problems.ts";
+import type { Certificates } from "./docker/engine.ts";
+import { inspectHost } from "./docker/inspect.ts";
 import { readFacts, type Facts } from "./facts/facts.ts";
 import { type Finding, fromPlan, type Severity } from "./finding.ts";
 import { check } from "./rules/checks.ts";
@@ -18,7 +20,10 @@ export interface PreflightResult {
  * Decides about a stack, and joins the decisions with what the cluster says of itself. Changes nothing. The cluster is
  * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
  */
-export async function preflight({ settings, locate }: Loaded): Promise<PreflightResult> {
+export async function preflight(
+  { settings, locate }: Loaded,
+  certificates?: Certificates,
+): Promise<PreflightResult> {
   const { plan, problems, warnings, unknowns } = decide(settings);
   const found = (list: readonly RuleProblem[], severity: Severity) =>
     list.map((problem) => {
@@ -33,7 +38,17 @@ export async function preflight({ settings, locate }: Loaded): Promise<Preflight
   const { preflight: wishes } = settings.experiment;
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, isolation: notAsked };
-  const facts = await readFacts(settings.site.cluster, plan);
+  const { site } = settings;
+  if (site.kind === "docker") {
+    if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
+    const told = await inspectHost({ plan, settings }, plan.dockerHost, certificates);
+    return {
+      plan,
+      findings: [...settled, ...settle(told, wishes)],
+      isolation: unprovenOnDocker,
+    };
+  }
+  const facts = await readFacts(site.cluster, plan);
   const told = check({ settings, plan, facts });
   return {
     plan,
@@ -41,6 +56,9 @@ export async function preflight({ settings, locate }: Loaded): Promise<Preflight
     isolation: describeIsolation(facts),
   };
 }
+
+const unprovenOnDocker =
+  "unproven: no egress proof has run; the sandboxes' network is internal and the host is not in it; sandboxes of the stack reach each other";
 
 const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
 

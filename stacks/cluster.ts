@@ -1,5 +1,5 @@
 import * as k8s from "@pulumi/kubernetes";
-import type { Settings } from "../config/load.ts";
+import type { KubernetesSite } from "../config/schema/site.ts";
 
 /** The one cluster of a stack. Both providers name its context, so that no command hits whatever is current. */
 export interface Cluster {
@@ -9,8 +9,8 @@ export interface Cluster {
   readonly adopting: k8s.Provider;
 }
 
-export function connect({ site }: Settings): Cluster {
-  const { context, kubeconfig } = site.cluster;
+export function connect({ cluster }: KubernetesSite): Cluster {
+  const { context, kubeconfig } = cluster;
   const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
   return {
     provider: new k8s.Provider("cluster", access),

@@ -5,6 +5,8 @@ import { ConfigError, describeProblem } from "../config/problem.ts";
 import { isFatal, preflight } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";
+import { certificates } from "./docker/host.ts";
+import { onDocker } from "./docker/program.ts";
 import { outputs } from "./outputs.ts";
 import { provisionTier } from "./tier.ts";
 
@@ -15,6 +17,9 @@ export async function program() {
   const user = {
     wandbApiKey: config.getSecret("wandbApiKey"),
     registryCredentials: config.getSecret("registryCredentials"),
+    dockerCa: config.getSecret("dockerCa"),
+    dockerCert: config.getSecret("dockerCert"),
+    dockerKey: config.getSecret("dockerKey"),
   };
   const loaded = forUser(() =>
     load(root, {
@@ -25,7 +30,7 @@ export async function program() {
     }),
   );
   for (const warning of loaded.warnings) void pulumi.log.warn(describeProblem(warning));
-  const checked = await preflight(loaded);
+  const checked = await preflight(loaded, await certificates(user));
   const { plan, findings } = checked;
   for (const finding of findings) {
     if (finding.severity !== "ok" && !isFatal(finding)) await pulumi.log.warn(describe(finding));
@@ -42,9 +47,10 @@ export async function program() {
   await pulumi.log.info(`preflight: ${count(findings)}`);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
   limitDeletions(plan.deletionSeconds);
-  const provisioned = provisionTier(plan, connect(loaded.settings), user);
-  const { context } = loaded.settings.site.cluster;
-  return outputs(plan, { provisioned, checked, context });
+  const { site } = loaded.settings;
+  if (site.kind === "docker") return onDocker({ plan, checked, user });
+  const provisioned = provisionTier(plan, connect(site), user);
+  return outputs(plan, { provisioned, checked, context: site.cluster.context });
 }
 
 /** Errors in the settings are for the user: shown as they are, without a stack trace. */

@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { experimentFile } from "../../config/json-schema.ts";
 import { type SettingReference, settingsOf } from "../../config/reference.ts";
 import { models } from "../../config/schema/models.ts";
-import { site } from "../../config/schema/site.ts";
+import { site } from "../../config/schema/sites.ts";
 import { code, markdownTable } from "./markdown.ts";
 
 const files = [

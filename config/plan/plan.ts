@@ -4,6 +4,7 @@ import { type Batches, planBatches } from "./batches.ts";
 import { type Compartments, planCompartments } from "./compartments.ts";
 import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
+import { type DockerHost, planDockerHost } from "./docker/host.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Flow, planFlows } from "./network.ts";
@@ -52,6 +53,8 @@ export interface Plan {
   /** Frozen models beside the run. */
   readonly serving: readonly FrozenModel[];
   readonly disruption: Disruption;
+  /** What the stack makes on a Docker host; undefined where the site is a cluster. */
+  readonly dockerHost: DockerHost | undefined;
   /** Minutes that `pulumi up` waits for the policy to be served. */
   readonly rolloutMinutes: number;
   /** Seconds that the deletion of one object may take. */
@@ -91,6 +94,7 @@ export function plan(settings: Settings): PlanResult {
       : planInProcessProxy(ray.ports);
   const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
   const trainer = planTrainer(settings, run, problems);
+  const dockerHost = planDockerHost(settings, { ...run, sandboxes }, problems);
   return {
     plan: {
       names,
@@ -114,6 +118,7 @@ export function plan(settings: Settings): PlanResult {
       nodePools: planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems),
       serving,
       disruption,
+      dockerHost,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,
       deletionSeconds: settings.site.timeouts.deletion_seconds,
       outputs: planOutputs(names, storage, trainer.tracked),

@@ -1,4 +1,6 @@
+import type { Settings } from "../../config/load.ts";
 import { plan, type Plan } from "../../config/plan/plan.ts";
+import type { KubernetesSite } from "../../config/schema/site.ts";
 import { settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
 
@@ -23,7 +25,12 @@ export async function recordTier(
   const recording = await record(async () => {
     const { connect } = await import("../../stacks/cluster.ts");
     const { provisionTier } = await import("../../stacks/tier.ts");
-    return provisionTier(result.plan, connect(changed), secrets);
+    return provisionTier(result.plan, connect(clusterOf(changed)), secrets);
   }, options);
   return { recording, plan: result.plan };
+}
+
+function clusterOf({ site }: Settings): KubernetesSite {
+  if (site.kind !== "kubernetes") throw new Error("the site is no cluster");
+  return site;
 }
