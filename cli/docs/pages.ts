@@ -1,4 +1,5 @@
 import { commandLinePage } from "./command-line.ts";
+import { dockerPage } from "./docker.ts";
 import { settingsPage } from "./settings.ts";
 
 /** Every generated page, by its path in the project. The same project gives the same text. */
@@ -6,5 +7,6 @@ export function generatedPages(root: string): ReadonlyMap<string, string> {
   return new Map([
     ["docs/settings.md", settingsPage()],
     ["docs/command-line.md", commandLinePage(root)],
+    ["docs/docker.md", dockerPage(root)],
   ]);
 }

@@ -78,6 +78,12 @@ export function megabytes(bytes: number): number {
   return Math.ceil(bytes / 2 ** 20);
 }
 
+/** No swap beside it: a process that is too big ends, instead of dragging the host down. */
+export function memoryLimit(bytes: number): Pick<ContainerArgs, "memory" | "memorySwap"> {
+  const memory = megabytes(bytes);
+  return { memory, memorySwap: memory };
+}
+
 /** A health check that asks an HTTP server in the container itself, with what every image of ours has. */
 export function httpHealth(
   url: string,

@@ -4,7 +4,7 @@ import type { DockerHost } from "../../config/plan/docker/host.ts";
 import type { Proxy } from "../../config/plan/proxy.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { containerBasis, httpHealth, megabytes } from "./container.ts";
+import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
 
 export interface ProxyContainerArgs {
   host: DockerHost;
@@ -63,7 +63,7 @@ export class ProxyContainer extends pulumi.ComponentResource {
         sysctls: { "net.ipv4.ip_forward": "0" },
         ports: [{ internal: proxy.port, external: proxy.port, ip: "127.0.0.1" }],
         capabilities: { drops: ["ALL"] },
-        memory: megabytes(proxy.memoryBytes),
+        ...memoryLimit(proxy.memoryBytes),
         tmpfs: { "/tmp": "" },
         // /health would send a completion to every rollout server; this only asks the proxy itself.
         healthcheck: httpHealth(`http://127.0.0.1:${proxy.port}/health/readiness`, {

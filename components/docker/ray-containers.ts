@@ -6,7 +6,7 @@ import { daemonSocket } from "../../config/plan/environment/docker.ts";
 import type { Names } from "../../config/plan/names.ts";
 import type { Ray, RayPod } from "../../config/plan/ray.ts";
 import type { Labels } from "../metadata.ts";
-import { type Basis, containerBasis, httpHealth, megabytes } from "./container.ts";
+import { type Basis, containerBasis, httpHealth, megabytes, memoryLimit } from "./container.ts";
 import { sandboxFiles } from "./sandbox-files.ts";
 
 export interface RayContainersArgs {
@@ -77,13 +77,18 @@ export class RayContainers extends pulumi.ComponentResource {
       options: [`--address=${headAddress}:${ray.ports.gcs}`],
       programs: sandbox.programs,
       files: sandbox.files,
-      environment: { ...sandbox.environment, RAY_memory_monitor_refresh_ms: "0" },
+      environment: {
+        ...sandbox.environment,
+        // The GPU runtime reads these.
+        NVIDIA_VISIBLE_DEVICES: "all",
+        NVIDIA_DRIVER_CAPABILITIES: "compute,utility",
+        RAY_memory_monitor_refresh_ms: "0",
+      },
     });
     this.worker = new docker.Container(
       `${name}-worker`,
       {
         ...worker,
-        gpus: "all",
         runtime: host.gpuRuntime,
         networksAdvanced: [{ name: args.network }],
         volumes: [
@@ -130,13 +135,12 @@ function rayContainer(args: RayContainersArgs, pod: RayPod, role: Role): docker.
       environment: { ...plain, RAY_AUTH_MODE: "token", ...role.environment },
       secrets: { ...secrets, RAY_AUTH_TOKEN: args.rayToken },
     }),
-    memory: megabytes(pod.memoryBytes),
+    ...memoryLimit(pod.memoryBytes),
     shmSize: megabytes(pod.sharedMemoryBytes),
-    // GPU drivers and RDMA pin memory.
+    // GPU drivers and RDMA pin memory: with this, the limit of locked memory does not count.
     capabilities: { adds: ["CAP_IPC_LOCK"] },
     ulimits: [
-      { name: "memlock", soft: -1, hard: -1 },
-      { name: "nofile", soft: 1048576, hard: 1048576 },
+      { name: "nofile", soft: args.host.openFiles, hard: args.host.openFiles },
       { name: "stack", soft: 67108864, hard: 67108864 },
     ],
     sysctls: { "net.ipv4.ip_local_port_range": `${from} ${to}` },

@@ -6,7 +6,7 @@ import type { Recorder } from "../../config/plan/proxy.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { containerBasis, httpHealth, megabytes } from "./container.ts";
+import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
 
 export interface RecorderContainerArgs {
   names: Names;
@@ -69,7 +69,7 @@ export class RecorderContainer extends pulumi.ComponentResource {
           { name: args.network, aliases: [`${names.recorder}.${names.namespaces.train}`] },
         ],
         capabilities: { adds: ["CAP_DAC_OVERRIDE"], drops: ["ALL"] },
-        memory: megabytes(recorder.memoryBytes),
+        ...memoryLimit(recorder.memoryBytes),
         tmpfs: { "/run/swe-rl": "" },
         volumes: args.mounts,
         stopTimeout: 45,

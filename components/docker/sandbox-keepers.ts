@@ -4,7 +4,7 @@ import type { DockerHost } from "../../config/plan/docker/host.ts";
 import { daemonSocket } from "../../config/plan/environment/docker.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { containerBasis } from "./container.ts";
+import { containerBasis, memoryLimit } from "./container.ts";
 import { dockerLabels } from "./metadata.ts";
 
 export interface SandboxKeepersArgs {
@@ -60,7 +60,7 @@ export class SandboxKeepers extends pulumi.ComponentResource {
         // It speaks with the daemon alone.
         networkMode: "none",
         capabilities: { adds: ["CAP_DAC_OVERRIDE"], drops: ["ALL"] },
-        memory: 256,
+        ...memoryLimit(256 * 2 ** 20),
         volumes: [{ hostPath: host.socket, containerPath: daemonSocket, readOnly: false }],
       },
       { parent: this, deleteBeforeReplace: true },

@@ -6,7 +6,7 @@ import type { Directories } from "../../config/plan/storage.ts";
 import type { Trainer } from "../../config/plan/trainer.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { containerBasis } from "./container.ts";
+import { containerBasis, memoryLimit } from "./container.ts";
 
 export interface TrainerContainerArgs {
   names: Names;
@@ -62,7 +62,7 @@ export class TrainerContainer extends pulumi.ComponentResource {
         }),
         networksAdvanced: [{ name: args.network }],
         capabilities: { drops: ["ALL"] },
-        memory: 512,
+        ...memoryLimit(512 * 2 ** 20),
         // It ends with the run, and must not begin again: a follower that was cut off only has to attach.
         restart: "on-failure",
         maxRetryCount: 6,

@@ -63,6 +63,9 @@ const dockerSiteFile = z.strictObject({
       memory: byteQuantity()
         .default("1400Gi")
         .describe("Memory limit of the training container; its /dev/shm counts into it."),
+      open_files: count()
+        .default(65_536)
+        .describe("Files and sockets that one process of Ray may have open."),
       gpu_runtime: z
         .string()
         .default("nvidia")
@@ -128,6 +131,7 @@ export interface DockerFacts {
   readonly host: string;
   readonly socket: string;
   readonly gpuRuntime: string;
+  readonly openFiles: number;
   readonly subnets: { readonly train: string; readonly sandbox: string };
   /** Docker volumes that are there already, by input. */
   readonly volumes: { readonly models?: string | undefined; readonly data?: string | undefined };
@@ -164,6 +168,7 @@ export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
   const docker: DockerFacts = {
     ...file.docker,
     gpuRuntime: machine.gpu_runtime,
+    openFiles: machine.open_files,
     subnets: { train: network.train_subnet, sandbox: network.sandbox_subnet },
     volumes: { models: volumeOf(volumes.models), data: volumeOf(volumes.data) },
   };

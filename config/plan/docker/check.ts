@@ -107,6 +107,30 @@ function checkSubnets(docker: DockerFacts, sandboxes: Sandboxes, problems: Probl
   }
 }
 
+/**
+ * Sandboxes elsewhere than the training. For either, what is missing is named: nothing would close the other side's
+ * network and give it an address of the policy.
+ */
+export function checkBackend({ experiment, site }: Settings, problems: Problems): void {
+  const wanted = experiment.harbor_agent.environment_import_path;
+  if (wanted === undefined) return;
+  const path = ["harbor_agent", "environment_import_path"];
+  if (site.kind === "docker" && /kubernetes/i.test(wanted)) {
+    problems.error(
+      "sandbox-backend",
+      path,
+      `is ${wanted}, but the site is a Docker host. Missing for sandboxes on a cluster: its kubeconfig as a secret, a closed namespace there, and an address of LiteLLM that its pods reach. Choose a site of kind kubernetes.`,
+    );
+  }
+  if (site.kind === "kubernetes" && /docker/i.test(wanted)) {
+    problems.error(
+      "sandbox-backend",
+      path,
+      `is ${wanted}, but the site is a cluster. Missing for sandboxes on a Docker host: its address and client certificates as secrets, a closed network there, and an address of LiteLLM that its containers reach. Choose a site of kind docker.`,
+    );
+  }
+}
+
 /** Harbor's local class mounts directories of the trial by the path that it has itself, which the host must have too. */
 function checkTrials({ experiment }: Settings, { volumes }: Storage, problems: Problems): void {
   if (experiment.harbor_agent.environment_import_path !== localDockerEnvironment) return;

@@ -7,7 +7,7 @@ import type { Sandboxes } from "../sandboxes.ts";
 import type { Scaffold } from "../scaffold.ts";
 import type { Storage } from "../storage.ts";
 import type { Topology } from "../topology.ts";
-import { checkHost } from "./check.ts";
+import { checkBackend, checkHost } from "./check.ts";
 import { addressIn } from "./subnet.ts";
 
 /** A mount of a training container: a Docker volume, or a directory of the host. */
@@ -30,6 +30,7 @@ export interface DockerHost {
   readonly host: string;
   readonly socket: string;
   readonly gpuRuntime: string;
+  readonly openFiles: number;
   readonly networks: {
     readonly train: DockerNetwork;
     /** Without a way out, and without an address of the host. */
@@ -72,6 +73,7 @@ export function planDockerHost(
   problems: Problems,
 ): DockerHost | undefined {
   const { site } = settings;
+  checkBackend(settings, problems);
   if (site.kind !== "docker") return undefined;
   const { names, scaffold } = parts;
   const { docker } = site;
@@ -82,6 +84,7 @@ export function planDockerHost(
     host: docker.host,
     socket: docker.socket,
     gpuRuntime: docker.gpuRuntime,
+    openFiles: docker.openFiles,
     networks: {
       train: { name: namespaces.train, subnet: docker.subnets.train },
       sandbox: { name: namespaces.sandbox, subnet: docker.subnets.sandbox },

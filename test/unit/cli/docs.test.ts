@@ -6,7 +6,7 @@ import { generatedPages } from "../../../cli/docs/pages.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
 import { settingsOf } from "../../../config/reference.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
-import { site } from "../../../config/schema/sites.ts";
+import { kubernetesSite as site } from "../../../config/schema/site.ts";
 import { ConfigFolder, planWith, projectRoot } from "../../support/settings.ts";
 
 const pages = generatedPages(projectRoot);
