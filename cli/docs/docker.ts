@@ -44,7 +44,8 @@ export function dockerPage(root: string): string {
   const text = readFileSync(join(root, "docs/docker.md"), "utf8");
   const [before = "", rest = ""] = text.split(begin);
   const after = rest.split(end)[1] ?? "";
-  const cell = (value: string | undefined) => (value === undefined ? "–" : code(value || "(empty)"));
+  const cell = (value: string | undefined) =>
+    value === undefined ? "–" : code(value || "(empty)");
   const table = markdownTable(
     ["Decision", "Cluster", "Docker host"],
     differences(root).map(({ decision, cluster, docker }) => [

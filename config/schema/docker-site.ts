@@ -184,9 +184,7 @@ export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
 type Backing = z.output<typeof namedVolume> | z.output<typeof hostDirectory>;
 
 function asBacking(backing: Backing): { kind: "claim" } | { kind: "host_path"; path: string } {
-  return backing.kind === "volume"
-    ? { kind: "claim" }
-    : { kind: "host_path", path: backing.path };
+  return backing.kind === "volume" ? { kind: "claim" } : { kind: "host_path", path: backing.path };
 }
 
 function volumeOf(input: z.output<typeof dockerSiteFile>["volumes"]["models"]): string | undefined {

@@ -64,13 +64,12 @@ const checks: Readonly<Record<DockerPreflightRuleId, DockerRule>> = {
     const id = "docker-memory";
     const { head, groups } = plan.ray;
     const needed =
-      head.memoryBytes + groups.reduce((sum, { memoryBytes }) => sum + memoryBytes, restOfHostBytes);
+      head.memoryBytes +
+      groups.reduce((sum, { memoryBytes }) => sum + memoryBytes, restOfHostBytes);
     const expected = `${inGiB(needed)} for Ray's containers and the system`;
     if (!info.known) return [unknown(id, info.reason, expected)];
     const found = inGiB(info.value.memoryBytes);
-    return [
-      info.value.memoryBytes >= needed ? met(id, found) : broken(id, { found, expected }),
-    ];
+    return [info.value.memoryBytes >= needed ? met(id, found) : broken(id, { found, expected })];
   },
 
   "docker-names": ({ plan, facts: { named } }) => {

@@ -90,12 +90,19 @@ function reasonOf(error: unknown, { host }: Daemon): string {
     case "ECONNREFUSED":
       return `nothing listens at ${host}`;
     default:
-      return isCertificateProblem(code, error.message)
-        ? `the certificates do not fit ${host}: ${error.message}`
-        : `${host}: ${error.message}`;
+      return certificateProblem(String(code), error.message) ?? `${host}: ${error.message}`;
   }
 }
 
-function isCertificateProblem(code: unknown, message: string): boolean {
-  return /CERT|SSL|TLS|PEM|X509/.test(String(code)) || /certificate|PEM/i.test(message);
+/** What is wrong with the certificates, if that is what it is. */
+function certificateProblem(code: string, message: string): string | undefined {
+  if (/alert/i.test(message)) return "the daemon does not accept the client certificate dockerCert";
+  if (/UNABLE_TO|SELF_SIGNED|SIGNATURE|HAS_EXPIRED|NOT_YET|ALTNAME/.test(code)) {
+    const [reason = message] = message.split(";");
+    return `the daemon's own certificate does not pass with dockerCa: ${reason}`;
+  }
+  if (/PEM|X509|ASN1|NO_START_LINE/i.test(`${code} ${message}`)) {
+    return "dockerCa, dockerCert or dockerKey is no PEM file, or key and certificate do not belong together";
+  }
+  return undefined;
 }

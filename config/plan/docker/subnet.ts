@@ -20,7 +20,12 @@ export function overlap(a: string, b: string): boolean {
 /** Why the text is no network in spite of its form. */
 export function flawOf(subnet: string): string | undefined {
   const { base, bits } = parse(subnet);
-  if (subnet.split("/")[0]?.split(".").some((part) => Number(part) > 255)) {
+  if (
+    subnet
+      .split("/")[0]
+      ?.split(".")
+      .some((part) => Number(part) > 255)
+  ) {
     return "has a part above 255";
   }
   const size = 2 ** (32 - bits);

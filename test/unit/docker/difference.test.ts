@@ -6,7 +6,9 @@ describe("the same experiment on a cluster and on a Docker host", () => {
   it("has the same trainer but for where sandboxes are made", () => {
     const trainer = differences(projectRoot)
       .map(({ decision }) => decision)
-      .filter((decision) => /^(trainer|environment|override|batches|engine|topology)/.test(decision));
+      .filter((decision) =>
+        /^(trainer|environment|override|batches|engine|topology)/.test(decision),
+      );
     expect(trainer.sort()).toEqual([
       "environment DOCKER_HOST",
       "environment HARBOR_ENVIRONMENT_FORCE_BUILD",

@@ -94,7 +94,9 @@ describe("a stack on a Docker host", () => {
 
   it("gives the daemon's socket to the worker and the reaper alone", () => {
     const holders = containers()
-      .filter(({ volumes = [] }) => volumes.some((one) => one.containerPath.endsWith("docker.sock")))
+      .filter(({ volumes = [] }) =>
+        volumes.some((one) => one.containerPath.endsWith("docker.sock")),
+      )
       .map(({ name }) => name);
     expect(holders.sort()).toEqual(["run-ray-worker", "run-reaper"]);
   });
@@ -115,7 +117,7 @@ describe("a stack on a Docker host", () => {
   });
 
   it("labels everything with its stack", () => {
-    const objects = recording.registrations.filter(({ type }) => /^docker:index/.test(type));
+    const objects = recording.registrations.filter(({ type }) => type.startsWith("docker:index"));
     for (const { name, inputs } of objects) {
       expect(inputs["labels"], name).toContainEqual({ label: "swe-rl.dev/stack", value: "run" });
     }
@@ -154,9 +156,8 @@ async function inputsOfSdk(): Promise<Map<string, Set<string>>> {
     (["container", "network", "volume"] as const).map((file) => {
       const text = readFileSync(folder.replace("package.json", `${file}.js`), "utf8");
       const names = [...text.matchAll(/resourceInputs\["(\w+)"\]/g)].map(([, name = ""]) => name);
-      const kind = file[0]?.toUpperCase() + file.slice(1);
+      const kind = file.charAt(0).toUpperCase() + file.slice(1);
       return [`docker:index/${file}:${kind}`, new Set(names)];
     }),
   );
 }
-

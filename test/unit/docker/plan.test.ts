@@ -2,13 +2,16 @@ import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../config/problem.ts";
 import { plan } from "../../../config/plan/plan.ts";
 import { addressIn, capacityOf, flawOf, overlap } from "../../../config/plan/docker/subnet.ts";
+import { isFatal, preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, onDocker } from "../../support/docker.ts";
+import { planWith } from "../../support/settings.ts";
 
 function problems(experiment: string, selection: Parameters<typeof onDocker>[1] = {}): string[] {
   return plan(onDocker(experiment, selection).settings).problems.map(
     ({ rule, path }) => `${rule} ${path.join(".")}`,
   );
 }
+const backend = (path: string) => `harbor_agent: { environment_import_path: '${path}' }`;
 const withHost = (host: string) => ({ site: `${dockerSiteYaml}docker: { host: "${host}" }\n` });
 
 describe("a Docker site", () => {
@@ -16,41 +19,57 @@ describe("a Docker site", () => {
     expect(problems("")).toEqual([]);
   });
 
-  it.each<[string, string, Parameters<typeof onDocker>[1], string[]]>([
+  it.each<[string, { yaml?: string; on?: Parameters<typeof onDocker>[1] }, string[]]>([
     [
       "a second node",
-      "proxy: { mode: litellm }",
-      { base: "two-node" },
+      { yaml: "proxy: { mode: litellm }", on: { base: "two-node" } },
       ["docker-single-node tier"],
     ],
-    ["agent loops as proxy", "proxy: { mode: in_process }", {}, ["docker-proxy-mode proxy.mode"]],
-    ["port 2375", "", withHost("tcp://gpu-box:2375"), ["C-30 site.docker.host"]],
+    [
+      "agent loops as proxy",
+      { yaml: "proxy: { mode: in_process }" },
+      ["docker-proxy-mode proxy.mode"],
+    ],
+    ["port 2375", { on: withHost("tcp://gpu-box:2375") }, ["C-30 site.docker.host"]],
     [
       "TLS without certificates",
-      "",
-      { ...withHost("tcp://gpu-box:2376"), secrets: new Set(["dockerCa"]) },
+      { on: { ...withHost("tcp://gpu-box:2376"), secrets: new Set(["dockerCa"]) } },
       ["docker-certificates site.docker.host"],
     ],
     [
       "a network too small for the sandboxes",
-      "sandbox: { parallel_trials: 256 }",
-      { site: `${dockerSiteYaml}network: { sandbox_subnet: 172.30.244.0/24 }\n` },
+      {
+        yaml: "sandbox: { parallel_trials: 256 }",
+        on: { site: `${dockerSiteYaml}network: { sandbox_subnet: 172.30.244.0/24 }\n` },
+      },
       ["docker-subnets site.network.sandbox_subnet"],
     ],
     [
       "Harbor's local class without the trials' path on the host",
-      "harbor_agent: { environment_import_path: 'harbor.environments.docker.docker:DockerEnvironment' }",
-      {},
+      { yaml: backend("harbor.environments.docker.docker:DockerEnvironment") },
       ["docker-trials-path harbor_agent.environment_import_path"],
     ],
     [
       "sandboxes on a cluster",
-      "harbor_agent: { environment_import_path: 'harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment' }",
-      {},
+      { yaml: backend("harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment") },
       ["sandbox-backend harbor_agent.environment_import_path"],
     ],
-  ])("refuses %s", (_, experiment, selection, expected) => {
-    expect(problems(experiment, selection)).toEqual(expected);
+  ])("refuses %s", (_, { yaml = "", on = {} }, expected) => {
+    expect(problems(yaml, on)).toEqual(expected);
+  });
+
+  it("may be reached on port 2375 by a waiver with a reason", async () => {
+    const waiver = "preflight: { waive: [{ rule: C-30, reason: an isolated test network }] }";
+    const { findings } = await preflight(onDocker(waiver, withHost("tcp://127.0.0.1:2375")));
+    const open = findings.filter((finding) => isFatal(finding)).map(({ id }) => id);
+    expect(open).not.toContain("C-30");
+  });
+
+  it("is refused to a trainer on a cluster", () => {
+    const { problems: found } = planWith(
+      backend("harbor_patch.environments.remote_docker:RemoteDockerEnvironment"),
+    );
+    expect(found.map(({ rule }) => rule)).toEqual(["sandbox-backend"]);
   });
 
   it("says where a problem of its file stands", () => {

@@ -73,10 +73,7 @@ describe("preflight of a Docker host", () => {
     [
       "an old daemon",
       { "/version": { Version: "19.03.15", ApiVersion: "1.40", Os: "linux" } },
-      [
-        "C-31 fatal: Docker 19.03.15, API 1.40",
-        "docker-isolation fatal: Docker 19.03.15 on linux",
-      ],
+      ["C-31 fatal: Docker 19.03.15, API 1.40", "docker-isolation fatal: Docker 19.03.15 on linux"],
     ],
     [
       "a container of somebody else",
@@ -140,10 +137,10 @@ class SilentDaemon implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    this.#server.close(() => {
-      resolve(undefined);
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
     });
-    return promise as unknown as Promise<void>;
   }
 }
