@@ -87,7 +87,9 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
     },
-    warnings: experimentPart.layers ? findIneffective(experimentPart.layers) : [],
+    warnings: experimentPart.layers
+      ? findIneffective(experimentPart.layers, checkedSite.settings.kind)
+      : [],
     locate: (path) =>
       path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),
   };
