@@ -50,8 +50,10 @@ async function show(stack: string, site: string | undefined): Promise<number> {
   if (!prepull) {
     return complain(`Stack ${stack} pulls no images ahead: sandbox.prepull.enabled is false.\n`, 2);
   }
+  const { site: where } = settings;
+  if (where.kind === "docker") return complain(`Stack ${stack} is on a Docker host.\n`, 2);
   const pods = await read(async () => {
-    const client = connect(settings.site.cluster);
+    const client = connect(where.cluster);
     try {
       return await client.list<V1Pod>(`/api/v1/namespaces/${names.namespaces.train}/pods`, {
         query: {

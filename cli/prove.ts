@@ -27,14 +27,16 @@ interface Options {
 
 async function prove({ stack, minutes, root }: Options): Promise<number> {
   const { plan, settings } = decide(root, readStackFile(root, stack));
-  const apis = apisOf(settings.site.cluster);
+  const { site } = settings;
+  if (site.kind === "docker") return say(2, `stack ${stack} is on a Docker host (docs/docker.md)`);
+  const apis = apisOf(site.cluster);
   if (await hasSimulatedNodes(apis)) return say(4, "unproven: simulated nodes");
   const namespace = plan.names.namespaces.sandbox;
   const { egressProof: original } = plan.names;
   const job = await apis.batch.readNamespacedJob({ name: original, namespace });
   const name = `${original}-${Date.now().toString(36)}`;
   await apis.batch.createNamespacedJob({ namespace, body: again(job, name) });
-  const logs = `kubectl --context ${settings.site.cluster.context} -n ${namespace} logs -l job-name=${name} --tail=-1`;
+  const logs = `kubectl --context ${site.cluster.context} -n ${namespace} logs -l job-name=${name} --tail=-1`;
   process.stderr.write(`${namespace}/${name} started; details: ${logs}\n`);
   const deadline = Date.now() + minutes * 60_000;
   for (;;) {

@@ -21,13 +21,16 @@ export type Program =
   | "proof_phases.py"
   | "proof_verdict.py"
   | "ray_jobs.py"
+  | "reap_docker_sandboxes.py"
   | "reap_sandboxes.py"
   | "recorder.py"
   | "rollout_routes.py"
   | "sampled.py"
   | "sandbox_auth.py"
+  | "sandbox_docker.py"
   | "sandbox_life.py"
-  | "trajectories.py";
+  | "trajectories.py"
+  | "with_secrets.py";
 
 /** Where containers find the programs. */
 export const programDirectory = "/opt/swe-rl";

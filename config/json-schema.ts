@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { experiment } from "./schema/experiment.ts";
 import { models } from "./schema/models.ts";
-import { site } from "./schema/site.ts";
+import { site } from "./schema/sites.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 

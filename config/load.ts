@@ -14,7 +14,7 @@ import { modelFactsOf } from "./model-facts.ts";
 import { ConfigError, type Location, type Problem, type SettingPath } from "./problem.ts";
 import { experiment, type Experiment, tiers } from "./schema/experiment.ts";
 import { type ModelFacts, type Models, models } from "./schema/models.ts";
-import { site, type Site } from "./schema/site.ts";
+import { site, type Site } from "./schema/sites.ts";
 import { tierDefaults } from "./schema/tier-defaults.ts";
 
 /** What the user wrote, typed and complete. */
@@ -97,7 +97,9 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
     },
-    warnings: experimentPart.layers ? findIneffective(experimentPart.layers) : [],
+    warnings: experimentPart.layers
+      ? findIneffective(experimentPart.layers, checkedSite.settings.kind)
+      : [],
     locate: (path) =>
       path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),
   };

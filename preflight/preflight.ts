@@ -2,6 +2,8 @@ import type { Loaded, Settings } from "../config/load.ts";
 import { type Plan, plan as decide } from "../config/plan/plan.ts";
 import type { ConfigError, Problem } from "../config/problem.ts";
 import type { RuleId } from "../config/rules/catalogue.ts";
+import type { KubernetesSite } from "../config/schema/site.ts";
+import type { Certificates } from "./docker/engine.ts";
 import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
 import { type Finding, fromProblem, type Severity } from "./finding.ts";
@@ -24,6 +26,8 @@ export interface PreflightOptions {
   readonly offline?: boolean;
   /** Take warnings for fatal whatever the experiment says. */
   readonly strict?: boolean;
+  /** With which a Docker host is asked. */
+  readonly certificates?: Certificates | undefined;
 }
 
 /**
@@ -32,7 +36,7 @@ export interface PreflightOptions {
  */
 export async function preflight(
   loaded: Loaded,
-  { offline = false, strict = false }: PreflightOptions = {},
+  { offline = false, strict = false, certificates }: PreflightOptions = {},
 ): Promise<PreflightResult> {
   const { settings, locate } = loaded;
   const { plan, problems, warnings, unknowns } = decide(settings);
@@ -51,21 +55,48 @@ export async function preflight(
   const wishes = { waive, strict: wanted || strict };
   const settled = settle(own, wishes);
   if (settled.some(isFatal)) return { plan, findings: settled, unproven: notAsked, network: "" };
-  const facts = offline ? nothingKnown(unasked) : await ask(settings, plan);
-  const told = (offline ? checkUnasked : check)({ settings, plan, facts });
-  const unused = unusedWaivers([...own, ...told], loaded);
+  const subject = { settings, plan };
+  const { site } = settings;
+  const told =
+    site.kind === "docker"
+      ? await askHost(subject, offline, certificates)
+      : await askCluster({ ...subject, site }, offline);
+  const unused = unusedWaivers([...own, ...told.findings], loaded);
+  const findings = [...settled, ...settle([...told.findings, ...unused], wishes)];
+  return { ...told, plan, findings };
+}
+
+type Told = Omit<PreflightResult, "plan">;
+
+async function askCluster(
+  { settings, plan, site }: { settings: Settings; plan: Plan; site: KubernetesSite },
+  offline: boolean,
+): Promise<Told> {
+  const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
-    plan,
-    findings: [...settled, ...settle([...told, ...unused], wishes)],
+    findings: (offline ? checkUnasked : check)({ settings, plan, facts }),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
   };
 }
 
+async function askHost(
+  { settings, plan }: { settings: Settings; plan: Plan },
+  offline: boolean,
+  certificates: Certificates | undefined,
+): Promise<Told> {
+  if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
+  const { inspectHost, unaskedHost } = await import("./docker/inspect.ts");
+  const findings = offline
+    ? unaskedHost()
+    : await inspectHost({ settings, plan }, plan.dockerHost, certificates);
+  return { findings, unproven: unprovenOnDocker, network: "" };
+}
+
 /** The client takes a second to load, which only those wait for who need it. */
-async function ask({ site }: Settings, plan: Plan): Promise<Facts> {
+async function readCluster({ cluster }: KubernetesSite, plan: Plan): Promise<Facts> {
   const { readFacts } = await import("./facts/facts.ts");
-  return readFacts(site.cluster, plan);
+  return readFacts(cluster, plan);
 }
 
 function networkOf({ networkAgents }: Facts): string {
@@ -81,6 +112,9 @@ export function findingsOf({ problems }: ConfigError): Finding[] {
 }
 
 const unasked = "the cluster was not asked";
+
+const unprovenOnDocker =
+  "unproven: no egress proof has run; the sandboxes' network is internal and the host is not in it; sandboxes of the stack reach each other";
 
 const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
 

@@ -1,5 +1,5 @@
 import * as k8s from "@pulumi/kubernetes";
-import type { Settings } from "../config/load.ts";
+import type { KubernetesSite } from "../config/schema/site.ts";
 
 /** The one cluster of a stack. Both providers name its context, so that no command hits whatever is current. */
 export interface Cluster {
@@ -13,8 +13,11 @@ export interface Cluster {
   readonly network: string;
 }
 
-export function connect({ site }: Settings, known: Pick<Cluster, "unproven" | "network">): Cluster {
-  const { context, kubeconfig } = site.cluster;
+export function connect(
+  { cluster }: KubernetesSite,
+  known: Pick<Cluster, "unproven" | "network">,
+): Cluster {
+  const { context, kubeconfig } = cluster;
   const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
   return {
     ...known,

@@ -6,6 +6,8 @@ import type { Finding } from "../preflight/finding.ts";
 import { findingsOf, isFatal, preflight } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";
+import { certificates } from "./docker/host.ts";
+import { onDocker } from "./docker/program.ts";
 import { outputs } from "./outputs.ts";
 import { provisionTier } from "./tier.ts";
 
@@ -16,6 +18,9 @@ export async function program() {
   const user = {
     wandbApiKey: config.getSecret("wandbApiKey"),
     registryCredentials: config.getSecret("registryCredentials"),
+    dockerCa: config.getSecret("dockerCa"),
+    dockerCert: config.getSecret("dockerCert"),
+    dockerKey: config.getSecret("dockerKey"),
   };
   const loaded = forUser(() =>
     load(root, {
@@ -25,14 +30,15 @@ export async function program() {
       secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
     }),
   );
-  const checked = await preflight(loaded);
+  const checked = await preflight(loaded, { certificates: await certificates(user) });
   const { plan, findings } = checked;
   await show(findings);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
   limitDeletions(plan.deletionSeconds);
-  const provisioned = provisionTier(plan, connect(loaded.settings, checked), user);
-  const { context } = loaded.settings.site.cluster;
-  return outputs(plan, { provisioned, checked, context });
+  const { site } = loaded.settings;
+  if (site.kind === "docker") return onDocker({ plan, checked, user });
+  const provisioned = provisionTier(plan, connect(site, checked), user);
+  return outputs(plan, { provisioned, checked, context: site.cluster.context });
 }
 
 /** Errors in the settings are for the user: shown as they are, without a stack trace. */

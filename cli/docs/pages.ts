@@ -1,5 +1,6 @@
 import { commandLinePage } from "./command-line.ts";
 import { rulesPage } from "./rules.ts";
+import { dockerPage } from "./docker.ts";
 import { settingsPage } from "./settings.ts";
 
 /** Every generated page, by its path in the project. The same project gives the same text. */
@@ -8,5 +9,6 @@ export function generatedPages(root: string): ReadonlyMap<string, string> {
     ["docs/settings.md", settingsPage()],
     ["docs/command-line.md", commandLinePage(root)],
     ["docs/rules.md", rulesPage()],
+    ["docs/docker.md", dockerPage(root)],
   ]);
 }

@@ -2,7 +2,8 @@ import { stringify } from "yaml";
 import { experimentFile } from "../../config/json-schema.ts";
 import { type SettingReference, settingsOf } from "../../config/reference.ts";
 import { models } from "../../config/schema/models.ts";
-import { site } from "../../config/schema/site.ts";
+import { dockerSite } from "../../config/schema/docker-site.ts";
+import { kubernetesSite } from "../../config/schema/site.ts";
 import { code, markdownTable } from "./markdown.ts";
 
 const files = [
@@ -14,8 +15,14 @@ const files = [
   },
   {
     title: "Site",
-    schema: site,
+    schema: kubernetesSite,
     about: "`config/sites/<site>.yaml`: facts about one cluster, shared by all experiments on it.",
+  },
+  {
+    title: "Docker site",
+    schema: dockerSite,
+    about:
+      "`config/sites/<site>.yaml` with `kind: docker`: facts about one GPU machine with Docker. docs/docker.md says what a stack makes there.",
   },
   {
     title: "Models",

@@ -1,8 +1,18 @@
 import type { Problem, SettingPath } from "../problem.ts";
+import type { Site } from "../schema/sites.ts";
 import { locate, type Layers } from "./layers.ts";
 
-/** Settings of the original system that have no meaning here, with the reason; `harmless` values raise no warning. */
-const ineffective: readonly { path: SettingPath; reason: string; harmless?: unknown }[] = [
+interface Ineffective {
+  readonly path: SettingPath;
+  readonly reason: string;
+  /** Value that raises no warning. */
+  readonly harmless?: unknown;
+  /** Kind of site that it has no meaning on. Default: every kind. */
+  readonly only?: Site["kind"];
+}
+
+/** Settings of the original system that have no meaning here, with the reason. */
+const ineffective: readonly Ineffective[] = [
   { path: ["meta_info"], reason: "describes a block of the original pipeline" },
   {
     path: ["runtime_info", "output"],
@@ -23,17 +33,22 @@ const ineffective: readonly { path: SettingPath; reason: string; harmless?: unkn
     path: ["experiment", "trajectory_logger_src"],
     reason: "the proxy brings its own trajectory recorder",
   },
-  { path: ["harbor_agent", "docker_host"], reason: "this site is a Kubernetes cluster" },
+  {
+    path: ["harbor_agent", "docker_host"],
+    reason: "a site of kind docker names its daemon itself",
+  },
   {
     path: ["harbor_agent", "environment_force_build"],
     reason: "Harbor's Kubernetes backend only pulls",
     harmless: false,
+    only: "kubernetes",
   },
 ];
 
 /** A warning for every setting that is written down but has no effect. */
-export function findIneffective(layers: Layers): Problem[] {
-  return ineffective.flatMap(({ path, reason, harmless }) => {
+export function findIneffective(layers: Layers, kind: Site["kind"]): Problem[] {
+  return ineffective.flatMap(({ path, reason, harmless, only = kind }) => {
+    if (only !== kind) return [];
     const file = layers.files.find((candidate) => candidate.locate(path));
     if (!file) return [];
     const value = path.reduce<unknown>(

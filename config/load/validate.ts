@@ -124,7 +124,8 @@ function expectation(issue: z.core.$ZodIssue): string {
       return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map(String).join(", ")}`;
     case "invalid_union": {
       if ("options" in issue && Array.isArray(issue.options)) {
-        return `must be one of ${issue.options.map(String).join(", ")}`;
+        const options = issue.options.filter((option) => option !== undefined);
+        return `must be one of ${options.map(String).join(", ")}`;
       }
       return [...new Set(issue.errors.flat().map(expectation))].join(", or ");
     }

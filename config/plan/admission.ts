@@ -64,7 +64,7 @@ export function planAdmission(
   return {
     profile,
     podSecurity: podSecurityOf(profile),
-    mutation: settings.site.cluster.mutating_admission,
+    mutation: mutationOf(settings),
     creator,
     runtimeClass,
     variables: [
@@ -106,6 +106,11 @@ function checkProfile({ experiment, site }: Settings, problems: Problems): void 
       "is sidecar, but the site names no harbor.netadmin_image: Harbor would raise for every pod. Name the image of the in-pod firewall.",
     );
   }
+}
+
+/** Who completes Harbor's pods; on a Docker host there are none. */
+export function mutationOf({ site }: Settings): Admission["mutation"] {
+  return site.kind === "kubernetes" ? site.cluster.mutating_admission : "none";
 }
 
 /** The sidecar's capabilities are beyond `baseline`, and no level lies between that and none. */

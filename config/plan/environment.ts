@@ -4,6 +4,7 @@ import type { Batches } from "./batches.ts";
 import type { Engine } from "./engine.ts";
 import { agentVariables, modelAccessVariables } from "./environment/agent.ts";
 import { asyncVariables } from "./environment/async.ts";
+import { dockerVariables } from "./environment/docker.ts";
 import { runVariables } from "./environment/run.ts";
 import { processVariables, sandboxVariables } from "./environment/sandbox.ts";
 import type { Names } from "./names.ts";
@@ -54,7 +55,9 @@ export function planEnvironment(
     ...runVariables(settings, inputs),
     ...asyncVariables(settings, inputs),
     ...agentVariables(settings, inputs),
-    ...sandboxVariables(settings, inputs.names),
+    ...(settings.site.kind === "docker"
+      ? dockerVariables(settings)
+      : sandboxVariables(settings, inputs.names)),
     ...modelAccessVariables(settings, inputs),
     ...processVariables(settings),
   ];

@@ -1,5 +1,6 @@
 import type { Settings } from "../load.ts";
 import { bytesOf, type Toleration } from "../schema/scalars.ts";
+import { mutationOf } from "./admission.ts";
 import type { Disruption, PoolDisruption } from "./disruption.ts";
 import type { GpuDemand } from "./gpu-demand.ts";
 import type { NodeClaim } from "./node-claim.ts";
@@ -91,7 +92,7 @@ export function planNodePools(
     checkGpuLimit(gpu.pool.limits?.[demand.resource], { demand, gpus }, problems);
   }
   if (sandbox.pool.kind === "karpenter") {
-    if (settings.site.cluster.mutating_admission === "none") {
+    if (mutationOf(settings) === "none") {
       problems.warn(
         "sandbox-pool",
         ["site", "sandbox_nodes", "pool"],

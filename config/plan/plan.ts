@@ -7,6 +7,7 @@ import { type Disruption, planDisruption } from "./disruption.ts";
 import { type GpuDemand, planGpuDemand } from "./gpu-demand.ts";
 import { checkMemory } from "./memory/checks.ts";
 import { type Memory, planMemory } from "./memory/memory.ts";
+import { type DockerHost, planDockerHost } from "./docker/host.ts";
 import { type Engine, planEngine } from "./engine.ts";
 import { type Isolation, planIsolation } from "./isolation.ts";
 import { checkLearning } from "./learning.ts";
@@ -71,6 +72,8 @@ export interface Plan {
   /** Frozen models beside the run. */
   readonly serving: readonly FrozenModel[];
   readonly disruption: Disruption;
+  /** What the stack makes on a Docker host; undefined where the site is a cluster. */
+  readonly dockerHost: DockerHost | undefined;
   /** Minutes that `pulumi up` waits for the policy to be served. */
   readonly rolloutMinutes: number;
   /** Seconds that the deletion of one object may take. */
@@ -120,6 +123,7 @@ export function plan(settings: Settings): PlanResult {
   checkLearning(settings, problems);
   checkValidation(settings, problems);
   checkTaskImages(settings, problems);
+  const dockerHost = planDockerHost(settings, { ...run, sandboxes }, problems);
   return {
     plan: {
       names,
@@ -152,6 +156,7 @@ export function plan(settings: Settings): PlanResult {
       nodePools: pools,
       serving,
       disruption,
+      dockerHost,
       rolloutMinutes: settings.site.timeouts.rollout_minutes,
       deletionSeconds: settings.site.timeouts.deletion_seconds,
       outputs: planOutputs(names, storage, trainer.tracked),

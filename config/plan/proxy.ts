@@ -62,7 +62,8 @@ export function planProxy(
     mode: "litellm",
     image: site.images.litellm,
     port: experiment.infrastructure.litellm_port,
-    replicas: experiment.proxy.replicas,
+    // A host that fails takes every container with it: a second one would be no help.
+    replicas: site.kind === "docker" ? 1 : experiment.proxy.replicas,
     cpus: experiment.proxy.cpus,
     memoryBytes: bytesOf(experiment.proxy.memory),
     aliases: ["claude-*", hosted, served],

@@ -1,6 +1,6 @@
 import type { Settings } from "../load.ts";
 import type { SettingPath } from "../problem.ts";
-import type { Site } from "../schema/site.ts";
+import type { Site } from "../schema/sites.ts";
 import type { Names } from "./names.ts";
 import type { Problems } from "./problems.ts";
 import type { Topology } from "./topology.ts";

@@ -2,6 +2,7 @@
 import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
 import { memoryRules } from "./memory.ts";
+import { dockerRules } from "./docker.ts";
 import type { RuleText } from "./rule.ts";
 import { sandboxNodeRules } from "./sandbox-nodes.ts";
 import { sandboxRules } from "./sandboxes.ts";
@@ -10,16 +11,22 @@ const all = {
   ...configurationRules,
   ...memoryRules,
   ...clusterRules,
+  ...dockerRules,
   ...sandboxRules,
   ...sandboxNodeRules,
 } as const;
 
 export type RuleId = keyof typeof all;
 
-/** Ids of the rules that preflight itself checks. */
-export type PreflightRuleId = {
+type CheckedInPreflight = {
   [Id in RuleId]: (typeof all)[Id]["checkedBy"] extends "preflight" ? Id : never;
 }[RuleId];
+
+/** Ids of the rules that preflight itself checks on a Docker host. */
+export type DockerPreflightRuleId = Extract<CheckedInPreflight, keyof typeof dockerRules>;
+
+/** Ids of the rules that preflight itself checks on a cluster. */
+export type PreflightRuleId = Exclude<CheckedInPreflight, DockerPreflightRuleId>;
 
 export const catalogue: Readonly<Record<RuleId, RuleText>> = all;
 

@@ -140,8 +140,12 @@ const input = (purpose: string) =>
     ])
     .describe(purpose);
 
-export const site = z.strictObject({
-  kind: z.literal("kubernetes").default("kubernetes").describe("What the site is."),
+export const kubernetesSite = z.strictObject({
+  kind: z
+    .literal("kubernetes")
+    .optional()
+    .default("kubernetes")
+    .describe("What the site is. Default: `kubernetes`."),
   cluster: z
     .strictObject({
       context: z
@@ -273,4 +277,4 @@ export const site = z.strictObject({
     .describe("Time limits."),
 });
 
-export type Site = z.output<typeof site>;
+export type KubernetesSite = z.output<typeof kubernetesSite>;

@@ -1,4 +1,6 @@
+import type { Settings } from "../../config/load.ts";
 import { plan, type Plan } from "../../config/plan/plan.ts";
+import type { KubernetesSite } from "../../config/schema/site.ts";
 import { settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
 
@@ -30,11 +32,20 @@ export async function recordTier(
     const { provisionTier } = await import("../../stacks/tier.ts");
     return provisionTier(
       result.plan,
-      connect(changed, { unproven: proofOf(result.plan), network: "", ...options.known }),
+      connect(clusterOf(changed), {
+        unproven: proofOf(result.plan),
+        network: "",
+        ...options.known,
+      }),
       secrets,
     );
   }, options);
   return { recording, plan: result.plan };
+}
+
+function clusterOf({ site }: Settings): KubernetesSite {
+  if (site.kind !== "kubernetes") throw new Error("the site is no cluster");
+  return site;
 }
 
 /** The lab's site does without a proof; another runs it. */

@@ -9,7 +9,7 @@ import { settingsOf } from "../../../config/reference.ts";
 import { catalogue, ruleIds } from "../../../config/rules/catalogue.ts";
 import { exempt } from "../../../config/rules/exempt.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
-import { site } from "../../../config/schema/site.ts";
+import { kubernetesSite as site } from "../../../config/schema/site.ts";
 import { ConfigFolder, planWith, projectRoot } from "../../support/settings.ts";
 
 const pages = generatedPages(projectRoot);

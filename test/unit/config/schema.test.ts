@@ -7,7 +7,7 @@ import { knownPaths } from "../../../config/load/validate.ts";
 import { plan } from "../../../config/plan/plan.ts";
 import { ConfigError } from "../../../config/problem.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
-import { site } from "../../../config/schema/site.ts";
+import { site } from "../../../config/schema/sites.ts";
 import { contract } from "../../support/contract.ts";
 import { ConfigFolder, projectRoot } from "../../support/settings.ts";
 

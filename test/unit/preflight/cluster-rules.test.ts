@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { plan as decide } from "../../../config/plan/plan.ts";
 import { catalogue } from "../../../config/rules/catalogue.ts";
 import type { clusterRules } from "../../../config/rules/cluster.ts";
-import type { Site } from "../../../config/schema/site.ts";
+import type { KubernetesSite as Site } from "../../../config/schema/site.ts";
 import type { Features } from "../../../preflight/facts/apis.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
@@ -31,7 +31,7 @@ interface Case {
   readonly severity?: "warn" | "unknown";
 }
 
-const { site: lab } = settingsWith("").settings;
+const lab = settingsWith("").settings.site as Site;
 const trials = decide(settingsWith("").settings).plan.sandboxes.parallelTrials;
 const GiB = 2 ** 30;
 
@@ -394,8 +394,8 @@ function busy(node: string, { cpus }: { cpus: number }) {
 
 function judge({ site, ...facts }: Given, yaml = "") {
   const { settings } = settingsWith(yaml);
-  const isolation = { ...settings.site.isolation, require_proof: true };
-  const changed = { ...settings, site: { ...settings.site, isolation, ...site } };
+  const isolation = { ...lab.isolation, require_proof: true };
+  const changed = { ...settings, site: { ...lab, isolation, ...site } };
   const { plan } = decide(changed);
   return check({ settings: changed, plan, facts: factsWith(facts) }).filter(
     ({ severity }) => severity !== "ok",

@@ -1,0 +1,48 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../../config/plan/docker/host.ts";
+import type { Labels } from "../metadata.ts";
+import { dockerLabels } from "./metadata.ts";
+
+export interface NetworksArgs {
+  networks: DockerHost["networks"];
+  labels: Labels;
+}
+
+/** The training network, and the sandboxes' own. */
+export class Networks extends pulumi.ComponentResource {
+  public readonly train: pulumi.Output<string>;
+  public readonly sandbox: pulumi.Output<string>;
+
+  constructor(name: string, args: NetworksArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:docker:Networks", name, args, opts);
+    const { train, sandbox } = args.networks;
+    const labels = (component: string) =>
+      dockerLabels({ labels: args.labels, app: "network", component });
+    this.train = new docker.Network(
+      `${name}-train`,
+      {
+        name: train.name,
+        driver: "bridge",
+        ipamConfigs: [{ subnet: train.subnet }],
+        labels: labels("training"),
+      },
+      // Its name and addresses are fixed, so that no second one can be there at once.
+      { parent: this, deleteBeforeReplace: true },
+    ).name;
+    this.sandbox = new docker.Network(
+      `${name}-sandbox`,
+      {
+        name: sandbox.name,
+        driver: "bridge",
+        // No route leads out of it. Its gateway would still be an address of the host, and answer: so the bridge gets none.
+        internal: true,
+        options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
+        ipamConfigs: [{ subnet: sandbox.subnet }],
+        labels: labels("sandbox"),
+      },
+      { parent: this, deleteBeforeReplace: true },
+    ).name;
+    this.registerOutputs({ train: this.train, sandbox: this.sandbox });
+  }
+}

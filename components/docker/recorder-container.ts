@@ -1,0 +1,88 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../../config/plan/docker/host.ts";
+import type { Names } from "../../config/plan/names.ts";
+import type { Recorder } from "../../config/plan/proxy.ts";
+import type { Trainer } from "../../config/plan/trainer.ts";
+import type { Labels } from "../metadata.ts";
+import { programDirectory } from "../runtime-program.ts";
+import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
+
+export interface RecorderContainerArgs {
+  names: Names;
+  host: DockerHost;
+  recorder: Recorder;
+  rolloutServers: number;
+  trainer: Pick<Trainer, "image" | "rayNamespace">;
+  /** Directory of the trials, and the volume that holds it. */
+  trials: string;
+  mounts: docker.types.input.ContainerVolume[];
+  labels: Labels;
+  network: pulumi.Input<string>;
+  jobsUrl: string;
+  rayToken: pulumi.Output<string>;
+  rolloutMinutes: number;
+}
+
+const table = "/run/swe-rl/rollouts.json";
+
+/** The recorder between LiteLLM and the rollout servers; healthy when every one of them is known. */
+export class RecorderContainer extends pulumi.ComponentResource {
+  constructor(name: string, args: RecorderContainerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:docker:RecorderContainer", name, { recorder: args.recorder }, opts);
+    const { names, recorder, trainer, rolloutMinutes } = args;
+    const run = (program: string) => `python3 -u ${programDirectory}/${program}`;
+    new docker.Container(
+      name,
+      {
+        ...containerBasis({
+          name: args.host.containers.recorder,
+          image: trainer.image,
+          app: "recorder",
+          component: "proxy",
+          labels: args.labels,
+          command: ["sh", "-c", `${run("discover_rollouts.py")} && exec ${run("recorder.py")}`],
+          environment: {
+            RAY_JOBS_URL: args.jobsUrl,
+            RAY_NAMESPACE: trainer.rayNamespace,
+            ROLLOUT_SERVERS: String(args.rolloutServers),
+            LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
+            ROLLOUT_TABLE: table,
+            DISCOVERY_TIMEOUT_SECONDS: String(rolloutMinutes * 60),
+            RECORDER_PORT: String(recorder.port),
+            TRAJECTORIES_DIRECTORY: args.trials,
+          },
+          secrets: { RAY_AUTH_TOKEN: args.rayToken },
+          programs: [
+            "discover_rollouts.py",
+            "exchange.py",
+            "pod.py",
+            "ray_jobs.py",
+            "recorder.py",
+            "rollout_routes.py",
+            "sampled.py",
+            "trajectories.py",
+          ],
+        }),
+        // The address that LiteLLM's configuration names on a cluster, too.
+        networksAdvanced: [
+          { name: args.network, aliases: [`${names.recorder}.${names.namespaces.train}`] },
+        ],
+        capabilities: { adds: ["CAP_DAC_OVERRIDE"], drops: ["ALL"] },
+        ...memoryLimit(recorder.memoryBytes),
+        tmpfs: { "/run/swe-rl": "" },
+        volumes: args.mounts,
+        stopTimeout: 45,
+        destroyGraceSeconds: 45,
+        healthcheck: httpHealth(`http://127.0.0.1:${recorder.port}/ready`, {
+          startSeconds: rolloutMinutes * 60,
+          retries: 3,
+        }),
+        wait: true,
+        waitTimeout: rolloutMinutes * 60,
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    this.registerOutputs();
+  }
+}

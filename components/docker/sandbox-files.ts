@@ -1,0 +1,33 @@
+import type { DockerHost } from "../../config/plan/docker/host.ts";
+import { type Program, programDirectory } from "../runtime-program.ts";
+
+/** The command that Harbor takes for docker, before the real one in the search path. */
+const wrapper = `${programDirectory}/bin/docker`;
+
+/** What brings Harbor's sandboxes into the sandbox network, whatever Harbor's version: see `runtime/sandbox_docker.py`. */
+export function sandboxFiles(
+  host: DockerHost,
+  { deadlineSeconds, memoryLimitBytes }: { deadlineSeconds: number; memoryLimitBytes: number },
+): {
+  programs: Program[];
+  files: Record<string, string>;
+  environment: Record<string, string>;
+} {
+  const { agentRuntime, networks } = host;
+  const rules = {
+    network: networks.sandbox.name,
+    stack: networks.sandbox.name.replace(/-sandbox$/, ""),
+    deadlineSeconds,
+    memoryLimitBytes,
+    runtime: { volume: agentRuntime.volume, path: agentRuntime.path },
+  };
+  const rulesFile = `${programDirectory}/sandbox-rules.json`;
+  return {
+    programs: ["sandbox_docker.py"],
+    files: {
+      [rulesFile]: JSON.stringify(rules),
+      [wrapper]: `#!/bin/sh\nexec python3 ${programDirectory}/sandbox_docker.py "$@"\n`,
+    },
+    environment: { SANDBOX_RULES: rulesFile },
+  };
+}

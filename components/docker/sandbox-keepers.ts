@@ -1,0 +1,70 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../../config/plan/docker/host.ts";
+import { daemonSocket } from "../../config/plan/environment/docker.ts";
+import type { Labels } from "../metadata.ts";
+import { programDirectory } from "../runtime-program.ts";
+import { containerBasis, memoryLimit } from "./container.ts";
+import { dockerLabels } from "./metadata.ts";
+
+export interface SandboxKeepersArgs {
+  host: DockerHost;
+  /** Image with Python. */
+  image: string;
+  stack: string;
+  labels: Labels;
+}
+
+/** What sandboxes need on their host: the agent's runtime, unpacked once; and somebody who ends those that stay. */
+export class SandboxKeepers extends pulumi.ComponentResource {
+  constructor(name: string, args: SandboxKeepersArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:docker:SandboxKeepers", name, args, opts);
+    const { host, labels } = args;
+    const { agentRuntime, containers } = host;
+    const identity = { labels, app: "agent-runtime", component: "sandbox" };
+    const volume = new docker.Volume(
+      `${name}-agent-runtime`,
+      { name: agentRuntime.volume, labels: dockerLabels(identity) },
+      { parent: this },
+    );
+    // Docker fills an empty volume with what the image has there, when the container is made: nothing runs.
+    new docker.Container(
+      `${name}-unpack`,
+      {
+        name: containers.agentRuntime,
+        image: agentRuntime.image,
+        entrypoints: ["/bin/true"],
+        start: false,
+        mustRun: false,
+        restart: "no",
+        networkMode: "none",
+        labels: dockerLabels(identity),
+        volumes: [{ volumeName: volume.name, containerPath: agentRuntime.path }],
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    new docker.Container(
+      `${name}-reaper`,
+      {
+        ...containerBasis({
+          name: containers.reaper,
+          image: args.image,
+          app: "reaper",
+          component: "sandbox",
+          labels,
+          command: ["python3", "-u", `${programDirectory}/reap_docker_sandboxes.py`],
+          environment: { DAEMON_SOCKET: daemonSocket, STACK: args.stack },
+          secrets: {},
+          programs: ["pod.py", "reap_docker_sandboxes.py"],
+        }),
+        // It speaks with the daemon alone.
+        networkMode: "none",
+        capabilities: { adds: ["CAP_DAC_OVERRIDE"], drops: ["ALL"] },
+        ...memoryLimit(256 * 2 ** 20),
+        volumes: [{ hostPath: host.socket, containerPath: daemonSocket, readOnly: false }],
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,192 @@
+/** A site that is one GPU machine with Docker. */
+import { z } from "zod";
+import { type KubernetesSite, kubernetesSite } from "./site.ts";
+import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
+
+const namedVolume = z.strictObject({ kind: z.literal("volume") });
+const hostDirectory = z.strictObject({
+  kind: z.literal("host_path"),
+  path: absolutePath().describe("Directory on the Docker host."),
+});
+
+const output = (purpose: string) =>
+  z
+    .discriminatedUnion("kind", [namedVolume, hostDirectory])
+    .prefault({ kind: "volume" })
+    .describe(purpose);
+
+const mounted = {
+  mount_path: absolutePath().describe("Where the training containers see it."),
+};
+
+const input = (purpose: string) =>
+  z
+    .discriminatedUnion("kind", [
+      namedVolume.extend({
+        ...mounted,
+        volume: z.string().describe("Name of a Docker volume that is there already."),
+      }),
+      hostDirectory.extend(mounted),
+    ])
+    .describe(purpose);
+
+const subnet = () =>
+  z.string().regex(/^(\d{1,3}\.){3}0\/(1[6-9]|2[0-4])$/, {
+    error: "must be an IPv4 network of 16 to 24 bits, for example 172.30.244.0/22",
+  });
+
+const dockerSiteFile = z.strictObject({
+  kind: z.literal("docker").describe("What the site is."),
+  docker: z
+    .strictObject({
+      host: z
+        .string()
+        .regex(/^(unix:\/\/\/\S+|tcp:\/\/(\[[0-9a-fA-F:]+\]|[^\s/:]+):\d{1,5})$/, {
+          error:
+            "must be unix:///path of the socket, or tcp://HOST:2376 with client certificates as stack secrets",
+        })
+        .default("unix:///var/run/docker.sock")
+        .describe(
+          "The daemon, as Pulumi reaches it. `tcp://HOST:2376` needs the stack secrets dockerCa, dockerCert and dockerKey.",
+        ),
+      socket: absolutePath()
+        .default("/var/run/docker.sock")
+        .describe(
+          "The daemon's socket on its own host. The training container makes the sandboxes through it, which makes it as mighty as root there.",
+        ),
+    })
+    .prefault({})
+    .describe("The Docker daemon."),
+  machine: z
+    .strictObject({
+      cpus: count().default(96).describe("CPUs that Ray may schedule."),
+      memory: byteQuantity()
+        .default("1400Gi")
+        .describe("Memory limit of the training container; its /dev/shm counts into it."),
+      open_files: count()
+        .default(65_536)
+        .describe("Files and sockets that one process of Ray may have open."),
+      gpu_runtime: z
+        .string()
+        .default("nvidia")
+        .describe("Container runtime of the daemon that brings the GPUs into a container."),
+    })
+    .prefault({})
+    .describe("The machine."),
+  images: z
+    .strictObject({
+      training: image().describe(
+        "Image with Ray, verl, vLLM, Harbor, the agent loops and the docker CLI with compose.",
+      ),
+      litellm: image().optional().describe("LiteLLM proxy image. Default: as on Kubernetes."),
+    })
+    .describe("Container images."),
+  storage: z
+    .strictObject({
+      checkpoints: output("Where checkpoints live."),
+      logs: output("Where logs live."),
+      trials: output("Where trials and trajectories live."),
+    })
+    .prefault({})
+    .describe("Backing of what a run writes. Volumes outlive `pulumi destroy`."),
+  volumes: z
+    .strictObject({
+      models: input("Policy checkpoints to start from, mounted read-only."),
+      data: input("Task indexes and task data, mounted read-only."),
+    })
+    .describe("Inputs of a run."),
+  network: z
+    .strictObject({
+      interface: z.string().default("eth0").describe("Network interface of NCCL and Gloo (C-39)."),
+      rollout_ports: z
+        .strictObject({ from: port().describe("First port."), to: port().describe("Last port.") })
+        .prefault({ from: 40000, to: 49999 })
+        .describe("Range from which the training containers take their own ports."),
+      train_subnet: subnet().default("172.30.240.0/24").describe("Training network."),
+      sandbox_subnet: subnet()
+        .default("172.30.244.0/22")
+        .describe("Sandbox network; an address for each sandbox at once."),
+    })
+    .prefault({})
+    .describe("Networks that a stack makes."),
+  tracking: z
+    .enum(["allowed", "offline", "disabled"])
+    .default("allowed")
+    .describe("Whether runs may talk to Weights & Biases: `allowed` leaves it to the experiment."),
+  timeouts: z
+    .strictObject({
+      rollout_minutes: count()
+        .default(45)
+        .describe("Minutes that `pulumi up` waits for the policy to be served."),
+      deletion_seconds: count()
+        .default(600)
+        .describe("Seconds that the deletion of one object may take."),
+    })
+    .prefault({})
+    .describe("Time limits."),
+});
+
+/** What only a Docker host has. */
+export interface DockerFacts {
+  readonly host: string;
+  readonly socket: string;
+  readonly gpuRuntime: string;
+  readonly openFiles: number;
+  readonly subnets: { readonly train: string; readonly sandbox: string };
+  /** Docker volumes that are there already, by input. */
+  readonly volumes: { readonly models?: string | undefined; readonly data?: string | undefined };
+}
+
+export type DockerSite = Omit<KubernetesSite, "kind" | "cluster"> & {
+  readonly kind: "docker";
+  readonly docker: DockerFacts;
+};
+
+/**
+ * A Docker host reads as a cluster of one node that need not be selected, so that every decision about a run is made
+ * by the same code. What is left of Kubernetes in it has its default, and is used by nobody.
+ */
+export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
+  const { machine, images, network, volumes, storage, tracking, timeouts } = file;
+  const asNode = kubernetesSite.parse({
+    cluster: { context: "none" },
+    gpu_nodes: { selector: { none: "" }, cpus: machine.cpus, memory: machine.memory },
+    images: { ...images },
+    storage: {
+      checkpoints: asBacking(storage.checkpoints),
+      logs: asBacking(storage.logs),
+      trials: asBacking(storage.trials),
+    },
+    volumes: {
+      models: { ...asBacking(volumes.models), mount_path: volumes.models.mount_path },
+      data: { ...asBacking(volumes.data), mount_path: volumes.data.mount_path },
+    },
+    network: { interface: network.interface, rollout_ports: network.rollout_ports },
+    tracking,
+    timeouts,
+  });
+  const docker: DockerFacts = {
+    ...file.docker,
+    gpuRuntime: machine.gpu_runtime,
+    openFiles: machine.open_files,
+    subnets: { train: network.train_subnet, sandbox: network.sandbox_subnet },
+    volumes: { models: volumeOf(volumes.models), data: volumeOf(volumes.data) },
+  };
+  const { cluster: _, ...node } = asNode;
+  return {
+    ...node,
+    gpu_nodes: { ...node.gpu_nodes, selector: {}, tolerations: [] },
+    kind: file.kind,
+    docker,
+  };
+});
+
+type Backing = z.output<typeof namedVolume> | z.output<typeof hostDirectory>;
+
+function asBacking(backing: Backing): { kind: "claim" } | { kind: "host_path"; path: string } {
+  return backing.kind === "volume" ? { kind: "claim" } : { kind: "host_path", path: backing.path };
+}
+
+function volumeOf(input: z.output<typeof dockerSiteFile>["volumes"]["models"]): string | undefined {
+  return input.kind === "volume" ? input.volume : undefined;
+}

@@ -1,0 +1,29 @@
+import type { Settings } from "../../config/load.ts";
+import type { DockerHost } from "../../config/plan/docker/host.ts";
+import type { Plan } from "../../config/plan/plan.ts";
+import type { Finding } from "../finding.ts";
+import { checkHost } from "./checks.ts";
+import type { Certificates } from "./engine.ts";
+import { readDockerFacts } from "./facts.ts";
+
+export { checkHostUnasked as unaskedHost } from "./checks.ts";
+
+/** What the rules find on the Docker host of a stack. */
+export async function inspectHost(
+  { plan, settings }: { plan: Plan; settings: Settings },
+  host: DockerHost,
+  certificates: Certificates | undefined,
+): Promise<Finding[]> {
+  const { proxy, ray, trainer, names } = plan;
+  const liteLlm = proxy.mode === "litellm" ? [proxy] : [];
+  const facts = await readDockerFacts(
+    { host: host.host, certificates },
+    {
+      host,
+      stack: names.stack,
+      images: [trainer.image, ...liteLlm.map(({ image }) => image), host.agentRuntime.image],
+      ports: [ray.ports.dashboard, ...liteLlm.map(({ port }) => port)],
+    },
+  );
+  return checkHost({ settings, plan, host, facts });
+}

@@ -1,0 +1,163 @@
+/** The program on a Docker site against the recorder: what is asked of the engine. What a daemon makes of it, it cannot show. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { plan, type Plan } from "../../../config/plan/plan.ts";
+import { onDocker } from "../../support/docker.ts";
+import { record, type Recording } from "../../support/recorder.ts";
+
+let recording: Recording;
+let of: Plan;
+
+beforeAll(async () => {
+  const { settings } = onDocker("", { stack: "run" });
+  const result = plan(settings);
+  expect(result.problems).toEqual([]);
+  of = result.plan;
+  const { dockerHost } = of;
+  if (!dockerHost) throw new Error("no Docker host");
+  recording = await record(async () => {
+    const { connect } = await import("../../../stacks/docker/host.ts");
+    const { provisionHost } = await import("../../../stacks/docker/single-node.ts");
+    return provisionHost(of, dockerHost, { provider: connect(dockerHost, {}) });
+  });
+});
+
+const container = (name: string) =>
+  recording.one("docker:index/container:Container", name).inputs as unknown as ContainerInputs;
+const containers = () =>
+  recording.registrations
+    .filter(({ type }) => type === "docker:index/container:Container")
+    .map(({ inputs }) => inputs as unknown as ContainerInputs);
+
+interface ContainerInputs {
+  readonly name: string;
+  readonly envs?: string[];
+  readonly entrypoints?: string[];
+  readonly labels: { label: string; value: string }[];
+  readonly networksAdvanced?: { name: string; ipv4Address?: string }[];
+  readonly networkMode?: string;
+  readonly uploads?: unknown;
+  readonly ports?: { ip: string }[];
+  readonly volumes?: { volumeName?: string; hostPath?: string; containerPath: string }[];
+  readonly healthcheck?: unknown;
+  readonly wait?: boolean;
+  readonly [key: string]: unknown;
+}
+
+describe("a stack on a Docker host", () => {
+  it("puts LiteLLM alone into both networks", () => {
+    const networks = new Map(
+      containers().map(({ name, networksAdvanced, networkMode }) => [
+        name,
+        networksAdvanced?.map((network) => network.name) ?? [networkMode],
+      ]),
+    );
+    expect(Object.fromEntries(networks)).toEqual({
+      "run-ray-head": ["run-train"],
+      "run-ray-worker": ["run-train"],
+      "run-trainer": ["run-train"],
+      "run-recorder": ["run-train"],
+      "run-litellm": ["run-train", "run-sandbox"],
+      "run-reaper": ["none"],
+      "run-agent-runtime": ["none"],
+    });
+    expect(container("litellm")["sysctls"]).toEqual({ "net.ipv4.ip_forward": "0" });
+  });
+
+  it("closes the sandboxes' network, to the host as well", () => {
+    const { inputs } = recording.one("docker:index/network:Network", "networks-sandbox");
+    expect(inputs).toMatchObject({
+      internal: true,
+      options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
+    });
+  });
+
+  it("shows no secret in a command line, an environment or a label", () => {
+    for (const { envs, entrypoints, labels } of containers()) {
+      const shown = JSON.stringify([envs, entrypoints, labels]);
+      expect(shown).not.toMatch(/-value|RAY_AUTH_TOKEN|MASTER_KEY|SANDBOX_API_KEY|API_KEY=sk/);
+    }
+    expect(isSecret(container("litellm").uploads)).toBe(true);
+    expect(isSecret(container("ray").uploads)).toBe(true);
+  });
+
+  it("keeps the volumes that hold results, and no other", () => {
+    const kept = recording.registrations
+      .filter(({ retainOnDelete }) => retainOnDelete)
+      .map(({ inputs }) => inputs["name"]);
+    expect(kept.sort()).toEqual(["run-checkpoints", "run-logs", "run-trials"]);
+  });
+
+  it("publishes ports on the host's loopback alone", () => {
+    const addresses = containers().flatMap(({ ports = [] }) => ports.map(({ ip }) => ip));
+    expect(addresses).toEqual(["127.0.0.1", "127.0.0.1"]);
+  });
+
+  it("gives the daemon's socket to the worker and the reaper alone", () => {
+    const holders = containers()
+      .filter(({ volumes = [] }) =>
+        volumes.some((one) => one.containerPath.endsWith("docker.sock")),
+      )
+      .map(({ name }) => name);
+    expect(holders.sort()).toEqual(["run-ray-worker", "run-reaper"]);
+  });
+
+  it("bounds every container that runs, and waits for the health of all that last", () => {
+    for (const inputs of containers().filter(({ name }) => name !== "run-agent-runtime")) {
+      expect(inputs["memory"], inputs.name).toBeGreaterThan(0);
+      expect(inputs["memorySwap"], inputs.name).toBe(inputs["memory"]);
+      expect(inputs["logOpts"], inputs.name).toEqual({ "max-size": "100m", "max-file": "5" });
+    }
+    const awaited = containers().filter(({ wait, healthcheck }) => wait && healthcheck);
+    expect(awaited.map(({ name }) => name).sort()).toEqual([
+      "run-litellm",
+      "run-ray-head",
+      "run-ray-worker",
+      "run-recorder",
+    ]);
+  });
+
+  it("labels everything with its stack", () => {
+    const objects = recording.registrations.filter(({ type }) => type.startsWith("docker:index"));
+    for (const { name, inputs } of objects) {
+      expect(inputs["labels"], name).toContainEqual({ label: "swe-rl.dev/stack", value: "run" });
+    }
+    expect(objects.length).toBe(13);
+  });
+
+  it("asks the plugin for nothing that its SDK does not know", async () => {
+    const known = await inputsOfSdk();
+    for (const { type, name, inputs } of recording.registrations) {
+      const properties = known.get(type);
+      if (!properties) continue;
+      expect(
+        Object.keys(inputs).filter((key) => !properties.has(key) && !key.startsWith("__")),
+        name,
+      ).toEqual([]);
+    }
+  });
+
+  it("names every component after its folder", () => {
+    const own = recording.registrations.filter(({ type }) => type.startsWith("swe-rl:"));
+    expect(own.every(({ type }) => type.startsWith("swe-rl:docker:"))).toBe(true);
+  });
+});
+
+/** Pulumi's mark of a secret among inputs. */
+function isSecret(value: unknown): boolean {
+  return JSON.stringify(value).includes("4dabf18193072939515e22adb298388d");
+}
+
+/** Names of the inputs of each resource: those that the SDK hands on, by what it reads from its arguments. */
+async function inputsOfSdk(): Promise<Map<string, Set<string>>> {
+  const { readFileSync } = await import("node:fs");
+  const { createRequire } = await import("node:module");
+  const folder = createRequire(import.meta.url).resolve("@pulumi/docker/package.json");
+  return new Map(
+    (["container", "network", "volume"] as const).map((file) => {
+      const text = readFileSync(folder.replace("package.json", `${file}.js`), "utf8");
+      const names = [...text.matchAll(/resourceInputs\["(\w+)"\]/g)].map(([, name = ""]) => name);
+      const kind = file.charAt(0).toUpperCase() + file.slice(1);
+      return [`docker:index/${file}:${kind}`, new Set(names)];
+    }),
+  );
+}

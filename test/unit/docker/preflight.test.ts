@@ -1,0 +1,146 @@
+import { createServer } from "node:net";
+import { describe, expect, it } from "vitest";
+import { preflight } from "../../../preflight/preflight.ts";
+import { dockerSiteYaml, FakeDaemon, onDocker, soundDaemon } from "../../support/docker.ts";
+
+/** What is not well, as `id severity: found`. Ports of the run are those of the test, so that nothing of this machine matters. */
+async function findings(host: string, experiment = "", site = ""): Promise<string[]> {
+  const loaded = onDocker(
+    `infrastructure: { litellm_port: 38002, ray_dashboard_port: 38265 }\n${experiment}`,
+    { site: `${dockerSiteYaml}docker: { host: "${host}" }\n${site}` },
+  );
+  const { findings } = await preflight(loaded);
+  return findings
+    .filter(({ severity, id }) => severity !== "ok" && id !== "docker-disk")
+    .map(({ id, severity, found }) => `${id} ${severity}: ${found}`);
+}
+
+async function withDaemon(change: Record<string, unknown>): Promise<string[]> {
+  await using daemon = await FakeDaemon.start(change);
+  return await findings(`unix://${daemon.socket}`);
+}
+
+const info = soundDaemon["/info"] as object;
+
+describe("preflight of a Docker host", () => {
+  it("finds nothing wrong where all is well, and only reads", async () => {
+    await using daemon = await FakeDaemon.start();
+    expect(await findings(`unix://${daemon.socket}`)).toEqual([]);
+    expect(daemon.asked.every((request) => request.startsWith("GET "))).toBe(true);
+  });
+
+  it("says once that the daemon is away", async () => {
+    expect(await findings("unix:///nonexistent/docker.sock")).toEqual([
+      "C-31 fatal: there is no socket at unix:///nonexistent/docker.sock: is the daemon running?",
+    ]);
+  });
+
+  it("says within seconds that nothing answers", async () => {
+    await using daemon = await SilentDaemon.start();
+    const began = Date.now();
+    expect(await findings(`tcp://127.0.0.1:${daemon.port}`)).toEqual([
+      `C-31 fatal: nothing answers at tcp://127.0.0.1:${daemon.port} in time`,
+    ]);
+    expect(Date.now() - began).toBeLessThan(4000);
+  });
+
+  it.each<[string, Record<string, unknown>, string[]]>([
+    [
+      "no GPU runtime",
+      { "/info": { ...info, Runtimes: { runc: {} } } },
+      ["docker-gpu-runtime fatal: runtimes runc"],
+    ],
+    [
+      "too few GPUs",
+      { "/info": { ...info, DiscoveredDevices: [{ ID: "nvidia.com/gpu=0" }] } },
+      ["docker-gpus fatal: 1 GPUs"],
+    ],
+    [
+      "a daemon that lists no devices",
+      { "/info": { ...info, DiscoveredDevices: undefined } },
+      ["docker-gpus unknown: not known: the daemon lists no devices"],
+    ],
+    [
+      "too little memory",
+      { "/info": { ...info, MemTotal: 64 * 2 ** 30 } },
+      ["docker-memory fatal: 64Gi"],
+    ],
+    [
+      "no limits",
+      { "/info": { ...info, MemoryLimit: false } },
+      ["docker-cgroups fatal: cgroup v2 without limits for memory"],
+    ],
+    [
+      "an old daemon",
+      { "/version": { Version: "19.03.15", ApiVersion: "1.40", Os: "linux" } },
+      ["C-31 fatal: Docker 19.03.15, API 1.40", "docker-isolation fatal: Docker 19.03.15 on linux"],
+    ],
+    [
+      "a container of somebody else",
+      { "/containers/json": [{ Names: ["/run-trainer"], Labels: {} }] },
+      ["docker-names fatal: container run-trainer belongs to somebody else"],
+    ],
+    [
+      "a port that a container has",
+      { "/containers/json": [{ Names: ["/web"], Labels: {}, Ports: [{ PublicPort: 38002 }] }] },
+      ["docker-ports fatal: port 38002 is taken by container web"],
+    ],
+  ])("names %s", async (_, change, expected) => {
+    expect(await withDaemon(change)).toEqual(expected);
+  });
+
+  it("takes what the stack itself left behind", async () => {
+    const labels = { "swe-rl.dev/stack": "run" };
+    expect(
+      await withDaemon({
+        "/volumes": { Volumes: [{ Name: "run-checkpoints", Labels: labels }] },
+        "/containers/json": [
+          { Names: ["/run-litellm"], Labels: labels, Ports: [{ PublicPort: 38002 }] },
+        ],
+      }),
+    ).toEqual([]);
+  });
+
+  it("names a port that a program of this machine has", async () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const other = createServer().listen(38265, "127.0.0.1", () => {
+      resolve(undefined);
+    });
+    await promise;
+    try {
+      expect(await withDaemon({})).toEqual([
+        "docker-ports fatal: port 38265 is taken by a program of this machine",
+      ]);
+    } finally {
+      other.close();
+    }
+  });
+});
+
+/** Takes connections, and never answers. */
+class SilentDaemon implements AsyncDisposable {
+  readonly #server = createServer((socket) => socket.resume());
+
+  static async start(): Promise<SilentDaemon> {
+    const daemon = new SilentDaemon();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    daemon.#server.listen(0, "127.0.0.1", () => {
+      resolve(undefined);
+    });
+    await promise;
+    return daemon;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address ? address.port : 0;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+  }
+}
