@@ -111,7 +111,10 @@ export function plan(settings: Settings): PlanResult {
   const admission = planAdmission(settings, { names, sandboxes }, problems);
   const disruption = planDisruption(settings);
   const pools = planNodePools(settings, { demand: gpuDemand, sandboxes, disruption }, problems);
-  checkSandboxNodes({ topology, gpu: placement, sandbox: sandboxes, claim, pools }, problems);
+  const isCluster = settings.site.kind === "kubernetes";
+  if (isCluster) {
+    checkSandboxNodes({ topology, gpu: placement, sandbox: sandboxes, claim, pools }, problems);
+  }
   const proxy =
     settings.experiment.proxy.mode === "litellm"
       ? planProxy(settings, { names, topology })
@@ -122,7 +125,8 @@ export function plan(settings: Settings): PlanResult {
   const trainer = planTrainer(settings, run, problems);
   checkLearning(settings, problems);
   checkValidation(settings, problems);
-  checkTaskImages(settings, problems);
+  // On a Docker host Harbor builds them.
+  if (isCluster) checkTaskImages(settings, problems);
   const dockerHost = planDockerHost(settings, { ...run, sandboxes }, problems);
   return {
     plan: {

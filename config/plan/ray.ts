@@ -1,5 +1,7 @@
 import type { Settings } from "../load.ts";
+import type { SettingPath } from "../problem.ts";
 import { bytesOf } from "../schema/scalars.ts";
+import { machineSetting } from "./machine.ts";
 import { priorityClassOf } from "./names.ts";
 import type { Placement } from "./node-pools.ts";
 import type { Problems } from "./problems.ts";
@@ -91,7 +93,7 @@ export function planRay(
     ...placement,
   }));
   checkMemory(["ray", "head_memory"], head, problems);
-  for (const group of groups) checkMemory(["site", "gpu_nodes", "memory"], group, problems);
+  for (const group of groups) checkMemory(machineSetting(settings, "memory"), group, problems);
   if (site.network.interface === "lo") {
     problems.error(
       "C-40",
@@ -115,7 +117,7 @@ export function planRay(
   };
 }
 
-function checkMemory(path: string[], pod: RayPod, problems: Problems): void {
+function checkMemory(path: SettingPath, pod: RayPod, problems: Problems): void {
   const rest = pod.memoryBytes - pod.sharedMemoryBytes;
   if (rest < leastProcessMemoryBytes) {
     problems.error(

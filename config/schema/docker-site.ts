@@ -66,6 +66,11 @@ const dockerSiteFile = z.strictObject({
       open_files: count()
         .default(65_536)
         .describe("Files and sockets that one process of Ray may have open."),
+      gpu_memory: byteQuantity()
+        .optional()
+        .describe(
+          "Memory of one GPU, as nvidia-smi shows it: 140Gi of an H200, 79Gi of an H100. Omitted: unknown.",
+        ),
       gpu_runtime: z
         .string()
         .default("nvidia")
@@ -150,7 +155,12 @@ export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
   const { machine, images, network, volumes, storage, tracking, timeouts } = file;
   const asNode = kubernetesSite.parse({
     cluster: { context: "none" },
-    gpu_nodes: { selector: { none: "" }, cpus: machine.cpus, memory: machine.memory },
+    gpu_nodes: {
+      selector: { none: "" },
+      cpus: machine.cpus,
+      memory: machine.memory,
+      ...(machine.gpu_memory === undefined ? {} : { gpu_memory: machine.gpu_memory }),
+    },
     images: { ...images },
     storage: {
       checkpoints: asBacking(storage.checkpoints),

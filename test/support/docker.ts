@@ -7,6 +7,7 @@ import { ConfigFolder } from "./settings.ts";
 
 /** A Docker site as its file has it, as plain data. */
 export const dockerSiteYaml = `kind: docker
+machine: { gpu_memory: 140Gi }
 images: { training: registry.example.com/swe-rl/training:1 }
 volumes:
   models: { kind: host_path, path: /srv/models, mount_path: /models }

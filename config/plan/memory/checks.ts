@@ -2,6 +2,7 @@
 import type { Settings } from "../../load.ts";
 import { bytesOf } from "../../schema/scalars.ts";
 import type { Batches } from "../batches.ts";
+import { machineSetting } from "../machine.ts";
 import type { Problems } from "../problems.ts";
 import type { Ray } from "../ray.ts";
 import type { Memory, RoleMemory } from "./memory.ts";
@@ -28,13 +29,13 @@ export function checkMemory(settings: Settings, run: Run, problems: Problems): v
   if (memory.capacity === undefined) {
     problems.unknown(
       "gpu-memory",
-      ["site", "gpu_nodes", "gpu_memory"],
+      machineSetting(settings, "gpu_memory"),
       `is not set, so it is unknown whether the ${inGiB(peakOf(memory))} of a GPU that the trainer needs are there.`,
     );
   }
   for (const role of memory.roles) checkRole(settings, { role, memory }, problems);
   checkCache(run.batches, memory, problems);
-  checkHost(run.ray, memory, problems);
+  checkHost(settings, { ray: run.ray, hostBytes: memory.hostBytes }, problems);
   checkVolume(settings, memory, problems);
 }
 
@@ -79,14 +80,18 @@ function checkCache({ modelLength }: Batches, { rollout }: Memory, problems: Pro
   );
 }
 
-function checkHost({ groups }: Ray, { hostBytes }: Memory, problems: Problems): void {
+function checkHost(
+  settings: Settings,
+  { ray: { groups }, hostBytes }: { ray: Ray; hostBytes: number },
+  problems: Problems,
+): void {
   const [trainer] = groups;
   if (!trainer) return;
   const room = trainer.memoryBytes - trainer.sharedMemoryBytes;
   if (hostBytes <= room) return;
   problems.error(
     "host-memory",
-    ["site", "gpu_nodes", "memory"],
+    machineSetting(settings, "memory"),
     `leaves ${inGiB(room)} beside /dev/shm, but the trainer keeps about ${inGiB(hostBytes)} in a node's memory (offloaded weights and optimizer state, and the checkpoint as it is loaded): the kernel would kill it. Raise it, or set training.actor_offload to false.`,
   );
 }

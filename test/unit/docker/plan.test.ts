@@ -79,10 +79,10 @@ describe("a Docker site", () => {
       'config/sites/docker.yaml:1:7 kind: must be one of kubernetes, docker; found "podman"',
     );
     expect(wrong(`${dockerSiteYaml}machin: {}\n`)).toThrow(
-      "config/sites/docker.yaml:7:1 machin: unknown setting; it would be ignored silently. Did you mean machine?",
+      "config/sites/docker.yaml:8:1 machin: unknown setting; it would be ignored silently. Did you mean machine?",
     );
     expect(wrong(`${dockerSiteYaml}docker: { host: "tcp://box" }\n`)).toThrow(
-      "config/sites/docker.yaml:7:17 docker.host: must be unix:///path of the socket",
+      "config/sites/docker.yaml:8:17 docker.host: must be unix:///path of the socket",
     );
   });
 });
