@@ -4,7 +4,7 @@ import type { Isolation } from "../../config/plan/isolation.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import { peerPort } from "../../config/plan/proof-targets.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis } from "../pod.ts";
+import { hardened, type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { entryGate, type GateTargets } from "./entry-gate.ts";
 
@@ -158,14 +158,7 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
       field("POD_IPS", "status.podIPs"),
       field("HOST_IPS", "status.hostIPs"),
     ],
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      runAsGroup: 65532,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-    },
+    securityContext: hardened,
     resources: {
       requests: { cpu: "100m", memory: "64Mi", "ephemeral-storage": "16Mi" },
       limits: { memory: "256Mi", "ephemeral-storage": "16Mi" },

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { gateContainer } from "../../config/plan/admission.ts";
 import type { GatePlan, Isolation } from "../../config/plan/isolation.ts";
+import { hardened } from "../pod.ts";
 
 /** Whom the gate knocks on, by address: sandboxes have no DNS. */
 export interface GateTargets {
@@ -35,15 +36,7 @@ export function entryGate(plan: GatePlan, { canary, witness, proxy }: GateTarget
       requests: { cpu: "10m", memory: "32Mi", "ephemeral-storage": "16Mi" },
       limits: { memory: "64Mi", "ephemeral-storage": "16Mi" },
     },
-    securityContext: {
-      runAsNonRoot: true,
-      runAsUser: 65532,
-      runAsGroup: 65532,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-      seccompProfile: { type: "RuntimeDefault" },
-    },
+    securityContext: hardened,
     terminationMessagePolicy: "FallbackToLogsOnError",
   };
 }

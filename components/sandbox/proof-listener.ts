@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ListenerPlan } from "../../config/plan/isolation.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import { hardened, type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 
 export interface ProofListenerArgs {
@@ -22,16 +22,6 @@ export interface ProofListenerArgs {
 
 /** Tells these pods from those whose role they share: a Service of the real ones must not choose them. */
 const listenerLabel = "swe-rl.dev/listener";
-
-const hardened = {
-  runAsNonRoot: true,
-  runAsUser: 65532,
-  runAsGroup: 65532,
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
-  seccompProfile: { type: "RuntimeDefault" },
-};
 
 /** A pod that listens and does nothing else, under the policies of a role, for the egress proof and the entry gates. */
 export class ProofListener extends pulumi.ComponentResource {
