@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ListenerPlan } from "../../config/plan/isolation.ts";
 import { roleLabel } from "../../config/plan/network.ts";
-import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
 import { hardened, type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 
@@ -45,7 +45,7 @@ export class ProofListener extends pulumi.ComponentResource {
     const deployment = new k8s.apps.v1.Deployment(
       name,
       {
-        metadata: owner(identity, object),
+        metadata: leaf(identity, object),
         spec: {
           // Canary and witness must be one process: the one answering shows that the other listens.
           replicas: 1,

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../config/plan/network.ts";
 import type { Reaper as ReaperPlan } from "../../config/plan/reaper.ts";
-import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
@@ -96,7 +96,7 @@ export class Reaper extends pulumi.ComponentResource {
     new k8s.apps.v1.Deployment(
       name,
       {
-        metadata: owner(identity, reaper.name),
+        metadata: leaf(identity, reaper.name),
         spec: {
           replicas: 1,
           strategy: { type: "Recreate" },

@@ -23,9 +23,12 @@ const others = [
   pod("elsewhere", "stranger", { app: "stranger" }),
 ];
 
-const liteLlm = ["run-proxy/litellm TCP 8002"];
+/** The listener at the door is admitted by the very policy that admits the proxy: that is what it is for. */
+const liteLlm = ["litellm", "proof-door"].map((name) => `run-proxy/${name} TCP 8002`);
 const inProcess = (...groups: string[]) =>
-  groups.map((group) => `run-train/ray-${group} TCP 40000-49999`);
+  ["proof-door", ...groups.map((group) => `ray-${group}`)].map(
+    (name) => `run-train/${name} TCP 40000-49999`,
+  );
 
 const variants: { name: string; base: string; yaml?: string; open: string[] }[] = [
   { name: "single-node", base: "single-node", open: liteLlm },

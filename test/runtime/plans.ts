@@ -112,7 +112,7 @@ const variations: Record<string, Changes> = {
   },
 };
 
-const megatron = { tp_size: 4, pp_size: 2, sp_size: 1, ep_size: 4 };
+const megatron = { tp_size: 2, pp_size: 2, sp_size: 1, ep_size: 2 };
 const ppo = { adv_estimator: "ppo", policy_loss_mode: "vanilla" };
 
 /** Every engine on every tier, and what only asynchronous training has. */
