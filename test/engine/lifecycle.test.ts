@@ -44,7 +44,7 @@ describe("a single-node stack", () => {
     project = new Project();
   });
   afterAll(async () => {
-    await project.pulumi("destroy", "--yes", "-s", stack);
+    await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
     await project.pulumi("stack", "rm", "--yes", "-s", stack);
     await project.kubectl("delete", "namespace", "single-node-train", "--ignore-not-found");
     project.dispose();

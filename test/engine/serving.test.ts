@@ -32,7 +32,7 @@ serving:
     );
   });
   afterAll(async () => {
-    await project.pulumi("destroy", "--yes", "-s", "judged");
+    await project.pulumi("destroy", "--yes", "--skip-preview", "-s", "judged");
     for (const stack of ["judged", "second"]) {
       await project.pulumi("stack", "rm", "--yes", "--force", stack);
     }

@@ -30,11 +30,13 @@ describe("stacks of all tiers", () => {
     }
   });
   afterAll(async () => {
-    for (const stack of [...names, "moving"]) {
-      await project.pulumi("destroy", "--yes", "-s", stack);
-      await project.pulumi("stack", "rm", "--yes", "-s", stack);
-      await project.kubectl("delete", "namespace", `${stack}-train`, "--ignore-not-found");
-    }
+    await Promise.all(
+      [...names, "moving"].map(async (stack) => {
+        await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
+        await project.pulumi("stack", "rm", "--yes", "-s", stack);
+        await project.kubectl("delete", "namespace", `${stack}-train`, "--ignore-not-found");
+      }),
+    );
     project.dispose();
   });
 
