@@ -16,6 +16,7 @@ export type Program =
   | "kubernetes_api.py"
   | "launch_run.py"
   | "list_rollouts.py"
+  | "nf_tables.py"
   | "pod.py"
   | "proof_listener.py"
   | "proof_phases.py"
@@ -28,9 +29,21 @@ export type Program =
   | "sampled.py"
   | "sandbox_auth.py"
   | "sandbox_docker.py"
+  | "sandbox_firewall.py"
   | "sandbox_life.py"
   | "trajectories.py"
   | "with_secrets.py";
+
+/** The egress proof, with the gate that it passes first. */
+export const proofPrograms = [
+  "egress_probe.py",
+  "entry_gate.py",
+  "knocks.py",
+  "pod.py",
+  "proof_listener.py",
+  "proof_phases.py",
+  "proof_verdict.py",
+] as const satisfies readonly Program[];
 
 /** Where containers find the programs. */
 export const programDirectory = "/opt/swe-rl";

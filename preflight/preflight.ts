@@ -17,8 +17,10 @@ export interface PreflightResult {
   readonly findings: readonly Finding[];
   /** Why the sandboxes' isolation is not proven; undefined if a proof is to show it. */
   readonly unproven: string | undefined;
-  /** What carries and filters the pods' packets. A proof holds for no other. */
+  /** What carries and filters the sandboxes' packets. A proof holds for no other. */
   readonly network: string;
+  /** Id of the egress proof that failed last, so that the next one is another; empty if none did. */
+  readonly attempt: string;
 }
 
 export interface PreflightOptions {
@@ -54,7 +56,7 @@ export async function preflight(
   const { waive, strict: wanted } = settings.experiment.preflight;
   const wishes = { waive, strict: wanted || strict };
   const settled = settle(own, wishes);
-  if (settled.some(isFatal)) return { plan, findings: settled, unproven: notAsked, network: "" };
+  if (settled.some(isFatal)) return { plan, findings: settled, ...nothingTold };
   const subject = { settings, plan };
   const { site } = settings;
   const told =
@@ -77,6 +79,8 @@ async function askCluster(
     findings: (offline ? checkUnasked : check)({ settings, plan, facts }),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
+    // A failed Job is no resource yet, and made anew anyway.
+    attempt: "",
   };
 }
 
@@ -87,10 +91,9 @@ async function askHost(
 ): Promise<Told> {
   if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
   const { inspectHost, unaskedHost } = await import("./docker/inspect.ts");
-  const findings = offline
-    ? unaskedHost()
-    : await inspectHost({ settings, plan }, plan.dockerHost, certificates);
-  return { findings, unproven: unprovenOnDocker, network: "" };
+  const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
+  if (offline) return { findings: unaskedHost(), unproven, network: "", attempt: "" };
+  return { ...(await inspectHost({ settings, plan }, plan.dockerHost, certificates)), unproven };
 }
 
 /** The client takes a second to load, which only those wait for who need it. */
@@ -114,9 +117,13 @@ export function findingsOf({ problems }: ConfigError): Finding[] {
 const unasked = "the cluster was not asked";
 
 const unprovenOnDocker =
-  "unproven: no egress proof has run; the sandboxes' network is internal and the host is not in it; sandboxes of the stack reach each other";
+  "unproven: isolation.require_proof is false; the sandboxes' network is internal and has a firewall, whether it is in force is unknown";
 
-const notAsked = "unproven: the settings are not sound, so the cluster was not asked";
+const nothingTold = {
+  unproven: "unproven: the settings are not sound, so the cluster was not asked",
+  network: "",
+  attempt: "",
+};
 
 /** Whether the finding ends the command. */
 export function isFatal({ severity, waived }: Finding): boolean {

@@ -6,7 +6,8 @@ where, how it ended, and the verdict; a sentence of it is the termination messag
 
 Environment:
     PROOF  JSON, or the path of a file with it:
-        run            optional, $RUN: name of this proof
+        run            optional, $RUN: name of this proof; `$NAME` is taken from the environment
+        network        optional, "kubernetes" or "docker": where the sandboxes are
         door           address and port that must be reached: an HTTP server, the proof's listener
                        or the proxy itself
         targets        [{"name", "kind": "tcp|udp|icmp|dns-udp|dns-tcp|name", "addresses", "ports",
@@ -47,7 +48,7 @@ import knocks
 import pod
 from pod import BadInput, say
 from proof_phases import Proof, authority, door
-from proof_verdict import LEAKS, PROVEN, UNKNOWN
+from proof_verdict import LEAKS, PROVEN, UNKNOWN, Network
 
 CODES = {PROVEN: 0, LEAKS: 3, UNKNOWN: 4}
 BAD_INPUT = 2
@@ -89,7 +90,7 @@ def pass_gate() -> dict[str, Any] | None:
         return {"gate": f"exit code {done.returncode}"}
 
 
-def sentence(result: dict[str, Any]) -> str:
+def sentence(result: dict[str, Any], network: Network) -> str:
     """The verdict in a line, for people."""
     if result["verdict"] == PROVEN:
         kept = result["accepted"]
@@ -102,8 +103,8 @@ def sentence(result: dict[str, Any]) -> str:
         return f"leaks: {each}. Likely cause: {result['cause']}"
     if result["proxy"] != "reached":
         return (
-            "unknown: the pod did not reach the proxy, so that its denials show nothing: "
-            "check the policy sandboxes-to-proxy and the pods that it names"
+            "unknown: the proxy was not reached, so that the denials show nothing: "
+            f"{network.no_proxy}"
         )
     whys = [f"{name} ({result['targets'][name].get('why', '')})" for name in result["unknown"]]
     return f"unknown: not shown: {'; '.join(whys)}"
@@ -154,10 +155,10 @@ def main() -> int:
         **result,
     }
     print(json.dumps(line), flush=True)
-    say(sentence(result))
+    say(sentence(result, proof.network))
     with suppress(OSError):
         with open(os.environ.get("TERMINATION_LOG", "/dev/termination-log"), "r+") as message:
-            message.write(sentence(result)[:4000])
+            message.write(sentence(result, proof.network)[:4000])
     return CODES[result["verdict"]]
 
 

@@ -293,6 +293,9 @@ class EarlyDatagrams:
     def _fail(self, code: int) -> None:
         if self._socket is not None:
             self.last = of_error(self._socket, code)
+            # One that could not be connected has nowhere to send to: the next step begins anew.
+            self._socket.close()
+            self._socket = None
 
 
 def _connected(knock: socket.socket) -> bool:

@@ -16,7 +16,7 @@ import pod
 from knocks import EarlyDatagrams, EarlyKnocks, Outcome
 from pod import BadInput, say
 from proof_listener import MARK, ask, resolvers
-from proof_verdict import KEPT, START, STEADY, Attempt, Target, judge
+from proof_verdict import KEPT, NETWORKS, START, STEADY, Attempt, Target, judge
 
 SPACING_SECONDS = 0.05
 TRIES = 2
@@ -27,10 +27,11 @@ class Proof:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         try:
-            self.run = str(settings.get("run") or pod.required("RUN"))
+            self.run = expanded(str(settings.get("run") or "$RUN"))
             self.door = door(settings)
             self.targets = [Target(**target) for target in settings["targets"]]
             self.accepted: dict[str, str] = settings.get("accepted", {})
+            self.network = NETWORKS[settings.get("network", "kubernetes")]
             self.start = float(settings.get("start_seconds", 2))
             self.settle = float(settings.get("settle_seconds", 10))
             self.peer = float(settings.get("peer_seconds", 60))
@@ -58,7 +59,13 @@ class Proof:
         self.add_arrivals()
         order = {target.name: index for index, target in enumerate(self.targets)}
         attempts = sorted(self.attempts, key=lambda attempt: order[attempt.target.name])
-        return judge(attempts, door=door, missing=self.missing, accepted=self.accepted)
+        return judge(
+            attempts,
+            door=door,
+            missing=self.missing,
+            accepted=self.accepted,
+            network=self.network,
+        )
 
     def ask_door(self, path: str) -> bool:
         """Whether it answered. A second time, since a connection may fail by itself."""
@@ -197,10 +204,13 @@ class Proof:
 
 
 def door(settings: dict[str, Any]) -> tuple[str, int]:
-    address = str(settings["door"]["address"])
-    if address.startswith("$"):
-        address = pod.required(address[1:]).split(",")[0]
+    address = expanded(str(settings["door"]["address"])).split(",")[0]
     return address, int(settings["door"]["port"])
+
+
+def expanded(text: str) -> str:
+    """The text itself, or of `$NAME` what the environment has under it."""
+    return pod.required(text[1:]) if text.startswith("$") else text
 
 
 def authority(place: tuple[str, int]) -> str:

@@ -18,6 +18,48 @@ START, STEADY, KEPT = "start", "steady", "kept"
 
 
 @dataclass(frozen=True)
+class Network:
+    """What to look at where the sandboxes are, by what leaks."""
+
+    unfiltered: float
+    """Share of the targets that is open at least where nothing is filtered. On a Docker host the
+    network has no way out by itself: without its firewall only the neighbours are open."""
+    no_filter: str
+    own_node: str
+    other: str
+    only_ipv6: str
+    no_proxy: str
+
+
+NETWORKS = {
+    "kubernetes": Network(
+        unfiltered=0.5,
+        no_filter="the network plugin does not enforce NetworkPolicy at all (flannel alone does "
+        "not)",
+        own_node="the network plugin exempts the pod's own node (kube-router: ICMP and "
+        "30000-32767)",
+        other="another policy allows it, in this namespace or cluster-wide, or the network plugin "
+        "does not filter this kind of traffic",
+        only_ipv6="only IPv6 gets through: the network plugin does not filter it",
+        no_proxy="check the policy sandboxes-to-proxy and the pods that it names",
+    ),
+    "docker": Network(
+        unfiltered=0.0,
+        no_filter="the firewall of the sandbox network is not in force: see the log of the "
+        "stack's container sandbox-firewall",
+        own_node="the host has an address on the bridge of the sandbox network (docker network "
+        "inspect shows it; the option inhibit_ipv4 leaves it out), or routes for it",
+        other="a container of another network is attached to the sandbox network, or the other "
+        "way round, or somebody routes between them",
+        only_ipv6="only IPv6 gets through: the sandbox network has it (docker network inspect), "
+        "and must not",
+        no_proxy="check that the stack's container proof-door runs, and that the firewall lets "
+        "its port through: see the log of sandbox-firewall",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Target:
     """Somebody whom a sandbox must not reach."""
 
@@ -61,6 +103,7 @@ def judge(
     door: Sequence[bool],
     missing: Mapping[str, str],
     accepted: Mapping[str, str],
+    network: Network = NETWORKS["kubernetes"],
 ) -> dict[str, Any]:
     """`door`: whether the proxy answered, each time. `missing`: targets that could not be tried,
     and why. `accepted`: targets that may be reached, and why the site accepts that."""
@@ -91,7 +134,7 @@ def judge(
         "leaks": refused,
         "accepted": {name: accepted[name] for name in leaking if name in accepted},
         "unknown": doubtful,
-        "cause": _cause(attempts, shown, refused) if refused else "",
+        "cause": _cause(attempts, shown, refused, network) if refused else "",
         "targets": {
             name: {
                 "verdict": one.verdict,
@@ -127,7 +170,9 @@ def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
         shown.why_unknown = f"{attempt.address}: {reason}: {detail}"
 
 
-def _cause(attempts: list[Attempt], shown: Mapping[str, Shown], leaking: list[str]) -> str:
+def _cause(
+    attempts: list[Attempt], shown: Mapping[str, Shown], leaking: list[str], network: Network
+) -> str:
     """The likely cause, by which targets leak and when."""
     leaks = [leak for name in leaking for leak in shown[name].leaks]
     phases = {leak["phase"] for leak in leaks}
@@ -139,20 +184,13 @@ def _cause(attempts: list[Attempt], shown: Mapping[str, Shown], leaking: list[st
     open_to_all = {attempt.target.name for attempt in attempts if attempt.target.calibrates}
     causes = []
     if all(":" in leak["address"] for leak in leaks):
-        causes.append("only IPv6 gets through: the network plugin does not filter it")
-    elif steady & open_to_all and len(steady) * 2 >= len(tried):
-        causes.append(
-            "the network plugin does not enforce NetworkPolicy at all (flannel alone does not)"
-        )
+        causes.append(network.only_ipv6)
+    elif steady & open_to_all and len(steady) >= len(tried) * network.unfiltered:
+        causes.append(network.no_filter)
     elif steady and steady <= own_node:
-        causes.append(
-            "the network plugin exempts the pod's own node (kube-router: ICMP and 30000-32767)"
-        )
+        causes.append(network.own_node)
     elif steady:
-        causes.append(
-            "another policy allows it, in this namespace or cluster-wide, or the network plugin "
-            "does not filter this kind of traffic"
-        )
+        causes.append(network.other)
     if not steady and START in phases:
         last = max(leak["at"] for leak in leaks if leak["phase"] == START)
         causes.append(

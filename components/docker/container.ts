@@ -24,6 +24,8 @@ export interface Basis {
   readonly programs: readonly Program[];
   /** Other files, by their path in the container. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Labels of this container alone. */
+  readonly marks?: Readonly<Record<string, string>>;
 }
 
 /** What all containers of a stack have in common. */
@@ -36,7 +38,7 @@ export function containerBasis(basis: Basis): ContainerArgs & { uploads: Upload[
     entrypoints: withSecrets(basis.command),
     envs: variables(basis.environment),
     uploads: uploads(basis),
-    labels: dockerLabels({ labels, app, component }),
+    labels: dockerLabels({ labels, app, component }, basis.marks),
     restart: "unless-stopped",
     init: true,
     securityOpts: ["no-new-privileges:true"],
@@ -96,6 +98,18 @@ export function httpHealth(
     timeout: "10s",
     startPeriod: duration(limits.startSeconds),
     retries: limits.retries,
+  };
+}
+
+/** A health check that connects to a port of the container itself. */
+export function tcpHealth(port: number): docker.types.input.ContainerHealthcheck {
+  const connect = `import socket; socket.create_connection(("127.0.0.1", ${port}), 2)`;
+  return {
+    tests: ["CMD", "python3", "-c", connect],
+    interval: "2s",
+    timeout: "5s",
+    startPeriod: duration(30),
+    retries: 5,
   };
 }
 

@@ -13,6 +13,8 @@ export interface NetworksArgs {
 export class Networks extends pulumi.ComponentResource {
   public readonly train: pulumi.Output<string>;
   public readonly sandbox: pulumi.Output<string>;
+  /** Changes when the sandbox network is made anew. */
+  public readonly sandboxId: pulumi.Output<string>;
 
   constructor(name: string, args: NetworksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:Networks", name, args, opts);
@@ -24,13 +26,13 @@ export class Networks extends pulumi.ComponentResource {
       {
         name: train.name,
         driver: "bridge",
-        ipamConfigs: [{ subnet: train.subnet }],
+        ipamConfigs: [{ subnet: train.subnet, ipRange: train.range }],
         labels: labels("training"),
       },
       // Its name and addresses are fixed, so that no second one can be there at once.
       { parent: this, deleteBeforeReplace: true },
     ).name;
-    this.sandbox = new docker.Network(
+    const sandboxNetwork = new docker.Network(
       `${name}-sandbox`,
       {
         name: sandbox.name,
@@ -38,11 +40,13 @@ export class Networks extends pulumi.ComponentResource {
         // No route leads out of it. Its gateway would still be an address of the host, and answer: so the bridge gets none.
         internal: true,
         options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
-        ipamConfigs: [{ subnet: sandbox.subnet }],
+        ipamConfigs: [{ subnet: sandbox.subnet, ipRange: sandbox.range }],
         labels: labels("sandbox"),
       },
       { parent: this, deleteBeforeReplace: true },
-    ).name;
+    );
+    this.sandbox = sandboxNetwork.name;
+    this.sandboxId = sandboxNetwork.id;
     this.registerOutputs({ train: this.train, sandbox: this.sandbox });
   }
 }

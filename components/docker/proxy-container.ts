@@ -57,7 +57,7 @@ export class ProxyContainer extends pulumi.ComponentResource {
         networksAdvanced: [
           { name: networks.train },
           // Sandboxes know it by its address, which therefore is fixed.
-          { name: networks.sandbox, ipv4Address: host.proxyAddress },
+          { name: networks.sandbox, ipv4Address: host.addresses.proxy },
         ],
         // It is in both networks, and must not be a way from one into the other.
         sysctls: { "net.ipv4.ip_forward": "0" },

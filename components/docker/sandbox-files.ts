@@ -1,6 +1,12 @@
 import type { DockerHost } from "../../config/plan/docker/host.ts";
 import { type Program, programDirectory } from "../runtime-program.ts";
 
+/** What every sandbox has, by `runtime/sandbox_docker.py`, and the egress proof with them. */
+export const sandboxBounds = {
+  dns: ["192.0.2.1"],
+  capabilities: { drops: ["CAP_MKNOD", "CAP_NET_RAW"] },
+};
+
 /** The command that Harbor takes for docker, before the real one in the search path. */
 const wrapper = `${programDirectory}/bin/docker`;
 

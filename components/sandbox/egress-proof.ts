@@ -1,11 +1,11 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Isolation } from "../../config/plan/isolation.ts";
+import { type Isolation, proofGateSeconds } from "../../config/plan/isolation.ts";
 import { roleLabel } from "../../config/plan/network.ts";
 import { peerPort } from "../../config/plan/proof-targets.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { hardened, type Nodes, podBasis } from "../pod.ts";
-import { programDirectory, programs } from "../runtime-program.ts";
+import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";
 import { entryGate, type GateTargets } from "./entry-gate.ts";
 
 export interface EgressProofArgs {
@@ -27,9 +27,6 @@ export interface EgressProofArgs {
 /** Minutes: image, gate, 75 seconds of proof, and a second pod that may have to wait for a node. */
 const patienceMinutes = 15;
 
-/** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
-const gateSeconds = 60;
-
 /**
  * Two pods where sandboxes are. One passes the gate of the sandboxes and then shows that it reaches the proxy and nothing else; the other is there to be
  * refused. Awaited; a leak fails the update, and the provider shows the pod's message, which names it.
@@ -47,15 +44,7 @@ export class EgressProof extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "egress-proof-programs" },
-        files: [
-          "egress_probe.py",
-          "entry_gate.py",
-          "knocks.py",
-          "proof_verdict.py",
-          "proof_listener.py",
-          "proof_phases.py",
-          "pod.py",
-        ],
+        files: proofPrograms,
         beside: {
           "proof.json": JSON.stringify({
             door: { address: "$DOOR", port: doorPort },
@@ -122,7 +111,7 @@ export class EgressProof extends pulumi.ComponentResource {
  * open.
  */
 function gateEnvironment({ gate, isolation }: EgressProofArgs) {
-  const plan = { ...isolation.gate, timeoutSeconds: gateSeconds };
+  const plan = { ...isolation.gate, timeoutSeconds: proofGateSeconds };
   const names = ["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"];
   return names.map((name) => ({
     name,

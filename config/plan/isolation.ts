@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import type { Settings } from "../load.ts";
 import type { Compartment } from "./names.ts";
 import type { Flow, Role } from "./network.ts";
+import { fixedAddresses } from "./docker/addresses.ts";
+import { dockerProofTargets } from "./docker/proof-targets.ts";
 import type { Problems } from "./problems.ts";
 import { proofTargets, type ProofTarget } from "./proof-targets.ts";
 import type { RayPorts } from "./ray.ts";
@@ -50,27 +52,41 @@ const canaryPorts = [8999, 8998] as const;
 /** How long a pod must have been closed: longer than the pauses that were seen between two states of a filter. */
 const quietSeconds = 1;
 
+/** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
+export const proofGateSeconds = 60;
+
 export function planIsolation(
   settings: Settings,
   parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },
   problems: Problems,
 ): Isolation {
   const { experiment, site } = settings;
-  const { ports, flows, serving } = parts;
+  const { ports: rayPorts, flows, serving } = parts;
   const isLiteLlm = experiment.proxy.mode === "litellm";
-  const doorPort = isLiteLlm ? experiment.infrastructure.litellm_port : ports.ephemeral.from;
+  const doorPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
   const canaryPort = canaryPorts.find((port) => port !== doorPort) ?? canaryPorts[0];
-  const ray = [ports.gcs, ports.dashboard, ports.client, ports.ephemeral.from, ports.ephemeral.to];
+  const { gcs, dashboard, client, ephemeral } = rayPorts;
+  const ray = [gcs, dashboard, client, ephemeral.from, ephemeral.to];
   const services = [
     ...(isLiteLlm ? [experiment.proxy.recorder_port] : []),
     ...serving.map(({ port }) => port),
   ];
   const { require_proof: requireProof, accepted, also_denied: alsoDenied } = site.isolation;
-  const targets = proofTargets({ doorPort, canaryPort, ray, services, alsoDenied });
+  const ports = { doorPort, canaryPort, ray, services };
+  const targets =
+    site.kind === "docker"
+      ? dockerProofTargets({
+          ...ports,
+          addresses: fixedAddresses(site.docker.subnets),
+          daemon: site.docker.host,
+          alsoDenied,
+        })
+      : proofTargets({ ...ports, alsoDenied });
   checkAccepted(settings, targets, problems);
   return {
     requireProof,
-    image: site.images.gate,
+    // A Docker host has the training image anyway.
+    image: site.kind === "docker" ? site.images.training : site.images.gate,
     gate: {
       image: site.images.gate,
       // The other half is for the images of the task.

@@ -11,21 +11,28 @@ export interface ProofTarget {
   readonly own_node?: true;
 }
 
-/** Port of the second proof pod. */
+/** A target that a site adds. */
+export interface AlsoDenied {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly ports: readonly number[];
+}
+
+/** Port of the listener in the place of another sandbox. */
 export const peerPort = 8997;
 
 /** Well-known addresses outside, which answer on these ports wherever there is a way to them. */
-const internet = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111"];
+export const internet = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111"];
 
 /** Where clouds give a node its credentials: AWS, Google and Azure; ECS; Azure's agent; AWS by IPv6. */
-const metadata = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"];
+export const metadata = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"];
 
 export function proofTargets(parts: {
   doorPort: number;
   canaryPort: number;
   ray: readonly number[];
   services: readonly number[];
-  alsoDenied: readonly { name: string; addresses: readonly string[]; ports: readonly number[] }[];
+  alsoDenied: readonly AlsoDenied[];
 }): ProofTarget[] {
   const { doorPort, canaryPort, ray, services, alsoDenied } = parts;
   const tcp = { kind: "tcp", listens: true } as const;
@@ -75,11 +82,6 @@ export function proofTargets(parts: {
     },
     { name: "own node: ICMP", kind: "icmp", ...node },
     { name: "ICMP", kind: "icmp", addresses: ["$DOOR", ...internet] },
-    ...alsoDenied.map(({ name, addresses, ports }) => ({
-      name,
-      kind: "tcp" as const,
-      addresses,
-      ports,
-    })),
+    ...alsoDenied.map((target) => ({ kind: "tcp" as const, ...target })),
   ];
 }

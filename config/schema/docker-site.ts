@@ -1,6 +1,7 @@
 /** A site that is one GPU machine with Docker. */
 import { z } from "zod";
 import { type KubernetesSite, kubernetesSite } from "./site.ts";
+import { isolation } from "./isolation.ts";
 import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
 const namedVolume = z.strictObject({ kind: z.literal("volume") });
@@ -110,10 +111,11 @@ const dockerSiteFile = z.strictObject({
       train_subnet: subnet().default("172.30.240.0/24").describe("Training network."),
       sandbox_subnet: subnet()
         .default("172.30.244.0/22")
-        .describe("Sandbox network; an address for each sandbox at once."),
+        .describe("Sandbox network; its upper half has an address for each sandbox at once."),
     })
     .prefault({})
     .describe("Networks that a stack makes."),
+  isolation: isolation(),
   tracking: z
     .enum(["allowed", "offline", "disabled"])
     .default("allowed")
@@ -131,13 +133,19 @@ const dockerSiteFile = z.strictObject({
     .describe("Time limits."),
 });
 
+/** The networks of a stack, as `172.30.244.0/22`. */
+export interface DockerSubnets {
+  readonly train: string;
+  readonly sandbox: string;
+}
+
 /** What only a Docker host has. */
 export interface DockerFacts {
   readonly host: string;
   readonly socket: string;
   readonly gpuRuntime: string;
   readonly openFiles: number;
-  readonly subnets: { readonly train: string; readonly sandbox: string };
+  readonly subnets: DockerSubnets;
   /** Docker volumes that are there already, by input. */
   readonly volumes: { readonly models?: string | undefined; readonly data?: string | undefined };
 }
@@ -172,6 +180,7 @@ export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
       data: { ...asBacking(volumes.data), mount_path: volumes.data.mount_path },
     },
     network: { interface: network.interface, rollout_ports: network.rollout_ports },
+    isolation: file.isolation,
     tracking,
     timeouts,
   });

@@ -8,7 +8,7 @@ export const isolation = () =>
         .boolean()
         .default(true)
         .describe(
-          "Whether a pod must have shown that it reaches the proxy and nothing else before training starts. `false` only where untrusted code does no harm: the stack then says `unproven`.",
+          "Whether a pod, or container, must have shown that it reaches the proxy and nothing else before training starts. `false` only where untrusted code does no harm: the stack then says `unproven`.",
         ),
       accepted: z
         .array(

@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { createServer } from "node:net";
-import type { DockerHost } from "../../config/plan/docker/host.ts";
+import { attemptLabel, type DockerHost } from "../../config/plan/docker/host.ts";
 import type { Fact } from "../finding.ts";
 import { type Daemon, get, reach } from "./engine.ts";
 
@@ -14,6 +14,8 @@ export interface DockerFacts {
   readonly absentImages: Fact<readonly string[]>;
   /** TCP ports of the Plan that somebody else has, and who. */
   readonly takenPorts: Fact<readonly { readonly port: number; readonly by: string }[]>;
+  /** Of the egress proof that is there: its own attempt if it still holds, its id if it is to be repeated. */
+  readonly attempt: Fact<string>;
   /** Bytes free where the daemon keeps volumes; only known of a daemon on this machine. */
   readonly freeBytes: Fact<number>;
 }
@@ -52,14 +54,16 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
       named: version,
       absentImages: version,
       takenPorts: version,
+      attempt: version,
       freeBytes: version,
     };
   }
-  const [info, containers, networks, volumes, absentImages] = await Promise.all([
+  const [info, containers, networks, volumes, proof, absentImages] = await Promise.all([
     get(daemon, "/info"),
     get(daemon, "/containers/json?all=1"),
     get(daemon, "/networks"),
     get(daemon, "/volumes"),
+    get(daemon, `/containers/${wanted.host.containers.proof}/json`),
     readAbsentImages(daemon, wanted.images),
   ]);
   const known = map(info, describeInfo);
@@ -73,6 +77,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
     named: namedObjects({ containers, networks, volumes }, wanted.host),
     absentImages,
     takenPorts: await readTakenPorts(daemon, containers, wanted),
+    attempt: map(proof, (body) => attemptOf(body, containers, wanted.host)),
     freeBytes: await readFreeBytes(daemon, known),
   };
 }
@@ -95,6 +100,18 @@ function describeInfo(body: unknown): DaemonInfo {
     },
     gpus: devices.length > 0 ? gpus : undefined,
   };
+}
+
+/** A proof that failed is a container all the same, and would stay as it is; so would one whose firewall was stopped. */
+function attemptOf(proof: unknown, containers: Fact<unknown>, host: DockerHost): string {
+  if (proof === undefined) return "";
+  const { ExitCode: code } = recordOf(recordOf(proof)["State"]);
+  const labels = recordOf(recordOf(recordOf(proof)["Config"])["Labels"]);
+  const firewall = containers.known
+    ? asList(containers.value).find((body) => nameOf(body) === host.containers.firewall)
+    : undefined;
+  const holds = code === 0 && (firewall === undefined || textOf(firewall, "State") === "running");
+  return holds ? textOf(labels, attemptLabel) : textOf(proof, "Id").slice(0, 12);
 }
 
 function namedObjects(

@@ -8,12 +8,12 @@ import { readDockerFacts } from "./facts.ts";
 
 export { checkHostUnasked as unaskedHost } from "./checks.ts";
 
-/** What the rules find on the Docker host of a stack. */
+/** What the rules find on the Docker host of a stack, and what a new egress proof depends on. */
 export async function inspectHost(
   { plan, settings }: { plan: Plan; settings: Settings },
   host: DockerHost,
   certificates: Certificates | undefined,
-): Promise<Finding[]> {
+): Promise<{ findings: Finding[]; network: string; attempt: string }> {
   const { proxy, ray, trainer, names } = plan;
   const liteLlm = proxy.mode === "litellm" ? [proxy] : [];
   const facts = await readDockerFacts(
@@ -25,5 +25,10 @@ export async function inspectHost(
       ports: [ray.ports.dashboard, ...liteLlm.map(({ port }) => port)],
     },
   );
-  return checkHost({ settings, plan, host, facts });
+  const { server, attempt } = facts;
+  return {
+    findings: checkHost({ settings, plan, host, facts }),
+    network: server.known ? `Docker ${server.value.version}` : "",
+    attempt: attempt.known ? attempt.value : "",
+  };
 }

@@ -18,7 +18,8 @@ export function onDocker({
   const { dockerHost: host, ray, storage } = plan;
   if (!host) throw new Error("the Plan has no Docker host");
   const provider = connect(host, user);
-  const provisioned = provisionHost(plan, host, { provider, wandbApiKey: user.wandbApiKey });
+  const { wandbApiKey } = user;
+  const provisioned = provisionHost(plan, host, { provider, wandbApiKey, checked });
   const retained = new Set(
     storage.volumes.filter(({ removal }) => removal === "retain").map(({ name }) => name),
   );
@@ -38,7 +39,7 @@ export function onDocker({
         .filter(({ severity }) => severity === "warn" || severity === "unknown")
         .map(describe),
     },
-    isolation: checked.unproven,
+    isolation: provisioned.isolation,
     kept_on_destroy: host.mounts.flatMap((mount) =>
       "volume" in mount && mount.own && retained.has(mount.name) ? [`volume ${mount.volume}`] : [],
     ),

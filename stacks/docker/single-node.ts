@@ -16,16 +16,22 @@ import { TrainerContainer } from "../../components/docker/trainer-container.ts";
 import { Volumes } from "../../components/docker/volumes.ts";
 import type { DockerHost } from "../../config/plan/docker/host.ts";
 import type { Plan } from "../../config/plan/plan.ts";
+import type { PreflightResult } from "../../preflight/preflight.ts";
+import { closeSandboxes } from "./isolation.ts";
 
 export function provisionHost(
   plan: Plan,
   host: DockerHost,
-  parts: { provider: docker.Provider; wandbApiKey?: pulumi.Output<string> | undefined },
-): { readonly proxyUrl: pulumi.Output<string> } {
+  parts: {
+    provider: docker.Provider;
+    wandbApiKey: pulumi.Output<string> | undefined;
+    checked: PreflightResult;
+  },
+): { readonly proxyUrl: pulumi.Output<string>; readonly isolation: pulumi.Output<string> } {
   const { labels, names, proxy, rolloutMinutes, sandboxes, storage, trainer } = plan;
   if (proxy.mode !== "litellm") throw new Error("the Plan has no LiteLLM");
-  const { provider, wandbApiKey } = parts;
-  const url = `http://${host.proxyAddress}:${proxy.port}`;
+  const { provider, wandbApiKey, checked } = parts;
+  const url = `http://${host.addresses.proxy}:${proxy.port}`;
 
   const networks = new Networks("networks", { networks: host.networks, labels }, { provider });
   const volumes = new Volumes(
@@ -40,6 +46,7 @@ export function provisionHost(
     { host, image: trainer.image, stack: names.stack, labels },
     { provider },
   );
+  const closed = closeSandboxes(plan, host, { provider, networks, checked });
   const ray = new RayContainers(
     "ray",
     {
@@ -59,8 +66,8 @@ export function provisionHost(
       },
       startupMinutes: rolloutMinutes,
     },
-    // No training before the sandboxes' network is closed and their keepers are there.
-    { provider, dependsOn: [networks, keepers] },
+    // No training before the sandboxes' network is shown to be closed and their keepers are there.
+    { provider, dependsOn: [networks, keepers, ...closed.before] },
   );
   const job = new TrainerContainer(
     "trainer",
@@ -101,5 +108,5 @@ export function provisionHost(
     { host, proxy, labels, networks, masterKey, sandboxKey },
     { provider, dependsOn: [recorder] },
   );
-  return { proxyUrl: pulumi.output(url) };
+  return { proxyUrl: pulumi.output(url), isolation: closed.isolation };
 }

@@ -14,8 +14,8 @@ interface Parts {
   readonly sandboxes: Sandboxes;
 }
 
-/** Containers of ours in the sandbox network: LiteLLM and the egress proof. */
-const ownAddresses = 2;
+/** Containers of ours that take any address of the sandbox network: the egress proof. */
+const ownAddresses = 1;
 
 /** What one machine with Docker cannot do, or not so. */
 export function checkHost(settings: Settings, parts: Parts, problems: Problems): void {
@@ -102,7 +102,7 @@ function checkSubnets(docker: DockerFacts, sandboxes: Sandboxes, problems: Probl
     problems.error(
       "docker-subnets",
       at("sandbox_subnet"),
-      `${sandbox} has ${capacityOf(sandbox)} addresses, fewer than the ${sandboxes.pods} sandboxes that may be there at once and ${ownAddresses} of ours.`,
+      `${sandbox} has ${capacityOf(sandbox)} addresses in its upper half, fewer than the ${sandboxes.pods} sandboxes that may be there at once and the egress proof. Choose a larger network.`,
     );
   }
 }

@@ -7,8 +7,9 @@ import type { Sandboxes } from "../sandboxes.ts";
 import type { Scaffold } from "../scaffold.ts";
 import type { Storage } from "../storage.ts";
 import type { Topology } from "../topology.ts";
+import { type FixedAddresses, fixedAddresses } from "./addresses.ts";
 import { checkBackend, checkHost } from "./check.ts";
-import { addressIn } from "./subnet.ts";
+import { upperHalf } from "./subnet.ts";
 
 /** A mount of a training container: a Docker volume, or a directory of the host. */
 export type DockerMount = {
@@ -36,8 +37,9 @@ export interface DockerHost {
     /** Without a way out, and without an address of the host. */
     readonly sandbox: DockerNetwork;
   };
-  /** LiteLLM's address in the sandbox network, and port on the host's loopback. */
-  readonly proxyAddress: string;
+  readonly addresses: FixedAddresses;
+  /** nftables' table that keeps the sandboxes apart. */
+  readonly firewallTable: string;
   readonly containers: DockerContainers;
   readonly mounts: readonly DockerMount[];
   /** Volume with the agent's runtime, unpacked once from its image. */
@@ -47,6 +49,8 @@ export interface DockerHost {
 export interface DockerNetwork {
   readonly name: string;
   readonly subnet: string;
+  /** Part of it from which containers get an address that ask for none. */
+  readonly range: string;
 }
 
 /** Names of the containers, each of them one of its kind. */
@@ -58,7 +62,16 @@ export interface DockerContainers {
   readonly proxy: string;
   readonly reaper: string;
   readonly agentRuntime: string;
+  readonly firewall: string;
+  /** Listeners of the egress proof: at the proxy's door, in Ray's place, and in another sandbox's. */
+  readonly proofDoor: string;
+  readonly proofRay: string;
+  readonly proofPeer: string;
+  readonly proof: string;
 }
+
+/** Label that tells a repeated egress proof from the one before. */
+export const attemptLabel = "swe-rl.dev/attempt";
 
 /** undefined where the site is a cluster. */
 export function planDockerHost(
@@ -86,10 +99,11 @@ export function planDockerHost(
     gpuRuntime: docker.gpuRuntime,
     openFiles: docker.openFiles,
     networks: {
-      train: { name: namespaces.train, subnet: docker.subnets.train },
-      sandbox: { name: namespaces.sandbox, subnet: docker.subnets.sandbox },
+      train: network(namespaces.train, docker.subnets.train),
+      sandbox: network(namespaces.sandbox, docker.subnets.sandbox),
     },
-    proxyAddress: addressIn(docker.subnets.sandbox, 2),
+    addresses: fixedAddresses(docker.subnets),
+    firewallTable: `swe-rl-${stack}`,
     containers: {
       head: of("ray-head"),
       worker: of("ray-worker"),
@@ -98,6 +112,11 @@ export function planDockerHost(
       proxy: of("litellm"),
       reaper: of("reaper"),
       agentRuntime: of("agent-runtime"),
+      firewall: of("sandbox-firewall"),
+      proofDoor: of("proof-door"),
+      proofRay: of("proof-ray"),
+      proofPeer: of("proof-peer"),
+      proof: of("egress-proof"),
     },
     mounts: parts.storage.volumes.map((volume) => mountOf(volume, site, stack)),
     agentRuntime: {
@@ -107,6 +126,10 @@ export function planDockerHost(
       path: scaffold.mountPath,
     },
   };
+}
+
+function network(name: string, subnet: string): DockerNetwork {
+  return { name, subnet, range: upperHalf(subnet) };
 }
 
 function mountOf(

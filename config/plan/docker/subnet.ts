@@ -6,9 +6,15 @@ export function addressIn(subnet: string, number: number): string {
   return format(base + number);
 }
 
-/** Addresses that containers may have: all but those of the network, the gateway and the broadcast. */
+/** The half of a network from which Docker gives out addresses. */
+export function upperHalf(subnet: string): string {
+  const { base, bits } = parse(subnet);
+  return `${format(base + 2 ** (31 - bits))}/${bits + 1}`;
+}
+
+/** Addresses in the upper half of a network: the last one is the broadcast's. */
 export function capacityOf(subnet: string): number {
-  return 2 ** (32 - parse(subnet).bits) - 3;
+  return 2 ** (31 - parse(subnet).bits) - 1;
 }
 
 export function overlap(a: string, b: string): boolean {

@@ -1,0 +1,125 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import { attemptLabel, type DockerHost } from "../../config/plan/docker/host.ts";
+import { type Isolation, proofGateSeconds } from "../../config/plan/isolation.ts";
+import type { Labels } from "../metadata.ts";
+import { programDirectory, proofPrograms } from "../runtime-program.ts";
+import { containerBasis, memoryLimit } from "./container.ts";
+import { sandboxBounds } from "./sandbox-files.ts";
+
+export interface EgressProofArgs {
+  host: DockerHost;
+  isolation: Isolation;
+  network: pulumi.Input<string>;
+  /** What the result depends on beside the container itself: another one is another proof. */
+  proves: pulumi.Input<string>;
+  /** Changes if an earlier proof failed and is to be repeated. */
+  attempt: string;
+  labels: Labels;
+}
+
+const proofFile = `${programDirectory}/proof.json`;
+
+/**
+ * A container like a sandbox, which shows that it reaches the proxy and nothing else. A leak, or a doubt, ends the
+ * update before training.
+ */
+export class EgressProof extends pulumi.ComponentResource {
+  /** What it found, in a sentence. */
+  public readonly verdict: pulumi.Output<string>;
+  /** Itself if it proved; rejected otherwise, for whatever must not be made then to depend on. */
+  public readonly passed: pulumi.Output<pulumi.Resource>;
+
+  constructor(name: string, args: EgressProofArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:docker:EgressProof", name, args, opts);
+    const { host, isolation } = args;
+    const container = new docker.Container(
+      name,
+      {
+        ...containerBasis({
+          name: host.containers.proof,
+          image: isolation.image,
+          app: "egress-proof",
+          component: "sandbox",
+          labels: args.labels,
+          marks: { [attemptLabel]: args.attempt },
+          command: ["python3", "-u", `${programDirectory}/egress_probe.py`],
+          environment: {
+            PROOF: proofFile,
+            PROVES: args.proves,
+            ...gateEnvironment(args),
+          },
+          secrets: {},
+          programs: proofPrograms,
+          files: { [proofFile]: proofSettings(args) },
+        }),
+        networksAdvanced: [{ name: args.network }],
+        ...sandboxBounds,
+        // Echo requests without a capability.
+        sysctls: { "net.ipv4.ping_group_range": "0 2147483647" },
+        ...memoryLimit(256 * 2 ** 20),
+        // Until it has ended, with the verdict in what it printed.
+        attach: true,
+        logs: true,
+        mustRun: false,
+        restart: "no",
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    const ended = pulumi.all([container.exitCode, container.containerLogs]);
+    this.verdict = ended.apply(([code, logs]) => wordsOf(code, logs, isolation));
+    this.passed = pulumi.all([container.exitCode, this.verdict]).apply(([code, words]) => {
+      if (code !== 0) throw refusal(words, host);
+      return container;
+    });
+    this.registerOutputs({ verdict: this.verdict });
+  }
+}
+
+function proofSettings({ host, isolation }: EgressProofArgs): string {
+  const { targets, accepted, doorPort } = isolation;
+  return JSON.stringify({
+    // A container's own name for itself: each proof is another one to the listeners.
+    run: "$HOSTNAME",
+    network: "docker",
+    door: { address: host.addresses.door, port: doorPort },
+    targets,
+    accepted,
+  });
+}
+
+/** The firewall comes at about the same time: what is open before is no finding. */
+function gateEnvironment({ host, isolation }: EgressProofArgs): Record<string, string> {
+  const { doorPort, canaryPort, gate } = isolation;
+  const { door } = host.addresses;
+  return {
+    CANARY: `${door}:${canaryPort}`,
+    WITNESS: `${door}:${doorPort}`,
+    PROXY: `${door}:${doorPort}`,
+    TIMEOUT_SECONDS: String(proofGateSeconds),
+    QUIET_SECONDS: String(gate.quietSeconds),
+  };
+}
+
+function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {
+  const error = new pulumi.RunError(
+    `the egress proof of the sandboxes failed, and training was not started.\n${words}\nThe whole verdict: docker --host ${host} logs ${containers.proof}. The next pulumi up repeats the proof.`,
+  );
+  // Pulumi shows the stack of whatever a resource that depends on it is rejected with, of this kind as well.
+  error.stack = error.message;
+  return error;
+}
+
+/** The proof prints its verdict as a line of JSON, and a sentence of it after that. */
+function wordsOf(code: number, logs: string, { targets, accepted }: Isolation): string {
+  const lines = logs.trim().split("\n");
+  if (code !== 0) {
+    const said = lines.findLast((line) => /^(leaks|unknown|egress_probe):/.test(line));
+    return said ?? `The proof ended with exit code ${code}.`;
+  }
+  const line = lines.find((one) => one.startsWith('{"proof"')) ?? "{}";
+  const { started = "an unknown time" } = JSON.parse(line) as { started?: string };
+  const names = Object.keys(accepted);
+  const but = names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
+  return `proven at ${started}: a container in the sandbox network reached the proxy and none of ${targets.length} targets${but}`;
+}
