@@ -3,16 +3,16 @@ import { parseArgs } from "node:util";
 import { summarize } from "../config/plan/summary.ts";
 import { planAsJson } from "../config/plan/view.ts";
 import { ConfigError } from "../config/problem.ts";
-import { decide } from "./decide.ts";
-import { readStackFile } from "./stack-file.ts";
+import { decide, selectStack } from "./decide.ts";
 
-const usage = `Usage: npm run -s plan -- STACK [--json] [--root DIRECTORY]
+const usage = `Usage: npm run -s plan -- STACK [--site SITE] [--json] [--root DIRECTORY]
 
 Prints every decision about a stack: topology, memory, ports, command line, environment (secrets masked).
 Needs no cluster and no Pulumi engine.
 
   STACK      name of the stack; its settings are config/STACK.yaml and config/sites/lab.yaml,
              unless stacks/Pulumi.STACK.yaml names others (swe-rl:experiment, swe-rl:site)
+  --site     another site than the stack's own
   --json     the whole Plan as JSON
   --root     directory with config/ and stacks/ (default: this project)
 
@@ -21,7 +21,7 @@ Exit codes: 0 printed, 1 the settings are wrong, 2 wrong usage.
 
 function main(): number {
   let stack: string | undefined;
-  let options: { json?: boolean; help?: boolean; root?: string };
+  let options: { json?: boolean; help?: boolean; root?: string; site?: string };
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -29,6 +29,7 @@ function main(): number {
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
         root: { type: "string" },
+        site: { type: "string" },
       },
     });
     options = values;
@@ -48,7 +49,7 @@ function main(): number {
   }
   const root = options.root ?? `${import.meta.dirname}/..`;
   try {
-    const { settings, plan, warnings } = decide(root, readStackFile(root, stack));
+    const { settings, plan, warnings } = decide(root, selectStack(root, stack, options.site));
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     const output = options.json
       ? JSON.stringify(planAsJson(plan), null, 2)

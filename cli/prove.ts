@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ApiException } from "@kubernetes/client-node";
+import type { DockerHost } from "../config/plan/docker/host.ts";
 import { ConfigError } from "../config/problem.ts";
 import { decide } from "./decide.ts";
 import { again, apisOf, endOf, hasSimulatedNodes } from "./prove/job.ts";
@@ -28,7 +29,8 @@ interface Options {
 async function prove({ stack, minutes, root }: Options): Promise<number> {
   const { plan, settings } = decide(root, readStackFile(root, stack));
   const { site } = settings;
-  if (site.kind === "docker") return say(2, `stack ${stack} is on a Docker host (docs/docker.md)`);
+  if (plan.dockerHost) return say(2, onDocker(plan.dockerHost));
+  if (site.kind === "docker") throw new Error("the Plan has no Docker host");
   const apis = apisOf(site.cluster);
   if (await hasSimulatedNodes(apis)) return say(4, "unproven: simulated nodes");
   const namespace = plan.names.namespaces.sandbox;
@@ -49,6 +51,11 @@ async function prove({ stack, minutes, root }: Options): Promise<number> {
     if (Date.now() > deadline) return say(4, `unknown: no verdict within ${minutes} minutes`);
     await sleep(1000);
   }
+}
+
+/** A container that ended may be started again, and its program proves anew. */
+function onDocker({ host, containers }: DockerHost): string {
+  return `On a Docker host the proof's own container repeats it: docker --host ${host} start --attach ${containers.proof}`;
 }
 
 function say(code: number, text: string): number {

@@ -59,7 +59,8 @@ FORBIDDEN = {
 """What a service may not ask for, and how the refusal calls it."""
 
 NOWHERE = "192.0.2.1"
-"""A name server that cannot answer (RFC 5737): some daemons pass names on from internal networks."""
+"""A name server that cannot answer (RFC 5737): some daemons pass names on from internal networks.
+Programs then learn after a second, and not ten, that there is no such name."""
 
 
 class Refused(Exception):
@@ -123,41 +124,57 @@ def bound_service(name: str, service: dict[str, Any], rules: dict[str, Any]) -> 
         if not asked or (key == "networks" and set(asked) == {"default"} and not asked["default"]):
             continue
         raise Refused(f"service {name} asks for {what} ({key})")
-    devices = ((service.get("deploy") or {}).get("resources") or {}).get("reservations") or {}
-    if devices.get("devices"):
+    deploy = dict(service.get("deploy") or {})
+    resources = dict(deploy.get("resources") or {})
+    if (resources.get("reservations") or {}).get("devices"):
         raise Refused(f"service {name} asks for devices of the host (deploy)")
+    # Compose refuses a limit that is written in both places, and differs.
+    limits = dict(resources.get("limits") or {})
+    most = int(rules["memoryLimitBytes"])
+    memory = least(most, service.get("mem_limit"), limits.get("memory"))
+    pids = least(PIDS, service.get("pids_limit"), limits.get("pids"))
+    limits |= {"memory": str(memory), "pids": pids}
+    # A reservation over the limit would be refused as well.
+    deploy["resources"] = {"limits": limits}
     path = rules["runtime"]["path"]
     volumes = [volume for volume in service.get("volumes") or [] if volume.get("target") != path]
     for volume in volumes:
         if volume.get("type") == "bind" and not allowed_bind(volume):
             raise Refused(f"service {name} asks for {volume.get('source')} of the host")
     volumes.append({"type": "volume", "source": RUNTIME, "target": path, "read_only": True})
-    limit = int(rules["memoryLimitBytes"])
-    asked = int(service.get("mem_limit") or limit)
     labels = dict(service.get("labels") or {})
     labels |= {
         "swe-rl.dev/stack": rules["stack"],
         "swe-rl.dev/role": "sandbox",
         "swe-rl.dev/deadline-seconds": str(rules["deadlineSeconds"]),
     }
+    own = {key: value for key, value in service.items() if key not in MOVED}
     return {
-        **service,
+        **own,
+        "deploy": deploy,
         "networks": {"default": None},
         "volumes": volumes,
         "labels": labels,
-        "mem_limit": str(min(asked, limit)),
-        "memswap_limit": str(min(asked, limit)),
-        "pids_limit": min(int(service.get("pids_limit") or PIDS), PIDS),
+        "memswap_limit": str(memory),
         # Without NET_RAW nobody can write to the host's or another sandbox's hardware address.
         "cap_drop": sorted({*(service.get("cap_drop") or []), "NET_RAW", "MKNOD"}),
         "security_opt": ["no-new-privileges:true"],
         "dns": [NOWHERE],
+        "dns_opt": ["attempts:1", "timeout:1"],
         "restart": "no",
         "stop_grace_period": service.get("stop_grace_period") or "5s",
     }
 
 
 PIDS = 4096
+
+MOVED = {"mem_limit", "mem_reservation", "pids_limit"}
+"""Limits that are written below `deploy` instead."""
+
+
+def least(most: int, *asked: Any) -> int:
+    """The lowest of some limits; 0, -1 and nothing are none."""
+    return min([most, *(int(one) for one in asked if one and int(one) > 0)])
 
 
 def allowed_bind(volume: dict[str, Any]) -> bool:

@@ -127,10 +127,11 @@ async function pytest(print: Print): Promise<Tally> {
     print(`${environment.message}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
-  const { installTools } = await import("./runtime/tools.ts");
+  const { installTools, obtainCompose } = await import("./runtime/tools.ts");
   const missing = installTools();
   if (missing !== undefined) print(`${missing}\n`);
-  const { python, variables } = environment;
+  const { python } = environment;
+  const variables = { ...environment.variables, SWE_RL_COMPOSE: await obtainCompose() };
   return withFolder(async (folder) => {
     const file = join(folder, "report.xml");
     const status = await run(

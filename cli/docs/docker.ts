@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { load } from "../../config/load.ts";
-import { plan } from "../../config/plan/plan.ts";
+import { plan, type Plan } from "../../config/plan/plan.ts";
 import { type Decision, decisionsOf } from "../decisions.ts";
 import { code, markdownTable } from "./markdown.ts";
 
@@ -24,12 +24,21 @@ export function differences(root: string): SiteDifference[] {
   }
   const { kind: _kind, docker: _docker, ...facts } = docker.site;
   const asCluster = { ...cluster, site: { ...cluster.site, ...facts } };
-  const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsOf(plan(one).plan));
+  const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsAbout(plan(one).plan));
   if (!ofCluster || !ofDocker) return [];
   return [...new Set([...ofCluster.keys(), ...ofDocker.keys()])].flatMap((decision) => {
     const [a, b] = [ofCluster.get(decision), ofDocker.get(decision)].map(shown);
     return a === b ? [] : [{ decision, cluster: a, docker: b }];
   });
+}
+
+/** All decisions, those about the targets of the egress proof as one: a host has other neighbours. */
+function decisionsAbout(decided: Plan): Map<string, Decision> {
+  const others = [...decisionsOf(decided)].filter(
+    ([name]) => !name.startsWith("isolation.targets"),
+  );
+  const value = decided.isolation.targets.map(({ name }) => name).join("; ");
+  return new Map([...others, ["isolation.targets", { value }]]);
 }
 
 function shown(decision: Decision | undefined): string | undefined {

@@ -103,7 +103,7 @@ function gateEnvironment({ host, isolation }: EgressProofArgs): Record<string, s
 
 function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {
   const error = new pulumi.RunError(
-    `the egress proof of the sandboxes failed, and training was not started.\n${words}\nThe whole verdict: docker --host ${host} logs ${containers.proof}. The next pulumi up repeats the proof.`,
+    `the egress proof of the sandboxes failed; nothing of the training was made or changed.\n${words}\nThe whole verdict: docker --host ${host} logs ${containers.proof}. The next pulumi up repeats the proof.`,
   );
   // Pulumi shows the stack of whatever a resource that depends on it is rejected with, of this kind as well.
   error.stack = error.message;

@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../config/plan/docker/host.ts";
+import type { DockerHost, DockerNetwork } from "../../config/plan/docker/host.ts";
 import type { Labels } from "../metadata.ts";
 import { dockerLabels } from "./metadata.ts";
 
@@ -26,7 +26,7 @@ export class Networks extends pulumi.ComponentResource {
       {
         name: train.name,
         driver: "bridge",
-        ipamConfigs: [{ subnet: train.subnet, ipRange: train.range }],
+        ipamConfigs: [ipam(train)],
         labels: labels("training"),
       },
       // Its name and addresses are fixed, so that no second one can be there at once.
@@ -40,7 +40,7 @@ export class Networks extends pulumi.ComponentResource {
         // No route leads out of it. Its gateway would still be an address of the host, and answer: so the bridge gets none.
         internal: true,
         options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
-        ipamConfigs: [{ subnet: sandbox.subnet, ipRange: sandbox.range }],
+        ipamConfigs: [ipam(sandbox)],
         labels: labels("sandbox"),
       },
       { parent: this, deleteBeforeReplace: true },
@@ -49,4 +49,8 @@ export class Networks extends pulumi.ComponentResource {
     this.sandboxId = sandboxNetwork.id;
     this.registerOutputs({ train: this.train, sandbox: this.sandbox });
   }
+}
+
+function ipam({ subnet, gateway, range }: DockerNetwork): docker.types.input.NetworkIpamConfig {
+  return { subnet, gateway, ipRange: range };
 }

@@ -4,6 +4,7 @@ import { type Program, programDirectory } from "../runtime-program.ts";
 /** What every sandbox has, by `runtime/sandbox_docker.py`, and the egress proof with them. */
 export const sandboxBounds = {
   dns: ["192.0.2.1"],
+  dnsOpts: ["attempts:1", "timeout:1"],
   capabilities: { drops: ["CAP_MKNOD", "CAP_NET_RAW"] },
 };
 

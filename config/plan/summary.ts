@@ -4,6 +4,7 @@ import type { Engine } from "./engine.ts";
 import type { Flow } from "./network.ts";
 import { memoryLines } from "./memory/summary.ts";
 import { describePeer } from "./network.ts";
+import { dockerNetworkLines, dockerSandboxLines, dockerVolumeRows } from "./summary-docker.ts";
 import { nodeRows, servingLines } from "./summary-nodes.ts";
 import type { Plan } from "./plan.ts";
 import type { RayPod } from "./ray.ts";
@@ -20,11 +21,11 @@ export function summarize(plan: Plan): string {
     ["Memory", memoryLines(plan)],
     ["Proxy", proxy(plan)],
     ["Sandboxes", sandboxes(plan)],
-    ["Nodes", table(nodeRows(plan))],
+    ["Nodes", plan.dockerHost ? [] : table(nodeRows(plan))],
     ["Frozen models", servingLines(plan)],
     ["Volumes", volumes(plan)],
     ["Ports", ports(plan)],
-    ["Network", plan.flows.map((flow) => describeFlow(flow, plan))],
+    ["Network", network(plan)],
     ["Command", command(plan)],
     ["Environment", environment(plan)],
     ["Outputs", table(Object.entries({ ...plan.outputs }))],
@@ -38,6 +39,7 @@ export function summarize(plan: Plan): string {
 function topology(plan: Plan): string[] {
   const { names, topology, engine, ray, trainer, scaffold, rolloutMinutes } = plan;
   const { gpuNodes, gpusPerNode, rolloutServers, tensorParallel } = topology;
+  const unit = unitOf(plan);
   const mode =
     topology.mode === "sync"
       ? "synchronous (trainer and rollout take turns on the same GPUs)"
@@ -45,11 +47,11 @@ function topology(plan: Plan): string[] {
   return [
     `tier ${topology.tier}: ${counted(gpuNodes, "node")} × ${gpusPerNode} GPUs, ${mode}`,
     ...table([
-      ["namespaces", namespaces(plan).join(", ")],
-      ["ray head", `1 pod, no GPU: ${podSize(ray.head)}`],
+      ...places(plan),
+      ["ray head", `1 ${unit}, no GPU: ${podSize(ray.head)}`],
       ...ray.groups.map((group): [string, string] => [
         `ray ${group.name}`,
-        `${counted(group.replicas, "pod")} × ${group.gpus} GPUs: ${podSize(group)}`,
+        `${counted(group.replicas, unit)} × ${group.gpus} GPUs: ${podSize(group)}`,
       ]),
       ["trainer", describeEngine(engine, topology.trainerGpus)],
       ["rollout", `${rolloutServers} servers × tensor parallel ${tensorParallel}`],
@@ -64,10 +66,17 @@ function topology(plan: Plan): string[] {
   ];
 }
 
-function namespaces({ compartments }: Plan): string[] {
-  return Object.values(compartments).flatMap((compartment: CompartmentPlan | undefined) =>
-    compartment ? [compartment.namespace] : [],
+function unitOf({ dockerHost }: Plan): string {
+  return dockerHost ? "container" : "pod";
+}
+
+/** On a Docker host there are no namespaces; its networks have a section of their own. */
+function places({ compartments, dockerHost }: Plan): [string, string][] {
+  if (dockerHost) return [];
+  const namespaces = Object.values(compartments).flatMap(
+    (compartment: CompartmentPlan | undefined) => (compartment ? [compartment.namespace] : []),
   );
+  return [["namespaces", namespaces.join(", ")]];
 }
 
 function describeEngine(engine: Engine, gpus: number): string {
@@ -103,7 +112,9 @@ function overlap(training: AsyncTraining): string[] {
   ];
 }
 
-function proxy({ proxy, proxyCost: cost, storage }: Plan): string[] {
+function proxy(plan: Plan): string[] {
+  const { proxy, proxyCost: cost, storage } = plan;
+  const unit = unitOf(plan);
   if (proxy.mode === "in_process") {
     return [
       `in process: every trial has a URL of its own in an agent-loop worker, on a port of ${proxy.ports.from}-${proxy.ports.to}`,
@@ -111,14 +122,16 @@ function proxy({ proxy, proxyCost: cost, storage }: Plan): string[] {
     ];
   }
   return [
-    `LiteLLM on port ${proxy.port}: ${proxy.replicas} pods × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
+    `LiteLLM on port ${proxy.port}: ${counted(proxy.replicas, unit)} × ${proxy.cpus} CPUs, ${inGiB(proxy.memoryBytes)}; ${proxy.image}`,
     `starts when ${proxy.rolloutServers} rollout servers answer; models ${proxy.aliases.join(", ")}`,
-    `recorder on port ${proxy.recorder.port}: 1 pod × ${proxy.recorder.cpus} CPUs, ${inGiB(proxy.recorder.memoryBytes)}; every call with its token ids, below ${storage.directories.trials}`,
+    `recorder on port ${proxy.recorder.port}: 1 ${unit} × ${proxy.recorder.cpus} CPUs, ${inGiB(proxy.recorder.memoryBytes)}; every call with its token ids, below ${storage.directories.trials}`,
     `cost: ${cost}`,
   ];
 }
 
-function sandboxes({ sandboxes, reaper, prepull }: Plan): string[] {
+function sandboxes(plan: Plan): string[] {
+  if (plan.dockerHost) return dockerSandboxLines(plan);
+  const { sandboxes, reaper, prepull } = plan;
   const { perPod, quota } = sandboxes;
   return [
     `${sandboxes.parallelTrials} trials at once; quota ${sandboxes.pods} pods, ${quota.cpus} CPUs, memory ${inGiB(quota.memoryRequestBytes)} requested, ${inGiB(quota.memoryLimitBytes)} limit`,
@@ -128,8 +141,9 @@ function sandboxes({ sandboxes, reaper, prepull }: Plan): string[] {
   ];
 }
 
-function volumes({ storage }: Plan): string[] {
-  return table(storage.volumes.map((volume) => [volume.name, describeVolume(volume)]));
+function volumes(plan: Plan): string[] {
+  if (plan.dockerHost) return table(dockerVolumeRows(plan));
+  return table(plan.storage.volumes.map((volume) => [volume.name, describeVolume(volume)]));
 }
 
 function describeVolume(volume: Volume): string {
@@ -170,6 +184,11 @@ function ports({ ray, proxy }: Plan): string[] {
         ] satisfies [string, string][])
       : []),
   ]);
+}
+
+function network(plan: Plan): string[] {
+  if (plan.dockerHost) return dockerNetworkLines(plan.dockerHost);
+  return plan.flows.map((flow) => describeFlow(flow, plan));
 }
 
 function describeFlow(flow: Flow, { names }: Plan): string {

@@ -14,7 +14,7 @@ import pytest
 RUNTIME = Path(__file__).parents[2] / "runtime"
 sys.path.insert(0, str(RUNTIME))
 
-from sandbox_docker import NOWHERE, Refused, bound, split  # noqa: E402
+from sandbox_docker import NOWHERE, PIDS, Refused, bound, split  # noqa: E402
 
 RULES = {
     "network": "run-sandbox",
@@ -47,7 +47,8 @@ def test_sandbox_lands_in_the_network_and_is_bounded() -> None:
         "swe-rl.dev/role": "sandbox",
         "swe-rl.dev/deadline-seconds": "6000",
     }
-    assert main["mem_limit"] == main["memswap_limit"] == str(2**33)
+    limits = main["deploy"]["resources"]["limits"]
+    assert limits["memory"] == main["memswap_limit"] == str(2**33)
     assert main["dns"] == [NOWHERE]
     assert "NET_RAW" in main["cap_drop"]
     assert main["volumes"][-1]["read_only"] is True
@@ -55,7 +56,17 @@ def test_sandbox_lands_in_the_network_and_is_bounded() -> None:
 
 def test_lower_limits_of_the_task_stay() -> None:
     main = bound(config({"mem_limit": str(2**30), "pids_limit": 64}), RULES)["services"]["main"]
-    assert (main["mem_limit"], main["pids_limit"]) == (str(2**30), 64)
+    assert main["deploy"]["resources"]["limits"] == {"memory": str(2**30), "pids": 64}
+    assert "mem_limit" not in main and "pids_limit" not in main
+
+
+def test_limits_of_the_task_stay_bounded_where_harbor_writes_them() -> None:
+    limits = {"cpus": 2, "memory": str(2**40)}
+    reservations = {"memory": str(2**40)}
+    resources = {"limits": limits, "reservations": reservations}
+    main = bound(config({"deploy": {"resources": resources}}), RULES)["services"]["main"]
+    expected = {"cpus": 2, "memory": str(2**33), "pids": PIDS}
+    assert main["deploy"]["resources"] == {"limits": expected}
 
 
 @pytest.mark.parametrize(

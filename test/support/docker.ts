@@ -3,7 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Loaded, Selection } from "../../config/load.ts";
+import type { Plan } from "../../config/plan/plan.ts";
+import type { provisionHost } from "../../stacks/docker/single-node.ts";
 import { ConfigFolder } from "./settings.ts";
+
+type Provisioned = ReturnType<typeof provisionHost>;
 
 /** A Docker site as its file has it, as plain data. */
 export const dockerSiteYaml = `kind: docker
@@ -28,6 +32,28 @@ export function onDocker(
   folder.write("run.yaml", `extends: ${base}.yaml\n${experiment}`);
   folder.write("sites/docker.yaml", site);
   return folder.load({ site: "docker", ...selection });
+}
+
+/** What preflight would say of a host where all is well. */
+export const soundHost = {
+  findings: [],
+  unproven: undefined,
+  network: "Docker 28.5.2",
+  attempt: "",
+};
+
+/** Registers what the program would on a Docker site, by its own functions. */
+export async function provisionOnDocker(plan: Plan): Promise<Provisioned> {
+  const { connect } = await import("../../stacks/docker/host.ts");
+  const { provisionHost } = await import("../../stacks/docker/single-node.ts");
+  const { dockerHost: host } = plan;
+  if (!host) throw new Error("no Docker host");
+  const provider = connect(host, {});
+  return provisionHost(plan, host, {
+    provider,
+    wandbApiKey: undefined,
+    checked: { plan, ...soundHost },
+  });
 }
 
 /** Answers that a daemon in order would give, by path; what is not there answers 404. */

@@ -2,11 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Cache, cacheDirectory } from "../../lab/tools/cache.ts";
-import { buildKey, buildWithGo, demandGo } from "../../lab/tools/go.ts";
-import { platformOf } from "../../lab/tools/platform.ts";
 import type { GoBuild } from "../../lab/tools/tool.ts";
 import { run } from "../../lab/run.ts";
+import { obtainProgram } from "./go-program.ts";
 import type { KubernetesObject, Recording } from "./recorder.ts";
 
 const name = "netpolicy";
@@ -39,16 +37,8 @@ export function opens({ open }: Connection, protocol: string, port: number): boo
 }
 
 /** The program, built first if it is not in the cache: 75 s on two cores with empty caches. */
-export async function obtainAnalyzer(): Promise<string> {
-  await demandGo([name]);
-  const cache = new Cache(cacheDirectory());
-  const key = buildKey(name, build, platformOf());
-  const { directory } = await cache.make(
-    key,
-    () => undefined,
-    (folder) => buildWithGo(name, build, { directory: folder, log: cache.log(key) }),
-  );
-  return join(directory, name);
+export function obtainAnalyzer(): Promise<string> {
+  return obtainProgram(name, build);
 }
 
 /** All connections that policies allow between pods, and with every address. */

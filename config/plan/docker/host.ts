@@ -9,7 +9,7 @@ import type { Storage } from "../storage.ts";
 import type { Topology } from "../topology.ts";
 import { type FixedAddresses, fixedAddresses } from "./addresses.ts";
 import { checkBackend, checkHost } from "./check.ts";
-import { upperHalf } from "./subnet.ts";
+import { addressIn, upperHalf } from "./subnet.ts";
 
 /** A mount of a training container: a Docker volume, or a directory of the host. */
 export type DockerMount = {
@@ -49,6 +49,8 @@ export interface DockerHost {
 export interface DockerNetwork {
   readonly name: string;
   readonly subnet: string;
+  /** The host's address there, where it has one; named, since it would be the first of the range otherwise. */
+  readonly gateway: string;
   /** Part of it from which containers get an address that ask for none. */
   readonly range: string;
 }
@@ -129,7 +131,7 @@ export function planDockerHost(
 }
 
 function network(name: string, subnet: string): DockerNetwork {
-  return { name, subnet, range: upperHalf(subnet) };
+  return { name, subnet, gateway: addressIn(subnet, 1), range: upperHalf(subnet) };
 }
 
 function mountOf(

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = Path(__file__).parents[1] / "plans.ts"
+_FOLDER = Path(__file__).parents[1]
 
 
-def _run(*arguments: str, text: str = "") -> Any:
+def _run(*arguments: str, program: str = "plans.ts", text: str = "") -> Any:
     node = os.environ.get("SWE_RL_NODE", "node")
     done = subprocess.run(
-        [node, _PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=60
+        [node, _FOLDER / program, *arguments], input=text, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -35,4 +35,11 @@ def shipped_plan(stack: str) -> dict[str, Any]:
 def hydra_overrides(pairs: list[tuple[str, Any]]) -> list[str]:
     """`key=value` as the Plan writes it for verl."""
     result: list[str] = _run("override", text=json.dumps(pairs))
+    return result
+
+
+@cache
+def docker_objects(image: str) -> list[dict[str, Any]]:
+    """Networks, volumes and containers that the program registers on a Docker site."""
+    result: list[dict[str, Any]] = _run(image, program="docker_stack.ts")
     return result

@@ -29,6 +29,15 @@ describe("npm run plan", () => {
     }
   });
 
+  it("speaks of containers and networks where the site is a Docker host", () => {
+    const { status, stdout } = run("single-node", "--site", "docker-example");
+    expect(status).toBe(0);
+    const summary = stdout.slice(0, stdout.indexOf("\nCommand"));
+    expect(summary).toContain("single-node-sandbox 172.30.244.0/22: sandboxes at 172.30.246.0/23");
+    expect(summary).toContain("volume single-node-checkpoints at /workspace");
+    expect(summary).not.toMatch(/\bpods?\b|namespace|quota|claim/);
+  });
+
   it("prints all of it as JSON", () => {
     const { status, stdout } = run("single-node", "--json");
     expect(status).toBe(0);

@@ -28,6 +28,11 @@ describe("the same experiment on a cluster and on a Docker host", () => {
     const others = differences(projectRoot)
       .map(({ decision }) => decision)
       .filter((decision) => !/^(environment|dockerHost)/.test(decision));
-    expect(others).toEqual(["proxy.replicas", "admission.mutation"]);
+    expect(others).toEqual([
+      "proxy.replicas",
+      "admission.mutation",
+      "isolation.image",
+      "isolation.targets",
+    ]);
   });
 });

@@ -1,7 +1,10 @@
 /** The program on a Docker site against the recorder: what is asked of the engine. What a daemon makes of it, it cannot show. */
+import { execFileSync } from "node:child_process";
+import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import { plan, type Plan } from "../../../config/plan/plan.ts";
-import { onDocker } from "../../support/docker.ts";
+import { onDocker, provisionOnDocker } from "../../support/docker.ts";
+import { upperHalf } from "../../../config/plan/docker/subnet.ts";
 import { record, type Recording } from "../../support/recorder.ts";
 
 let recording: Recording;
@@ -12,13 +15,7 @@ beforeAll(async () => {
   const result = plan(settings);
   expect(result.problems).toEqual([]);
   of = result.plan;
-  const { dockerHost } = of;
-  if (!dockerHost) throw new Error("no Docker host");
-  recording = await record(async () => {
-    const { connect } = await import("../../../stacks/docker/host.ts");
-    const { provisionHost } = await import("../../../stacks/docker/single-node.ts");
-    return provisionHost(of, dockerHost, { provider: connect(dockerHost, {}) });
-  });
+  recording = await record(() => provisionOnDocker(of));
 });
 
 const container = (name: string) =>
@@ -59,6 +56,11 @@ describe("a stack on a Docker host", () => {
       "run-litellm": ["run-train", "run-sandbox"],
       "run-reaper": ["none"],
       "run-agent-runtime": ["none"],
+      "run-sandbox-firewall": ["host"],
+      "run-proof-door": ["run-sandbox"],
+      "run-proof-peer": ["run-sandbox"],
+      "run-proof-ray": ["run-train"],
+      "run-egress-proof": ["run-sandbox"],
     });
     expect(container("litellm")["sysctls"]).toEqual({ "net.ipv4.ip_forward": "0" });
   });
@@ -69,6 +71,36 @@ describe("a stack on a Docker host", () => {
       internal: true,
       options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
     });
+  });
+
+  it("leaves the addresses that it names to those who ask for them", () => {
+    for (const name of ["networks-sandbox", "networks-train"]) {
+      const { inputs } = recording.one("docker:index/network:Network", name);
+      const [ipam] = inputs["ipamConfigs"] as { subnet: string; ipRange: string }[];
+      expect(ipam?.ipRange).toBe(upperHalf(ipam?.subnet ?? ""));
+    }
+  });
+
+  it("bounds the egress proof as every sandbox is bounded", () => {
+    expect(container("egress-proof")).toMatchObject({
+      dns: ["192.0.2.1"],
+      dnsOpts: ["attempts:1", "timeout:1"],
+      capabilities: { drops: ["CAP_MKNOD", "CAP_NET_RAW"] },
+      securityOpts: ["no-new-privileges:true"],
+      attach: true,
+      mustRun: false,
+    });
+  });
+
+  it("makes nothing of the training unless the proof proved", () => {
+    const program = `${import.meta.dirname}/../../support/refused-proof.ts`;
+    const output = execFileSync(process.execPath, [program], { encoding: "utf8" });
+    const { made, errors } = JSON.parse(output) as { made: string[]; errors: string[] };
+    expect(made).toContain("egress-proof");
+    expect(made.filter((name) => /^(ray|trainer|recorder|litellm)/.test(name))).toEqual([]);
+    expect(errors).toEqual([
+      "the egress proof of the sandboxes failed; nothing of the training was made or changed.\nleaks: Ray (172.30.240.2 6379: steady)\nThe whole verdict: docker --host unix:///var/run/docker.sock logs run-egress-proof. The next pulumi up repeats the proof.",
+    ]);
   });
 
   it("shows no secret in a command line, an environment or a label", () => {
@@ -110,10 +142,28 @@ describe("a stack on a Docker host", () => {
     const awaited = containers().filter(({ wait, healthcheck }) => wait && healthcheck);
     expect(awaited.map(({ name }) => name).sort()).toEqual([
       "run-litellm",
+      "run-proof-door",
+      "run-proof-peer",
+      "run-proof-ray",
       "run-ray-head",
       "run-ray-worker",
       "run-recorder",
     ]);
+  });
+
+  it("hands the registries' credentials to the plugin, one by one and as secrets", async () => {
+    const file = JSON.stringify({
+      auths: { "registry.example.com": { auth: "dTpw" }, "ghcr.io": {} },
+    });
+    const { registrations } = await record(async () => {
+      const { connect } = await import("../../../stacks/docker/host.ts");
+      if (!of.dockerHost) throw new Error("no Docker host");
+      connect(of.dockerHost, { registryCredentials: pulumi.secret(file) });
+    });
+    const given = registrations.find(({ type }) => type === "pulumi:providers:docker")?.inputs;
+    expect(isSecret(given?.["registryAuth"])).toBe(true);
+    expect(JSON.stringify(given)).toContain("registry.example.com");
+    expect(JSON.stringify(given)).toContain("ghcr.io");
   });
 
   it("labels everything with its stack", () => {
@@ -121,7 +171,7 @@ describe("a stack on a Docker host", () => {
     for (const { name, inputs } of objects) {
       expect(inputs["labels"], name).toContainEqual({ label: "swe-rl.dev/stack", value: "run" });
     }
-    expect(objects.length).toBe(13);
+    expect(objects.length).toBe(18);
   });
 
   it("asks the plugin for nothing that its SDK does not know", async () => {

@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../config/problem.ts";
 import { plan } from "../../../config/plan/plan.ts";
-import { addressIn, capacityOf, flawOf, overlap } from "../../../config/plan/docker/subnet.ts";
+import {
+  addressIn,
+  capacityOf,
+  flawOf,
+  overlap,
+  upperHalf,
+} from "../../../config/plan/docker/subnet.ts";
 import { isFatal, preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, onDocker } from "../../support/docker.ts";
 import { planWith } from "../../support/settings.ts";
@@ -22,7 +28,13 @@ describe("a Docker site", () => {
   it.each<[string, { yaml?: string; on?: Parameters<typeof onDocker>[1] }, string[]]>([
     [
       "a second node",
-      { yaml: "proxy: { mode: litellm }", on: { base: "two-node" } },
+      {
+        yaml: "proxy: { mode: litellm }",
+        on: {
+          base: "two-node",
+          site: `${dockerSiteYaml}network: { sandbox_subnet: 172.30.248.0/21 }\n`,
+        },
+      },
       ["docker-single-node tier"],
     ],
     [
@@ -91,7 +103,8 @@ describe("networks", () => {
   it("are counted without the addresses that Docker keeps", () => {
     expect(addressIn("172.30.244.0/22", 2)).toBe("172.30.244.2");
     expect(addressIn("10.0.0.0/16", 258)).toBe("10.0.1.2");
-    expect(capacityOf("172.30.244.0/22")).toBe(1021);
+    expect(upperHalf("172.30.244.0/22")).toBe("172.30.246.0/23");
+    expect(capacityOf("172.30.244.0/22")).toBe(511);
   });
 
   it("overlap where one lies in the other", () => {

@@ -101,6 +101,18 @@ describe("preflight of a Docker host", () => {
     ).toEqual([]);
   });
 
+  it.each<[string, Record<string, unknown>, string]>([
+    ["there is none", {}, ""],
+    ["it holds", proofContainer(0), "earlier"],
+    ["it failed", proofContainer(3), "0123456789ab"],
+    ["its firewall was stopped", { ...proofContainer(0), ...firewall("exited") }, "0123456789ab"],
+    ["its firewall runs", { ...proofContainer(0), ...firewall("running") }, "earlier"],
+  ])("repeats the egress proof unless it holds: %s", async (_, change, attempt) => {
+    await using daemon = await FakeDaemon.start(change);
+    const site = `${dockerSiteYaml}docker: { host: "unix://${daemon.socket}" }\n`;
+    expect(await preflight(onDocker("", { site, stack: "run" }))).toMatchObject({ attempt });
+  });
+
   it("names a port that a program of this machine has", async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const other = createServer().listen(38265, "127.0.0.1", () => {
@@ -116,6 +128,22 @@ describe("preflight of a Docker host", () => {
     }
   });
 });
+
+function proofContainer(code: number): Record<string, unknown> {
+  return {
+    "/containers/run-egress-proof/json": {
+      Id: "0123456789abcdef",
+      State: { ExitCode: code },
+      Config: { Labels: { "swe-rl.dev/attempt": "earlier" } },
+    },
+  };
+}
+
+function firewall(state: string): Record<string, unknown> {
+  const labels = { "swe-rl.dev/stack": "run" };
+  const container = { Names: ["/run-sandbox-firewall"], Labels: labels, State: state };
+  return { "/containers/json": [container] };
+}
 
 /** Takes connections, and never answers. */
 class SilentDaemon implements AsyncDisposable {
