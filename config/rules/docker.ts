@@ -149,6 +149,14 @@ export const dockerRules = {
     source: "C-06",
     checkedBy: "preflight",
   },
+  "docker-networks": {
+    title: "the stack's networks free of other networks of the daemon",
+    severity: "fatal",
+    consequence: "the daemon refuses a network that overlaps another",
+    remedy: "set network.train_subnet and network.sandbox_subnet in the site file to free networks",
+    source: "docker network inspect",
+    checkedBy: "preflight",
+  },
   "docker-isolation": {
     title: "a network that the host itself is not in",
     severity: "fatal",

@@ -1,4 +1,5 @@
 import type { Settings } from "../../config/load.ts";
+import { overlap } from "../../config/plan/docker/subnet.ts";
 import type { DockerHost } from "../../config/plan/docker/host.ts";
 import type { Plan } from "../../config/plan/plan.ts";
 import type { DockerPreflightRuleId } from "../../config/rules/catalogue.ts";
@@ -98,6 +99,19 @@ const checks: Readonly<Record<DockerPreflightRuleId, DockerRule>> = {
     return takenPorts.value.map(({ port, by }) =>
       broken(id, { found: `port ${port} is taken by ${by}` }),
     );
+  },
+
+  "docker-networks": ({ host, facts: { otherNetworks } }) => {
+    const id = "docker-networks";
+    if (!otherNetworks.known) return [unknown(id, otherNetworks.reason)];
+    const own = Object.values(host.networks);
+    const overlapping = otherNetworks.value.flatMap(({ name, subnet }) =>
+      own
+        .filter((network) => overlap(network.subnet, subnet))
+        .map((network) => `${network.subnet} of ${network.name} overlaps ${subnet} of ${name}`),
+    );
+    if (overlapping.length === 0) return [met(id, "free")];
+    return overlapping.map((found) => broken(id, { found }));
   },
 
   "docker-isolation": ({ facts: { server } }) => {

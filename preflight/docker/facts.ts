@@ -10,6 +10,8 @@ export interface DockerFacts {
   readonly info: Fact<DaemonInfo>;
   /** Containers, networks and volumes that have a name of the stack. */
   readonly named: Fact<readonly NamedObject[]>;
+  /** IPv4 networks of the daemon that are not the stack's. */
+  readonly otherNetworks: Fact<readonly { readonly name: string; readonly subnet: string }[]>;
   /** Images of the Plan that the host does not have. */
   readonly absentImages: Fact<readonly string[]>;
   /** TCP ports of the Plan that somebody else has, and who. */
@@ -52,6 +54,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
       server: version,
       info: version,
       named: version,
+      otherNetworks: version,
       absentImages: version,
       takenPorts: version,
       attempt: version,
@@ -75,6 +78,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
     })),
     info: known,
     named: namedObjects({ containers, networks, volumes }, wanted.host),
+    otherNetworks: map(networks, (body) => otherNetworks(body, wanted.stack)),
     absentImages,
     takenPorts: await readTakenPorts(daemon, containers, wanted),
     attempt: map(proof, (body) => attemptOf(body, containers, wanted.host)),
@@ -142,6 +146,17 @@ function namedObjects(
     ),
   ]);
   return { known: true, value: there.filter(({ kind, name }) => ours.has(`${kind} ${name}`)) };
+}
+
+function otherNetworks(body: unknown, stack: string): { name: string; subnet: string }[] {
+  return asList(body)
+    .filter((network) => stackOf(network) !== stack)
+    .flatMap((network) =>
+      listOf(recordOf(network)["IPAM"], "Config")
+        .map((config) => textOf(config, "Subnet"))
+        .filter((subnet) => /^[\d.]+\/\d+$/.test(subnet))
+        .map((subnet) => ({ name: nameOf(network), subnet })),
+    );
 }
 
 async function readAbsentImages(

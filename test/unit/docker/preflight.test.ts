@@ -81,6 +81,16 @@ describe("preflight of a Docker host", () => {
       ["docker-names fatal: container run-trainer belongs to somebody else"],
     ],
     [
+      "a network of somebody else in the same place",
+      {
+        "/networks": [
+          { Name: "bridge", Labels: {}, IPAM: { Config: [{ Subnet: "172.17.0.0/16" }] } },
+          { Name: "other", Labels: {}, IPAM: { Config: [{ Subnet: "172.30.246.0/24" }] } },
+        ],
+      },
+      ["docker-networks fatal: 172.30.244.0/22 of run-sandbox overlaps 172.30.246.0/24 of other"],
+    ],
+    [
       "a port that a container has",
       { "/containers/json": [{ Names: ["/web"], Labels: {}, Ports: [{ PublicPort: 38002 }] }] },
       ["docker-ports fatal: port 38002 is taken by container web"],
@@ -94,6 +104,9 @@ describe("preflight of a Docker host", () => {
     expect(
       await withDaemon({
         "/volumes": { Volumes: [{ Name: "run-checkpoints", Labels: labels }] },
+        "/networks": [
+          { Name: "run-train", Labels: labels, IPAM: { Config: [{ Subnet: "172.30.240.0/24" }] } },
+        ],
         "/containers/json": [
           { Names: ["/run-litellm"], Labels: labels, Ports: [{ PublicPort: 38002 }] },
         ],
