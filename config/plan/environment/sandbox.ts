@@ -1,20 +1,18 @@
 import type { Settings } from "../../load.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import type { Names } from "../names.ts";
+import { harborVariables } from "./harbor.ts";
 import { row } from "./row.ts";
 
 const kubernetesEnvironment =
   "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";
 
 /** Where and how Harbor makes its sandboxes. */
-export function sandboxVariables(
-  { experiment, site }: Settings,
-  names: Names,
-): EnvironmentVariable[] {
+export function sandboxVariables(settings: Settings, names: Names): EnvironmentVariable[] {
+  const { experiment, site } = settings;
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   const { harbor } = site;
   const hasSidecar = sandbox.profile === "sidecar";
-  const fromAgent = (key: string) => `harbor_agent.${key}`;
   return [
     // Present and empty: Harbor then falls through to the pod's own service account.
     { name: "K8S_KUBECONFIG", value: "", source: "trainer's ServiceAccount" },
@@ -35,7 +33,7 @@ export function sandboxVariables(
       k8s.val_pod_active_deadline_seconds,
       "k8s.val_pod_active_deadline_seconds",
     ),
-    ...row("HARBOR_POD_NAME_PREFIX", agent.pod_name_prefix, fromAgent("pod_name_prefix")),
+    ...harborVariables(settings),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
       agent.environment_import_path ?? kubernetesEnvironment,
@@ -44,28 +42,7 @@ export function sandboxVariables(
     ...row(
       "HARBOR_ENVIRONMENT_FORCE_BUILD",
       agent.environment_force_build ?? false,
-      fromAgent("environment_force_build"),
-    ),
-    ...row("HARBOR_ENVIRONMENT_DELETE", agent.environment_delete, fromAgent("environment_delete")),
-    ...row(
-      "HARBOR_ENVIRONMENT_BUILD_TIMEOUT_MULTIPLIER",
-      agent.environment_build_timeout_multiplier,
-      fromAgent("environment_build_timeout_multiplier"),
-    ),
-    ...row(
-      "HARBOR_ENVIRONMENT_OVERRIDE_CPUS",
-      agent.environment_override_cpus,
-      fromAgent("environment_override_cpus"),
-    ),
-    ...row(
-      "HARBOR_ENVIRONMENT_OVERRIDE_MEMORY_MB",
-      agent.environment_override_memory_mb,
-      fromAgent("environment_override_memory_mb"),
-    ),
-    ...row(
-      "HARBOR_ENVIRONMENT_MEMORY_LIMIT_FACTOR",
-      sandbox.memory_limit_factor,
-      "sandbox.memory_limit_factor",
+      "harbor_agent.environment_force_build",
     ),
     // Its sidecar needs NET_ADMIN, which pod security baseline refuses; the namespace's policies replace it.
     ...row("HARBOR_K8S_EGRESS_ISOLATION", hasSidecar ? "1" : "0", "sandbox.profile"),
@@ -74,12 +51,6 @@ export function sandboxVariables(
       hasSidecar ? harbor.netadmin_image : undefined,
       "site harbor.netadmin_image (C-29)",
     ),
-    ...row(
-      "HARBOR_OPENSWE_IMAGE_REGISTRY",
-      harbor.task_image_registry,
-      "site harbor.task_image_registry",
-    ),
-    ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", "prebuilt task images"),
     ...row(
       "HARBOR_K8S_INLINE_BUILD",
       harbor.inline_build ? "true" : "false",
