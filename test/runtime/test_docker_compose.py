@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.docker_host import IMAGE, DockerHost, usable
+from support.docker_host import IMAGE, DockerHost, running, usable
 
 if reason := usable():
     pytest.skip(reason, allow_module_level=True)
@@ -89,17 +89,10 @@ class Trial:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[DockerHost]:
-    host = DockerHost()
-    try:
-        try:
-            host.start()
-        except RuntimeError as error:
-            pytest.skip(str(error))
+    with running() as host:
         host.docker("network", "create", "--internal", "run-sandbox")
         host.docker("volume", "create", "run-agent-runtime")
         yield host
-    finally:
-        host.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.docker_host import IMAGE, DockerHost, usable
+from support.docker_host import IMAGE, DockerHost, running, usable
 from support.our_code import docker_objects
 from support.processes import wait_until
 
@@ -109,15 +109,8 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    host = DockerHost()
-    try:
-        try:
-            host.start()
-        except RuntimeError as error:
-            pytest.skip(str(error))
+    with running() as host:
         yield Stack(host)
-    finally:
-        host.close()
 
 
 def leaks(verdict: dict[str, Any]) -> set[str]:

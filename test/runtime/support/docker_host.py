@@ -18,9 +18,13 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 IMAGE = "swe-rl-test/python:1"
 NEEDED = ("dockerd", "docker", "unshare", "nsenter", "ip", "nft")
@@ -265,6 +269,20 @@ def _write_image(file: Path) -> None:
             entry = tarfile.TarInfo(directory)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
             archive.addfile(entry)
+
+
+@contextmanager
+def running() -> Iterator[DockerHost]:
+    """A daemon for as long as the tests of a module take; where none can start they are skipped."""
+    host = DockerHost()
+    try:
+        try:
+            host.start()
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        yield host
+    finally:
+        host.close()
 
 
 def usable() -> str | None:
