@@ -5,7 +5,7 @@ enableCompileCache();
 
 // Pulumi maps the traces of transpiled programs back to their source, at every promise that it makes. Node.js runs this
 // one as it is written, so that its own traces are right already; half a second of every command went into that.
-Error.prepareStackTrace = undefined;
+Reflect.deleteProperty(Error, "prepareStackTrace");
 
 export default async function main() {
   const { program } = await import("./program.ts");
