@@ -1,13 +1,13 @@
 /**
- * `npm test [-- SUITE…]`: runs the suites and ends with `N passed, N failed`. The last two wait more than they work, so
- * they run at the same time; what the one prints follows when the other has ended.
+ * `npm test [-- SUITE…]`: runs the suites and ends with `N passed, N failed`. All but the first wait more than they work,
+ * so they run at the same time; what the others print follows when those before them have ended.
  * unit: no engine, no cluster. engine: the real Pulumi engine on a lab of the tests' own. runtime: the programs of
- * runtime/ with the real Ray, LiteLLM and verl packages.
+ * runtime/ with the real Ray, LiteLLM and verl packages. docker: the same with a real Docker daemon.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, matchesGlob } from "node:path";
 import { parseArgs } from "node:util";
 
 interface Tally {
@@ -19,9 +19,16 @@ interface Tally {
 const root = join(import.meta.dirname, "..");
 const suites = {
   unit: (print: Print) => vitest("unit", print),
+  runtime: (print: Print) => pytest(["test/runtime", `--ignore-glob=*/${dockerTests}`], print),
   engine: (print: Print) => vitest("engine", print),
-  runtime: pytest,
+  docker: (print: Print) => pytest(dockerFiles(), print),
 };
+
+/** Suites of one lane follow each other; lanes run side by side. */
+const lanes: readonly (readonly Suite[])[] = [["unit", "runtime"], ["engine"], ["docker"]];
+
+const dockerTests = "test_docker_*.py";
+
 type Suite = keyof typeof suites;
 
 /** Takes the output of a suite. */
@@ -48,13 +55,12 @@ async function main(): Promise<number> {
     return 2;
   }
   const chosen = new Set(positionals.length > 0 ? positionals : Object.keys(suites));
+  const running = lanes
+    .map((lane) => lane.filter((name) => chosen.has(name)))
+    .filter((lane) => lane.length > 0)
+    .map((lane) => new Lane(lane));
   const tallies: Tally[] = [];
-  if (chosen.has("unit")) tallies.push(await runSuite("unit", show));
-  const held = new HeldOutput();
-  const runtime = chosen.has("runtime") ? runSuite("runtime", held.print) : undefined;
-  if (chosen.has("engine")) tallies.push(await runSuite("engine", show));
-  held.release();
-  if (runtime) tallies.push(await runtime);
+  for (const lane of running) tallies.push(...(await lane.show()));
   const total = tallies.reduce((sum, tally) => ({
     passed: sum.passed + tally.passed,
     failed: sum.failed + tally.failed,
@@ -64,18 +70,30 @@ async function main(): Promise<number> {
   return total.failed > 0 ? 1 : 0;
 }
 
-/** Output that waits until another suite has ended. */
-class HeldOutput {
+/** Suites that run one after the other. What they print waits until it is their turn. */
+class Lane {
   #held: string[] | undefined = [];
+  readonly #ended: Promise<Tally[]>;
 
-  readonly print: Print = (text) => {
-    if (this.#held) this.#held.push(text);
-    else show(text);
-  };
+  constructor(names: readonly Suite[]) {
+    this.#ended = this.#run(names);
+  }
 
-  release(): void {
+  /** Prints what waits and what comes, until all of them have ended. */
+  show(): Promise<Tally[]> {
     show(this.#held?.join("") ?? "");
     this.#held = undefined;
+    return this.#ended;
+  }
+
+  async #run(names: readonly Suite[]): Promise<Tally[]> {
+    const print: Print = (text) => {
+      if (this.#held) this.#held.push(text);
+      else show(text);
+    };
+    const tallies: Tally[] = [];
+    for (const name of names) tallies.push(await runSuite(name, print));
+    return tallies;
   }
 }
 
@@ -117,26 +135,24 @@ async function vitest(project: string, print: Print): Promise<Tally> {
   });
 }
 
-async function pytest(print: Print): Promise<Tally> {
-  const { pythonEnvironment, PythonProblem } = await import("./runtime/environment.ts");
-  const environment = await pythonEnvironment().catch((error: unknown) => {
-    if (error instanceof PythonProblem) return error;
-    throw error;
-  });
-  if (environment instanceof PythonProblem) {
-    print(`${environment.message}\n`);
+function dockerFiles(): string[] {
+  const folder = "test/runtime";
+  const names = readdirSync(join(root, folder)).filter((name) => matchesGlob(name, dockerTests));
+  return names.map((name) => `${folder}/${name}`);
+}
+
+async function pytest(targets: readonly string[], print: Print): Promise<Tally> {
+  const python = await preparePython();
+  if (typeof python === "string") {
+    print(`${python}\n`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
-  const { installTools, obtainCompose } = await import("./runtime/tools.ts");
-  const missing = installTools();
-  if (missing !== undefined) print(`${missing}\n`);
-  const { python } = environment;
-  const variables = { ...environment.variables, SWE_RL_COMPOSE: await obtainCompose() };
+  if (python.missing !== undefined) print(`${python.missing}\n`);
   return withFolder(async (folder) => {
     const file = join(folder, "report.xml");
     const status = await run(
-      [python, "-m", "pytest", "test/runtime", `--junitxml=${file}`, "-rs"],
-      { ...process.env, ...variables },
+      [python.interpreter, "-m", "pytest", ...targets, `--junitxml=${file}`, "-rs"],
+      { ...process.env, ...python.variables },
       print,
     );
     const [suite = ""] = /<testsuite\b[^>]*>/.exec(readText(file) ?? "") ?? [];
@@ -150,6 +166,33 @@ async function pytest(print: Print): Promise<Tally> {
       skipped,
     });
   });
+}
+
+interface PythonReady {
+  readonly interpreter: string;
+  readonly variables: Readonly<Record<string, string>>;
+  /** Why a program is missing that some tests need. */
+  readonly missing: string | undefined;
+}
+
+let prepared: Promise<PythonReady | string> | undefined;
+
+/** Makes all that pytest needs, once for all suites. A text says why that cannot be. */
+function preparePython(): Promise<PythonReady | string> {
+  prepared ??= (async () => {
+    const { pythonEnvironment, PythonProblem } = await import("./runtime/environment.ts");
+    const { installTools, obtainCompose } = await import("./runtime/tools.ts");
+    try {
+      const { python, variables } = await pythonEnvironment();
+      const missing = installTools();
+      const compose = await obtainCompose();
+      return { interpreter: python, variables: { ...variables, SWE_RL_COMPOSE: compose }, missing };
+    } catch (error) {
+      if (error instanceof PythonProblem) return error.message;
+      throw error;
+    }
+  })();
+  return prepared;
 }
 
 /** A runner that ended badly without naming a failed test has failed all the same. */

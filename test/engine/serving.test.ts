@@ -33,10 +33,6 @@ serving:
   });
   afterAll(async () => {
     await project.pulumi("destroy", "--yes", "--skip-preview", "-s", "judged");
-    for (const stack of ["judged", "second"]) {
-      await project.pulumi("stack", "rm", "--yes", "--force", stack);
-    }
-    await project.kubectl("delete", "namespace", "judged-train", "--ignore-not-found");
     project.dispose();
   });
 

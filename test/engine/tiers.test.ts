@@ -16,6 +16,8 @@ const names = Object.keys(stacks) as Stack[];
 /** Every tier beside the others on one cluster; each step builds on the one before. */
 describe("stacks of all tiers", () => {
   let project: Project;
+  /** Whether they hold nodes that other tests need; all else goes with the lab. */
+  let standing = true;
   const succeed = async (stack: string, ...args: string[]) => {
     const { status, output, stdout } = await project.pulumi(...args, "-s", stack);
     if (status !== 0) throw new Error(output);
@@ -30,13 +32,9 @@ describe("stacks of all tiers", () => {
     }
   });
   afterAll(async () => {
-    await Promise.all(
-      [...names, "moving"].map(async (stack) => {
-        await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
-        await project.pulumi("stack", "rm", "--yes", "-s", stack);
-        await project.kubectl("delete", "namespace", `${stack}-train`, "--ignore-not-found");
-      }),
-    );
+    if (standing) {
+      await onEach((stack) => project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack));
+    }
     project.dispose();
   });
 
@@ -122,8 +120,9 @@ describe("stacks of all tiers", () => {
   });
 
   it("go, each to its volumes and their namespace", async () => {
+    await onEach((stack) => succeed(stack, "destroy", "--yes", "--skip-preview"));
+    standing = false;
     await onEach(async (stack) => {
-      await succeed(stack, "destroy", "--yes", "--skip-preview");
       expect((await labelledObjects(project, stack)).sort()).toEqual([
         `Namespace ${stack}-train`,
         ...["checkpoints", "logs", "trials"].map(
@@ -161,9 +160,7 @@ describe("an experiment that moves between tiers", () => {
     project = new Project();
   });
   afterAll(async () => {
-    await project.pulumi("destroy", "--yes", "-s", stack);
-    await project.pulumi("stack", "rm", "--yes", "-s", stack);
-    await project.kubectl("delete", "namespace", `${stack}-train`, "--ignore-not-found");
+    await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
     project.dispose();
   });
 
