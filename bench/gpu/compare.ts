@@ -1,6 +1,12 @@
 /** What the formula says of the measured cases. */
 import { architectureOf } from "../../config/load/hugging-face.ts";
-import { layerPeak, lossPeak, optimizerPeak } from "../../config/plan/memory/trainer.ts";
+import { parametersOf } from "../../config/plan/memory/parameters.ts";
+import {
+  layerPeak,
+  lossPeak,
+  optimizerPeak,
+  scoringPeak,
+} from "../../config/plan/memory/trainer.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 
 interface Case {
@@ -20,10 +26,11 @@ interface Result {
   readonly bytes: Record<string, number>;
 }
 
-/** Bytes at the peak of the update, and of the optimizer's step. */
+/** Bytes at the peak of the update, of the optimizer's step, and of log-probabilities without gradients. */
 interface Peaks {
   readonly update: number;
   readonly step: number;
+  readonly scoring: number;
 }
 
 export interface Row {
@@ -56,6 +63,8 @@ export function compared(cases: unknown, results: unknown): Row[] {
       checkpointing: true,
       hasHead: true,
     } as const;
+    // Beside its own work lie the shard's weights in fp32 and its moments, which a reference does not have.
+    const resident = (12 * parametersOf(model).total) / result.gpus;
     const seen = (phase: string) => result.bytes[`peak: ${phase}`] ?? NaN;
     return [
       {
@@ -66,8 +75,13 @@ export function compared(cases: unknown, results: unknown): Row[] {
         predicted: {
           update: Math.max(lossPeak(setup).bytes, layerPeak(setup).bytes),
           step: optimizerPeak(setup).bytes,
+          scoring: scoringPeak({ ...setup, logitsCopies: 1 }, "scoring", resident).bytes,
         },
-        measured: { update: seen("backward"), step: seen("step") },
+        measured: {
+          update: seen("backward"),
+          step: seen("step"),
+          scoring: seen("log-probabilities"),
+        },
       },
     ];
   });

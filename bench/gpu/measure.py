@@ -7,6 +7,7 @@ from the configurations in cases.json.
 """
 
 import argparse
+import faulthandler
 import gc
 import json
 import os
@@ -27,12 +28,14 @@ def main() -> None:
     parser.add_argument("--case")
     parser.add_argument("--only", nargs="*", help="names of cases; default all")
     parser.add_argument("--gpus", type=int)
-    parser.add_argument("--seconds", type=int, default=120, help="time limit of one case")
+    parser.add_argument("--seconds", type=int, default=400, help="time limit of one case; fla's kernels are compiled first")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu: only to try the program")
     arguments = parser.parse_args()
     cases = read_cases(arguments.cases)
     if arguments.case is None:
         sys.exit(run_all(cases, arguments))
+    # Says where a process hangs before run_case ends it.
+    faulthandler.dump_traceback_later(max(1, arguments.seconds - 3))
     result = measure(next(case for case in cases if case["name"] == arguments.case), arguments.device)
     if int(os.environ.get("RANK", "0")) == 0:
         with open(arguments.results, "w", encoding="utf-8") as file:
@@ -73,30 +76,31 @@ def run_all(cases: list[dict], arguments: argparse.Namespace) -> int:
 def run_case(name: str, result: str, gpus: int, arguments: argparse.Namespace) -> str | None:
     """Starts one process for each GPU; what went wrong, if anything did."""
     command = [sys.executable, os.path.abspath(__file__), arguments.cases, result, "--case", name]
+    command += ["--device", arguments.device, "--seconds", str(arguments.seconds)]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(gpus)}
-    workers = [
-        subprocess.Popen(
-            [*command, "--device", arguments.device],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(gpus)
-    ]
+    logs = [f"{result}.{rank}.log" for rank in range(gpus)]
+    workers = []
+    for rank, log in enumerate(logs):
+        with open(log, "w", encoding="utf-8") as file:
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            workers.append(subprocess.Popen(command, env={**os.environ, **shared, **own}, stdout=file, stderr=file))
     deadline = time.monotonic() + arguments.seconds
     problems = []
-    for worker in workers:
+    for worker, log in zip(workers, logs, strict=True):
         try:
-            _, errors = worker.communicate(timeout=max(1, deadline - time.monotonic()))
-            if worker.returncode:
-                problems.append(errors[-2500:])
+            if worker.wait(timeout=max(1, deadline - time.monotonic())):
+                problems.append(tail(log))
                 deadline = time.monotonic() + 5
         except subprocess.TimeoutExpired:
             worker.kill()
-            worker.communicate()
-            problems.append(f"no result within {arguments.seconds} s")
+            worker.wait()
+            problems.append(f"no result within {arguments.seconds} s\n{tail(log)}")
     return "\n".join(problems) or None
+
+
+def tail(log: str) -> str:
+    with open(log, encoding="utf-8") as file:
+        return file.read()[-2500:]
 
 
 def free_port() -> int:
@@ -105,12 +109,21 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def say(what: str) -> None:
+    """Progress, with the seconds since the process began; of a case without result the tail is its error."""
+    print(f"{time.monotonic() - began:7.1f} s  {what}", file=sys.stderr, flush=True)
+
+
+began = time.monotonic()
+
+
 def measure(case: dict, device: str) -> dict:
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     if device == "cuda":
         torch.cuda.set_device(local_rank)
     only_flash_attention()
-    accept_wrong_gradients()
+    if "linear_num_value_heads" in case["config"]:
+        require_fla()
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     torch.manual_seed(0)
     memory = Memory(device)
@@ -119,6 +132,7 @@ def measure(case: dict, device: str) -> dict:
     gc.collect()
     memory.empty_cache()
     memory.mark("weights")
+    say(f"built, {parameters / 1e9:.2f} billion parameters")
     for step in range(2):
         if case.get("offload") and step > 0:
             move(model, optimizer, "cpu", case)
@@ -272,12 +286,15 @@ def only_flash_attention() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def accept_wrong_gradients() -> None:
-    """fla refuses kernels that some Triton compiles wrongly for Hopper; the memory that they take is right all the same."""
-    try:
-        from fla.ops.common import chunk_o
-    except ImportError:
-        return
+def require_fla() -> None:
+    """Without fla transformers falls back silently to code in fp32 that keeps several times as much.
+
+    fla refuses a kernel that Triton before 3.7.1 compiles wrongly for Hopper. It is let through: the gradients are
+    wrong, but the tensors are as large.
+    """
+    from fla.ops.common import chunk_o
+    from fla.ops.gated_delta_rule import chunk_gated_delta_rule  # noqa: F401
+
     if hasattr(chunk_o, "TRITON_ABOVE_3_7_1"):
         chunk_o.TRITON_ABOVE_3_7_1 = True
 
@@ -327,6 +344,7 @@ class Memory:
             free, total = torch.cuda.mem_get_info()
             self.outside = total - free - torch.cuda.memory_reserved()
             torch.cuda.reset_peak_memory_stats()
+            say(f"{name}, peak {self.peaks[name] / 1e9:.2f} GB")
             if name != "log-probabilities":
                 self.training = dict(self.peaks)
 

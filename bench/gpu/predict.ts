@@ -8,11 +8,11 @@ const cases = read(join(import.meta.dirname, "cases.json"));
 
 for (const file of process.argv.slice(2)) {
   for (const { name, gpus, predicted, measured } of compared(cases, read(file))) {
-    const cells = (["update", "step"] as const).map((phase) => {
+    const cells = (["update", "step", "scoring"] as const).map((phase) => {
       const error = (predicted[phase] / measured[phase] - 1) * 100;
       return `${phase} ${inGB(predicted[phase])} of ${inGB(measured[phase])} GB, ${error.toFixed(1).padStart(5)} %`;
     });
-    process.stdout.write(`${name.padEnd(32)} ${gpus} GPU  ${cells.join("   ")}\n`);
+    process.stdout.write(`${name.padEnd(36)} ${gpus} GPU  ${cells.join("   ")}\n`);
   }
 }
 

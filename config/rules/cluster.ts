@@ -118,6 +118,16 @@ export const clusterRules = {
     source: "C-39 in spirit: equal nodes for equal ranks",
     checkedBy: "preflight",
   },
+  "gpu-node-memory": {
+    title: "GPUs with the memory that gpu_nodes.gpu_memory of the site says, less 5 % at most",
+    severity: "fatal",
+    consequence:
+      "the run was sized for larger GPUs: trainer or rollout would run out of memory, perhaps hours into it",
+    remedy:
+      "set gpu_nodes.gpu_memory of the site file to what nvidia-smi shows, or select other nodes with gpu_nodes.selector",
+    source: "GPU feature discovery: nvidia.com/gpu.memory, in MiB",
+    checkedBy: "preflight",
+  },
   "gpu-node-room": {
     title: "GPU nodes with the CPUs and the memory of a Ray worker free, /dev/shm counted",
     severity: "fatal",

@@ -8,7 +8,7 @@ import { gpuFree } from "./gpu-free.ts";
 import { egressProof } from "./egress-proof.ts";
 import { networkEnforced, otherPolicies, policiesOurs } from "./network.ts";
 import { karpenter } from "./node-pools.ts";
-import { gpuProducts, nodesFit, nodesReady } from "./nodes.ts";
+import { gpuNodeMemory, gpuProducts, nodesFit, nodesReady } from "./nodes.ts";
 import { images, kuberayOperator, kubernetesVersion } from "./platform.ts";
 import { cpuNodeRoom, gpuNodeRoom, nodePoolLimits, sandboxRoom } from "./room.ts";
 import {
@@ -41,6 +41,7 @@ const checks: Readonly<Record<PreflightRuleId, Rule>> = {
   "nodes-fit": nodesFit,
   "kuberay-operator": kuberayOperator,
   "gpu-products": gpuProducts,
+  "gpu-node-memory": gpuNodeMemory,
   "gpu-node-room": gpuNodeRoom,
   "cpu-node-room": cpuNodeRoom,
   "sandbox-room": sandboxRoom,

@@ -1,8 +1,10 @@
 /** Whether the nodes are well, and alike where they should be. */
 import type { Plan } from "../../config/plan/plan.ts";
-import { gpuProduct, type NodeFact } from "../facts/nodes.ts";
+import { bytesOf } from "../../config/schema/scalars.ts";
+import { gpuMemoryMiB, gpuProduct, type NodeFact } from "../facts/nodes.ts";
 import { broken, met, unknown } from "../finding.ts";
 import { gpusFor, isOfStack, madeByKarpenter } from "../placement.ts";
+import { inGiB } from "../quantity.ts";
 import type { Rule } from "./rule.ts";
 
 /** Most nodes that a message names. */
@@ -51,6 +53,31 @@ export const gpuProducts: Rule = ({ plan, facts: { nodes } }) => {
   // No node at all: gpu-nodes says so.
   if (products.size === 0) return [];
   return [products.size === 1 ? met(id, found) : broken(id, { found })];
+};
+
+/** Share of the memory that the site says below which a GPU is another one: drivers and ECC keep less for themselves. */
+const sameGpu = 0.95;
+
+/** Where the site does not say, the rule gpu-memory has it unknown. */
+export const gpuNodeMemory: Rule = ({ settings, plan, facts: { nodes } }) => {
+  const id = "gpu-node-memory";
+  const { gpu_memory: size } = settings.site.gpu_nodes;
+  if (madeByKarpenter(plan) || size === undefined) return [];
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const said = bytesOf(size);
+  const smaller: string[] = [];
+  const unlabelled: string[] = [];
+  const gpus = usable(plan, nodes.value);
+  for (const node of gpus) {
+    const bytes = (gpuMemoryMiB(node) ?? Number.NaN) * 2 ** 20;
+    if (Number.isNaN(bytes)) unlabelled.push(node.name);
+    else if (bytes < said * sameGpu) smaller.push(`${node.name} has ${inGiB(bytes)}`);
+  }
+  if (smaller.length > 0) return [broken(id, { found: `${some(smaller)}; the site says ${size}` })];
+  const [first] = unlabelled;
+  if (first !== undefined) return [unknown(id, `node ${first} has no label nvidia.com/gpu.memory`)];
+  // No node at all: gpu-nodes says so.
+  return gpus.length === 0 ? [] : [met(id, `${size} or more on ${gpus.length} nodes`)];
 };
 
 function usable(plan: Plan, nodes: readonly NodeFact[]): readonly NodeFact[] {

@@ -35,7 +35,7 @@ export interface Memory {
   readonly checkpointBytes: number;
 }
 
-/** Twice the largest error of the measured cases; and what engines and models get whose memory was only derived. */
+/** Above twice the largest error of the measured cases; and what engines get whose memory was only derived. */
 const [measured, derived] = [0.1, 0.25] as const;
 
 export interface MemoryInputs {
@@ -62,7 +62,7 @@ export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | u
       : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
   return {
     capacity,
-    margin: engine.name === "fsdp" && !model.linear_attention ? measured : derived,
+    margin: engine.name === "fsdp" ? measured : derived,
     roles: [...trained, ...rolloutRoles(settings, model, { ...inputs, rollout })],
     rollout,
     hostBytes: hostBytes(settings, { total, trainedModels, topology, engine }),

@@ -248,7 +248,7 @@ describe("asynchronous training", () => {
     ],
     [
       "replay without experts",
-      "model: { model_path: /models/Qwen3.6-27B }\nverl: { router_replay: R3 }",
+      "model: { model_path: /models/Qwen3.6-27B }\nverl: { router_replay: R3 }\ntraining: { max_response_length: 10000 }",
       /^verl.router_replay: is R3, but the model has no experts/,
     ],
     [
@@ -294,7 +294,8 @@ describe("asynchronous training", () => {
   ])("warns of %s", (...row) => {
     const [, yaml, base, path] = row;
     const { problems, warnings } = planWith(yaml, { base });
-    expect(problems).toEqual([]);
+    // The first two overflow the GPUs, too: unit/plan/memory says so.
+    expect(problems.filter(({ rule }) => rule !== "gpu-memory")).toEqual([]);
     expect(warnings.map((warning) => warning.path.join("."))).toContain(path);
   });
 

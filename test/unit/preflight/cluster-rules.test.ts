@@ -239,6 +239,12 @@ const cases: Readonly<Record<Id, Case>> = {
       nodes: known([...mixed("NVIDIA-H200")]),
     },
   },
+  "gpu-node-memory": {
+    // The site says 140Gi, of which 95 % are 136192 MiB.
+    breaks: nodes({ gpu: gpusOf("136191") }),
+    found: "gpu-0 has 132Gi; the site says 140Gi",
+    meets: nodes({ gpu: gpusOf("136192") }),
+  },
   "gpu-node-room": {
     breaks: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, memory: "1399Gi" } } }),
     found: "0 of 1 nodes fit; gpu-0 has 192 CPUs and 1399Gi free",
@@ -388,6 +394,11 @@ function mixed(product: string): NodeFact[] {
   return [...(usual.known ? usual.value : []), nodeFact("gpu-1", "gpu", { labels })];
 }
 
+/** GPUs with so many MiB, as the GPU feature discovery writes it. */
+function gpusOf(memory: string) {
+  return { labels: { ...gpuNode.labels, "nvidia.com/gpu.memory": memory } };
+}
+
 function busy(node: string, { cpus }: { cpus: number }) {
   return podFact({ node, requests: { cpus, memoryBytes: 0, ephemeralBytes: 0, gpus: 0 } });
 }
@@ -485,6 +496,51 @@ describe("room", () => {
     for (const change of [{ schedulable: false }, { ready: false }]) {
       expect(judge(nodes({ sandbox: change })).map(({ id }) => id)).toContain("sandbox-room");
     }
+  });
+});
+
+describe("the memory of GPUs", () => {
+  const { [`nvidia.com/gpu.memory`]: _memory, ...unlabelled } = gpuNode.labels;
+
+  it.each([
+    ["without its label", unlabelled],
+    ["with a label that is no number", gpusOf("unknown").labels],
+  ])("is unknown %s", (_what, labels) => {
+    expect(judge(nodes({ gpu: { labels } }))).toMatchObject([
+      {
+        id: "gpu-node-memory",
+        severity: "unknown",
+        found: "not known: node gpu-0 has no label nvidia.com/gpu.memory",
+      },
+    ]);
+  });
+
+  it("is too small on one node, whatever the others do not tell", () => {
+    const { nodes: usual } = nodes({ gpu: { labels: unlabelled } });
+    const small = nodeFact("gpu-1", "gpu", gpusOf("81559"));
+    const more = { nodes: known([...(usual.known ? usual.value : []), small]) };
+    expect(judge(more)).toMatchObject([
+      { id: "gpu-node-memory", severity: "fatal", found: "gpu-1 has 79Gi; the site says 140Gi" },
+    ]);
+  });
+
+  it("is not asked for where the site does not say it: gpu-memory has it unknown", () => {
+    const { gpu_memory: _size, ...gpu_nodes } = lab.gpu_nodes;
+    expect(judge({ ...nodes({ gpu: gpusOf("81559") }), site: { gpu_nodes } })).toEqual([]);
+  });
+
+  it("is not asked of nodes that Karpenter makes, nor of nodes that are not claimed", () => {
+    const small = nodes({ gpu: gpusOf("81559") });
+    const ids = (given: Given) => judge(given).map(({ id }) => id);
+    expect(ids({ ...karpenter({ "nvidia.com/gpu": 8 }), ...small })).not.toContain(
+      "gpu-node-memory",
+    );
+    const others = known([
+      ...(small.nodes.known ? small.nodes.value : []),
+      nodeFact("gpu-1", "gpu"),
+    ]);
+    const site = { gpu_nodes: { ...lab.gpu_nodes, claim: ["gpu-1"] } };
+    expect(ids({ nodes: others, site })).not.toContain("gpu-node-memory");
   });
 });
 

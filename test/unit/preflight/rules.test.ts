@@ -31,7 +31,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("30 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("31 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -101,6 +101,7 @@ describe("preflight", () => {
         "nodes-ready",
         "nodes-fit",
         "gpu-products",
+        "gpu-node-memory",
         "gpu-node-room",
         "cpu-node-room",
         "sandbox-room",
