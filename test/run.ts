@@ -2,12 +2,13 @@
  * `npm test [-- SUITE…]`: runs the suites and ends with `N passed, N failed`. All but the first wait more than they work,
  * so they run at the same time; what the others print follows when those before them have ended.
  * unit: no engine, no cluster. engine: the real Pulumi engine on a lab of the tests' own. runtime: the programs of
- * runtime/ with the real Ray, LiteLLM and verl packages. docker: the same with a real Docker daemon.
+ * runtime/ with the real Ray, LiteLLM and verl packages. network: those of them that are about packets, in networks of the
+ * tests' own and on a real Docker daemon.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, matchesGlob } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 interface Tally {
@@ -17,17 +18,16 @@ interface Tally {
 }
 
 const root = join(import.meta.dirname, "..");
+const network = "test/runtime/network";
 const suites = {
   unit: (print: Print) => vitest("unit", print),
-  runtime: (print: Print) => pytest(["test/runtime", `--ignore-glob=*/${dockerTests}`], print),
+  runtime: (print: Print) => pytest(["test/runtime", `--ignore=${network}`], print),
   engine: (print: Print) => vitest("engine", print),
-  docker: (print: Print) => pytest(dockerFiles(), print),
+  network: (print: Print) => pytest([network], print),
 };
 
 /** Suites of one lane follow each other; lanes run side by side. */
-const lanes: readonly (readonly Suite[])[] = [["unit", "runtime"], ["engine"], ["docker"]];
-
-const dockerTests = "test_docker_*.py";
+const lanes: readonly (readonly Suite[])[] = [["unit", "runtime"], ["engine"], ["network"]];
 
 type Suite = keyof typeof suites;
 
@@ -133,12 +133,6 @@ async function vitest(project: string, print: Print): Promise<Tally> {
       skipped: report?.numPendingTests ?? 0,
     });
   });
-}
-
-function dockerFiles(): string[] {
-  const folder = "test/runtime";
-  const names = readdirSync(join(root, folder)).filter((name) => matchesGlob(name, dockerTests));
-  return names.map((name) => `${folder}/${name}`);
 }
 
 async function pytest(targets: readonly string[], print: Print): Promise<Tally> {

@@ -46,7 +46,8 @@ describe("a single-node stack", () => {
   afterAll(async () => {
     await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
     await project.pulumi("stack", "rm", "--yes", "-s", stack);
-    await project.kubectl("delete", "namespace", "single-node-train", "--ignore-not-found");
+    const now = ["--ignore-not-found", "--wait=false"];
+    await project.kubectl("delete", "namespace", "single-node-train", ...now);
     project.dispose();
   });
 

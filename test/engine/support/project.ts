@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { inject } from "vitest";
@@ -13,6 +14,9 @@ export interface Outcome {
   readonly stdout: string;
 }
 
+/** Tells this checkout's copies from another's. */
+const checkout = createHash("sha256").update(projectRoot).digest("hex").slice(0, 8);
+
 /** What the program consists of; a copy can be changed without touching the checkout. */
 const parts = [
   "components",
@@ -24,12 +28,23 @@ const parts = [
   "package.json",
 ];
 
+/** Numbers of the copies that are in use. */
+const taken = new Set<number>();
+
 /** A copy of the project, in which a test uses the plain Pulumi CLI against the lab. */
 export class Project {
-  readonly root = mkdtempSync(join(tmpdir(), "swe-rl-project-"));
+  readonly root: string;
+  readonly #number: number;
   readonly #environment: Record<string, string>;
 
   constructor(environment: Record<string, string> = {}) {
+    this.#number = 0;
+    while (taken.has(this.#number)) this.#number++;
+    taken.add(this.#number);
+    // The same folder again and again: what Node.js keeps of compiled programs goes by their path.
+    this.root = join(tmpdir(), `swe-rl-project-${checkout}-${this.#number}`);
+    rmSync(this.root, { recursive: true, force: true });
+    mkdirSync(this.root);
     for (const part of parts) {
       cpSync(join(projectRoot, part), join(this.root, part), {
         recursive: true,
@@ -68,6 +83,7 @@ export class Project {
 
   dispose(): void {
     rmSync(this.root, { recursive: true, force: true });
+    taken.delete(this.#number);
   }
 }
 

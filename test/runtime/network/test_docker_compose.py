@@ -16,7 +16,7 @@ from support.docker_host import IMAGE, DockerHost, running, usable
 if reason := usable():
     pytest.skip(reason, allow_module_level=True)
 
-RUNTIME = Path(__file__).parents[2] / "runtime"
+RUNTIME = Path(__file__).parents[3] / "runtime"
 
 BASE = """
 services:

@@ -236,7 +236,7 @@ def test_the_table_goes_with_the_firewall(stack: Stack) -> None:
 
 def test_the_program_is_the_one_that_is_documented() -> None:
     """Names of the targets, which a site may accept, are a contract."""
-    text = (Path(__file__).parents[2] / "docs/docker.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/docker.md").read_text()
     proof = next(
         made["inputs"]
         for made in docker_objects(IMAGE)
