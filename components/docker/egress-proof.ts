@@ -66,10 +66,12 @@ export class EgressProof extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    const ended = pulumi.all([container.exitCode, container.containerLogs]);
-    this.verdict = ended.apply(([code, logs]) => wordsOf(code, logs, isolation));
-    this.passed = pulumi.all([container.exitCode, this.verdict]).apply(([code, words]) => {
-      if (code !== 0) throw refusal(words, host);
+    const found = pulumi
+      .all([container.exitCode, container.containerLogs])
+      .apply(([code, logs]) => read(code, logs, isolation));
+    this.verdict = found.apply(({ words }) => words);
+    this.passed = found.apply(({ proven, words }) => {
+      if (!proven) throw refusal(words, host);
       return container;
     });
     this.registerOutputs({ verdict: this.verdict });
@@ -110,16 +112,26 @@ function refusal(words: string, { host, containers }: DockerHost): pulumi.RunErr
   return error;
 }
 
-/** The proof prints its verdict as a line of JSON, and a sentence of it after that. */
-function wordsOf(code: number, logs: string, { targets, accepted }: Isolation): string {
+/** The proof prints its verdict as a line of JSON, and a sentence of it after that. An exit code alone proves nothing. */
+function read(
+  code: number,
+  logs: string,
+  { targets, accepted }: Isolation,
+): { proven: boolean; words: string } {
   const lines = logs.trim().split("\n");
-  if (code !== 0) {
-    const said = lines.findLast((line) => /^(leaks|unknown|egress_probe):/.test(line));
-    return said ?? `The proof ended with exit code ${code}.`;
+  const line = lines.find((one) => one.startsWith('{"proof"'));
+  const shown = JSON.parse(line ?? "{}") as { verdict?: string; started?: string };
+  if (code !== 0 || shown.verdict !== "proven") {
+    const said = lines.findLast((one) => /^(leaks|unknown|egress_probe):/.test(one));
+    return {
+      proven: false,
+      words: said ?? `The proof ended with exit code ${code}, and without a verdict.`,
+    };
   }
-  const line = lines.find((one) => one.startsWith('{"proof"')) ?? "{}";
-  const { started = "an unknown time" } = JSON.parse(line) as { started?: string };
   const names = Object.keys(accepted);
   const but = names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
-  return `proven at ${started}: a container in the sandbox network reached the proxy and none of ${targets.length} targets${but}`;
+  return {
+    proven: true,
+    words: `proven at ${shown.started ?? "an unknown time"}: a container in the sandbox network reached the proxy and none of ${targets.length} targets${but}`,
+  };
 }

@@ -134,7 +134,8 @@ function withAssigned(
   inputs: Record<string, unknown>,
 ): Record<string, unknown> {
   if (inputs["attach"] === true) {
-    const containerLogs = '{"proof": "a", "started": "2026-11-24T10:00:00+00:00"}\n';
+    const containerLogs =
+      '{"proof": "a", "verdict": "proven", "started": "2026-11-24T10:00:00+00:00"}\n';
     return { ...inputs, exitCode: 0, containerLogs };
   }
   if (type === "random:index/randomPassword:RandomPassword") {

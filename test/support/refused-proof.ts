@@ -13,7 +13,8 @@ process.on("beforeExit", () => {
   process.stdout.write(JSON.stringify({ made, errors: [...errors] }));
 });
 
-const containerLogs = 'knocking\n{"proof": "a"}\nleaks: Ray (172.30.240.2 6379: steady)\n';
+const containerLogs =
+  'knocking\n{"proof": "a", "verdict": "leaks"}\nleaks: Ray (172.30.240.2 6379: steady)\n';
 await pulumi.runtime.setMocks(
   {
     newResource: ({ name, inputs }) => {
