@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { labEnvironment, labProgram } from "./supervise.ts";
 import { type Measurements, type Step, steps, type Subject, subjects } from "./report.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -27,12 +27,13 @@ const commands: Record<Step, readonly string[]> = {
   destroy: ["destroy", "--yes", "--skip-preview"],
 };
 
-/** Three programs on a lab of their own; all gone when disposed of. */
+/** Three programs in a folder, on a lab of their own. */
 export class Bench {
-  readonly #folder = mkdtempSync(join(tmpdir(), "swe-rl-bench-"));
+  readonly #folder: string;
   readonly #environment: NodeJS.ProcessEnv;
 
-  constructor() {
+  constructor(folder: string) {
+    this.#folder = folder;
     this.#lab("down");
     this.#lab("up");
     this.#environment = {
@@ -67,11 +68,6 @@ export class Bench {
       if (run > 0) kubectl.push(time);
     }
     return { objects: objects.length, runs, seconds, kubectl };
-  }
-
-  [Symbol.dispose](): void {
-    this.#lab("down");
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #makeProject(subject: Subject): void {
@@ -196,8 +192,8 @@ export class Bench {
   }
 
   #lab(...args: string[]): string {
-    return execFileSync(process.execPath, [join(root, "lab/main.ts"), ...args], {
-      env: { ...process.env, SWE_RL_LAB: "bench" },
+    return execFileSync(process.execPath, [labProgram, ...args], {
+      env: labEnvironment,
       encoding: "utf8",
       stdio: ["ignore", "pipe", args[0] === "up" ? "inherit" : "ignore"],
     });

@@ -10,6 +10,7 @@ import { measureFuzz } from "./fuzz.ts";
 import { measurePreflight, reportPreflight } from "./preflight.ts";
 import { report } from "./report.ts";
 import { measureScale, reportScale } from "./scale.ts";
+import { supervise, workFolder } from "./supervise.ts";
 
 const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight | --admission]
        npm run bench -- --fuzz N
@@ -52,8 +53,9 @@ async function main(): Promise<number> {
     process.stdout.write(report);
     return passed ? 0 : 1;
   }
+  if (workFolder === undefined) return supervise();
   const runs = Number(values.runs);
-  using bench = new Bench();
+  const bench = new Bench(workFolder);
   if (values.preflight) {
     process.stdout.write(reportPreflight(await measurePreflight(bench, runs)));
     return 0;
