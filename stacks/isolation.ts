@@ -4,7 +4,7 @@ import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
 import { EgressProof } from "../components/sandbox/egress-proof.ts";
 import { SandboxAdmission } from "../components/sandbox/sandbox-admission.ts";
 import { ProofListener } from "../components/sandbox/proof-listener.ts";
-import type { ListenerPlan } from "../config/plan/isolation.ts";
+import { exceptAccepted, type ListenerPlan } from "../config/plan/isolation.ts";
 import type { Plan } from "../config/plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Foundation } from "./foundation.ts";
@@ -80,10 +80,8 @@ export function closeSandboxes(
       deletedWith: sandbox.resource,
     },
   );
-  const accepted = Object.keys(isolation.accepted);
-  const but = accepted.length > 0 ? `, but for what the site accepts: ${accepted.join("; ")}` : "";
   return {
     before: [door, admission, proof],
-    isolation: pulumi.interpolate`proven at ${proof.provenAt}: a sandbox pod reached the proxy and none of ${isolation.targets.length} targets${but}; the verdict: kubectl -n ${sandbox.namespace} logs job/${names.egressProof}`,
+    isolation: pulumi.interpolate`proven at ${proof.provenAt}: a sandbox pod reached the proxy and none of ${isolation.targets.length} targets${exceptAccepted(isolation)}; the verdict: kubectl -n ${sandbox.namespace} logs job/${names.egressProof}`,
   };
 }

@@ -1,9 +1,10 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { attemptLabel, type DockerHost } from "../../config/plan/docker/host.ts";
-import { type Isolation, proofGateSeconds } from "../../config/plan/isolation.ts";
+import { exceptAccepted, type Isolation, proofGateSeconds } from "../../config/plan/isolation.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory, proofPrograms } from "../runtime-program.ts";
+import { gateEnvironment } from "../sandbox/entry-gate.ts";
 import { containerBasis, memoryLimit } from "./container.ts";
 import { sandboxBounds } from "./sandbox-files.ts";
 
@@ -47,7 +48,7 @@ export class EgressProof extends pulumi.ComponentResource {
           environment: {
             PROOF: proofFile,
             PROVES: args.proves,
-            ...gateEnvironment(args),
+            ...gateVariables(args),
           },
           secrets: {},
           programs: proofPrograms,
@@ -91,16 +92,12 @@ function proofSettings({ host, isolation }: EgressProofArgs): string {
 }
 
 /** The firewall comes at about the same time: what is open before is no finding. */
-function gateEnvironment({ host, isolation }: EgressProofArgs): Record<string, string> {
+function gateVariables({ host, isolation }: EgressProofArgs): Record<string, string> {
   const { doorPort, canaryPort, gate } = isolation;
   const { door } = host.addresses;
-  return {
-    CANARY: `${door}:${canaryPort}`,
-    WITNESS: `${door}:${doorPort}`,
-    PROXY: `${door}:${doorPort}`,
-    TIMEOUT_SECONDS: String(proofGateSeconds),
-    QUIET_SECONDS: String(gate.quietSeconds),
-  };
+  const proxy = `${door}:${doorPort}`;
+  const plan = { ...gate, timeoutSeconds: proofGateSeconds };
+  return gateEnvironment(plan, { canary: [`${door}:${canaryPort}`], witness: [proxy], proxy });
 }
 
 function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {
@@ -116,7 +113,7 @@ function refusal(words: string, { host, containers }: DockerHost): pulumi.RunErr
 function read(
   code: number,
   logs: string,
-  { targets, accepted }: Isolation,
+  isolation: Isolation,
 ): { proven: boolean; words: string } {
   const lines = logs.trim().split("\n");
   const line = lines.find((one) => one.startsWith('{"proof"'));
@@ -128,10 +125,8 @@ function read(
       words: said ?? `The proof ended with exit code ${code}, and without a verdict.`,
     };
   }
-  const names = Object.keys(accepted);
-  const but = names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
   return {
     proven: true,
-    words: `proven at ${shown.started ?? "an unknown time"}: a container in the sandbox network reached the proxy and none of ${targets.length} targets${but}`,
+    words: `proven at ${shown.started ?? "an unknown time"}: a container in the sandbox network reached the proxy and none of ${isolation.targets.length} targets${exceptAccepted(isolation)}`,
   };
 }

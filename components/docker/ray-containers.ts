@@ -68,7 +68,7 @@ export class RayContainers extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    const sandbox = sandboxFiles(host, args.sandboxes);
+    const sandbox = sandboxFiles(host, { stack: names.stack, ...args.sandboxes });
     const worker = rayContainer(args, group, {
       name: host.containers.worker,
       component: "ray-worker",

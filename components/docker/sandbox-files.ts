@@ -14,7 +14,11 @@ const wrapper = `${programDirectory}/bin/docker`;
 /** What brings Harbor's sandboxes into the sandbox network, whatever Harbor's version: see `runtime/sandbox_docker.py`. */
 export function sandboxFiles(
   host: DockerHost,
-  { deadlineSeconds, memoryLimitBytes }: { deadlineSeconds: number; memoryLimitBytes: number },
+  {
+    stack,
+    deadlineSeconds,
+    memoryLimitBytes,
+  }: { stack: string; deadlineSeconds: number; memoryLimitBytes: number },
 ): {
   programs: Program[];
   files: Record<string, string>;
@@ -23,7 +27,7 @@ export function sandboxFiles(
   const { agentRuntime, networks } = host;
   const rules = {
     network: networks.sandbox.name,
-    stack: networks.sandbox.name.replace(/-sandbox$/, ""),
+    stack,
     deadlineSeconds,
     memoryLimitBytes,
     runtime: { volume: agentRuntime.volume, path: agentRuntime.path },

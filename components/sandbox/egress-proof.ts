@@ -6,7 +6,7 @@ import { peerPort } from "../../config/plan/proof-targets.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { hardened, type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";
-import { entryGate, type GateTargets } from "./entry-gate.ts";
+import { gateEnvironment, type GateTargets } from "./entry-gate.ts";
 
 export interface EgressProofArgs {
   /** Name of the Job. */
@@ -110,16 +110,12 @@ export class EgressProof extends pulumi.ComponentResource {
  * The program passes the gate itself: an init container that stays shut would end the pod before it could say what is
  * open.
  */
-function gateEnvironment({ gate, isolation }: EgressProofArgs) {
+function gateVariables({ gate, isolation }: EgressProofArgs) {
   const plan = { ...isolation.gate, timeoutSeconds: proofGateSeconds };
-  const names = ["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"];
+  const names = ["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"] as const;
   return names.map((name) => ({
     name,
-    value: pulumi
-      .output(gate)
-      .apply(
-        (targets) => entryGate(plan, targets).env.find((one) => one.name === name)?.value ?? "",
-      ),
+    value: pulumi.output(gate).apply((targets) => gateEnvironment(plan, targets)[name]),
   }));
 }
 
@@ -137,7 +133,7 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
     command: ["python3", "-u", `${programDirectory}/egress_probe.py`],
     env: [
       { name: "PROOF", value: `${programDirectory}/proof.json` },
-      ...gateEnvironment(args),
+      ...gateVariables(args),
       { name: "DOOR", value: addresses(args.door) },
       { name: "RAY", value: addresses(args.ray) },
       // Each run of the Job is a proof of its own.

@@ -19,25 +19,33 @@ export interface GateTargets {
  * admission puts it into every sandbox, and demands it as it is. Its program is its command, so that nothing can be put
  * in its place.
  */
-export function entryGate(plan: GatePlan, { canary, witness, proxy }: GateTargets) {
+export function entryGate(plan: GatePlan, targets: GateTargets) {
   return {
     name: gateContainer,
     image: plan.image,
     imagePullPolicy: "IfNotPresent",
     command: ["python3", "-I", "-S", "-c", program()],
-    env: [
-      { name: "CANARY", value: canary.join(",") },
-      { name: "WITNESS", value: witness.join(",") },
-      { name: "PROXY", value: proxy },
-      { name: "TIMEOUT_SECONDS", value: String(plan.timeoutSeconds) },
-      { name: "QUIET_SECONDS", value: String(plan.quietSeconds) },
-    ],
+    env: Object.entries(gateEnvironment(plan, targets)).map(([name, value]) => ({ name, value })),
     resources: {
       requests: { cpu: "10m", memory: "32Mi", "ephemeral-storage": "16Mi" },
       limits: { memory: "64Mi", "ephemeral-storage": "16Mi" },
     },
     securityContext: hardened,
     terminationMessagePolicy: "FallbackToLogsOnError",
+  };
+}
+
+/** What `runtime/entry_gate.py` finds in its environment. */
+export function gateEnvironment(
+  { timeoutSeconds, quietSeconds }: Pick<GatePlan, "timeoutSeconds" | "quietSeconds">,
+  { canary, witness, proxy }: GateTargets,
+) {
+  return {
+    CANARY: canary.join(","),
+    WITNESS: witness.join(","),
+    PROXY: proxy,
+    TIMEOUT_SECONDS: String(timeoutSeconds),
+    QUIET_SECONDS: String(quietSeconds),
   };
 }
 

@@ -55,6 +55,12 @@ const quietSeconds = 1;
 /** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
 export const proofGateSeconds = 60;
 
+/** How a proof's verdict ends where the site accepts that targets are reached. */
+export function exceptAccepted({ accepted }: Isolation): string {
+  const names = Object.keys(accepted);
+  return names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
+}
+
 export function planIsolation(
   settings: Settings,
   parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },

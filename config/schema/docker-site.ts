@@ -1,6 +1,6 @@
 /** A site that is one GPU machine with Docker. */
 import { z } from "zod";
-import { type KubernetesSite, kubernetesSite } from "./site.ts";
+import { type KubernetesSite, kubernetesSite, tracking } from "./site.ts";
 import { isolation } from "./isolation.ts";
 import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
@@ -116,10 +116,7 @@ const dockerSiteFile = z.strictObject({
     .prefault({})
     .describe("Networks that a stack makes."),
   isolation: isolation(),
-  tracking: z
-    .enum(["allowed", "offline", "disabled"])
-    .default("allowed")
-    .describe("Whether runs may talk to Weights & Biases: `allowed` leaves it to the experiment."),
+  tracking: tracking(),
   timeouts: z
     .strictObject({
       rollout_minutes: count()

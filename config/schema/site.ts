@@ -140,6 +140,12 @@ const input = (purpose: string) =>
     ])
     .describe(purpose);
 
+export const tracking = () =>
+  z
+    .enum(["allowed", "offline", "disabled"])
+    .default("allowed")
+    .describe("Whether runs may talk to Weights & Biases: `allowed` leaves it to the experiment.");
+
 export const kubernetesSite = z.strictObject({
   kind: z
     .literal("kubernetes")
@@ -256,10 +262,7 @@ export const kubernetesSite = z.strictObject({
     })
     .prefault({})
     .describe("What Harbor must know about the cluster."),
-  tracking: z
-    .enum(["allowed", "offline", "disabled"])
-    .default("allowed")
-    .describe("Whether runs may talk to Weights & Biases: `allowed` leaves it to the experiment."),
+  tracking: tracking(),
   timeouts: z
     .strictObject({
       rollout_minutes: count()
