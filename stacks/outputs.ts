@@ -26,16 +26,21 @@ export function outputs(
     proxy_url: provisioned.proxyUrl,
     ray_dashboard: `${kubectl} port-forward svc/${names.rayHeadService} ${ray.ports.dashboard}:${ray.ports.dashboard}`,
     follow: `${kubectl} logs --follow job/${names.trainerJob}`,
-    preflight: {
-      summary: count(checked.findings),
-      warnings: checked.findings
-        .filter(({ severity }) => severity !== "ok")
-        .map((finding) => `${finding.id}: ${describe(finding)}`),
-    },
+    preflight: preflightOutput(checked),
     isolation: provisioned.isolation,
     kept_on_destroy: [
       ...(plan.compartments.train.retained ? [`namespace ${names.namespaces.train}`] : []),
       ...retained.map(({ name }) => `claim ${names.namespaces.train}/${name}`),
     ],
+  };
+}
+
+/** The output `preflight`: counts, and what is not well, by rule. */
+export function preflightOutput({ findings }: PreflightResult) {
+  return {
+    summary: count(findings),
+    warnings: findings
+      .filter(({ severity }) => severity !== "ok")
+      .map((finding) => `${finding.id}: ${describe(finding)}`),
   };
 }

@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Plan } from "../../config/plan/plan.ts";
 import type { PreflightResult } from "../../preflight/preflight.ts";
-import { count, describe } from "../../preflight/report.ts";
+import { preflightOutput } from "../outputs.ts";
 import { connect, type DaemonSecrets } from "./host.ts";
 import { provisionHost } from "./single-node.ts";
 
@@ -33,12 +33,7 @@ export function onDocker({
     proxy_url: provisioned.proxyUrl,
     ray_dashboard: `http://127.0.0.1:${ray.ports.dashboard} on the host`,
     follow: `${docker} logs --follow ${host.containers.trainer}`,
-    preflight: {
-      summary: count(checked.findings),
-      warnings: checked.findings
-        .filter(({ severity }) => severity === "warn" || severity === "unknown")
-        .map(describe),
-    },
+    preflight: preflightOutput(checked),
     isolation: provisioned.isolation,
     kept_on_destroy: host.mounts.flatMap((mount) =>
       "volume" in mount && mount.own && retained.has(mount.name) ? [`volume ${mount.volume}`] : [],
