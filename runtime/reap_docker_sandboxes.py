@@ -38,8 +38,8 @@ GRACE_SECONDS = 10
 class Daemon(http.client.HTTPConnection):
     """HTTP over the daemon's socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=30)
+    def __init__(self, path: str, timeout: float = 30) -> None:
+        super().__init__("docker", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:

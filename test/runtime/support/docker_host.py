@@ -6,13 +6,11 @@ runs the tests, with its libraries.
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -25,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from reap_docker_sandboxes import Daemon
 
 IMAGE = "swe-rl-test/python:1"
 NEEDED = ("dockerd", "docker", "unshare", "nsenter", "ip", "nft")
@@ -35,17 +34,6 @@ ip link set lo up
 exec dockerd --data-root {folder}/data --exec-root {folder}/exec --pidfile {folder}/pid \
     --host unix://{folder}/docker.sock --bip 172.17.0.1/16
 """
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=120)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class DockerHost:
@@ -103,7 +91,7 @@ class DockerHost:
         return subprocess.Popen([*enter, sys.executable, "-c", program])
 
     def api(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        connection = _Connection(self.socket)
+        connection = Daemon(self.socket, timeout=120)
         try:
             data = body if isinstance(body, bytes) else json.dumps(body)
             connection.request(method, path, data if body is not None else None,
