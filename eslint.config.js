@@ -73,7 +73,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["config/**"],
+    files: ["config/**", "plan/**", "rules/**"],
     rules: { "no-restricted-imports": imports(notFromLab, noPulumi, noKubernetesClient) },
   },
   {

@@ -74,8 +74,8 @@ function ask(bench: Bench): { facts: unknown; loading: Taken; questions: Taken }
   const script = `
     import { enableCompileCache } from "node:module";
     enableCompileCache();
-    const { load } = await import("./config/load.ts");
-    const { plan: decide } = await import("./config/plan/plan.ts");
+    const { load } = await import("./config/load/load.ts");
+    const { plan: decide } = await import("./plan/plan.ts");
     const selection = { stack: "${stack}", experiment: undefined, site: undefined, secrets: undefined };
     const { settings } = load(process.cwd(), selection);
     const { plan } = decide(settings);

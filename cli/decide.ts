@@ -1,6 +1,6 @@
-import { load, type Loaded, type Selection } from "../config/load.ts";
-import { type Plan, plan } from "../config/plan/plan.ts";
-import { ConfigError, describeProblem, type Problem } from "../config/problem.ts";
+import { load, type Loaded, type Selection } from "../config/load/load.ts";
+import { type Plan, plan } from "../plan/plan.ts";
+import { ConfigError, describeProblem, type Problem } from "../config/load/problem.ts";
 import { readStackFile } from "./stack-file.ts";
 
 /** Sound settings and what the Plan makes of them. */

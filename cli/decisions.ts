@@ -1,9 +1,9 @@
 /** A Plan as a flat list of decisions under stable names, so that two Plans can be compared. */
-import type { EnvironmentVariable } from "../config/plan/environment.ts";
-import type { Plan } from "../config/plan/plan.ts";
-import { formatOverride, type Override } from "../config/plan/verl/override.ts";
-import { shownValue } from "../config/plan/view.ts";
-import { looksSecret } from "../config/secret-name.ts";
+import type { EnvironmentVariable } from "../plan/verl/environment.ts";
+import type { Plan } from "../plan/plan.ts";
+import { formatOverride, type Override } from "../plan/verl/override.ts";
+import { shownValue } from "../plan/summary/environment.ts";
+import { looksSecret } from "../config/schema/secret-name.ts";
 
 export interface Decision {
   /** As it is shown. */

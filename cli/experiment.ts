@@ -2,7 +2,7 @@
  * `npm run experiment -- new | list | show | diff`: convenience around the experiment files in config/.
  * It never runs Pulumi; it writes at most one YAML file.
  */
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError } from "../config/load/problem.ts";
 import { type Command, CommandError, UsageError } from "./experiment/command.ts";
 import { diffCommand } from "./experiment/diff.ts";
 import { listCommand } from "./experiment/list.ts";

@@ -1,7 +1,7 @@
 /** `npm run -s images -- STACK`: which images of the pre-pull the sandbox nodes could not get. Reads, and changes nothing. */
 import { parseArgs } from "node:util";
 import type { V1Pod } from "@kubernetes/client-node";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError } from "../config/load/problem.ts";
 import { connect, read } from "../preflight/facts/client.ts";
 import { decide, selectStack } from "./decide.ts";
 import { report } from "./images/report.ts";

@@ -1,8 +1,8 @@
 /** `npm run -s plan -- STACK [--json]`: the Plan of a stack, without an engine or a cluster. */
 import { parseArgs } from "node:util";
-import { summarize } from "../config/plan/summary.ts";
-import { planAsJson } from "../config/plan/view.ts";
-import { ConfigError } from "../config/problem.ts";
+import { summarize } from "../plan/summary/summary.ts";
+import { planAsJson } from "../plan/summary/environment.ts";
+import { ConfigError } from "../config/load/problem.ts";
 import { decide, selectStack } from "./decide.ts";
 
 const usage = `Usage: npm run -s plan -- STACK [--site SITE] [--json] [--root DIRECTORY]

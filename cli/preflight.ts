@@ -1,8 +1,8 @@
 /** `npm run -s preflight -- -s STACK`: what `pulumi preview` checks, for systems without a Pulumi engine. */
 import { parseArgs } from "node:util";
-import { load } from "../config/load.ts";
-import { ConfigError } from "../config/problem.ts";
-import type { Finding } from "../preflight/finding.ts";
+import { load } from "../config/load/load.ts";
+import { ConfigError } from "../config/load/problem.ts";
+import type { Finding } from "../rules/finding.ts";
 import { findingsOf, isFatal, preflight, type PreflightOptions } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
 import { reportAsJson } from "../preflight/report-json.ts";

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ApiException } from "@kubernetes/client-node";
-import type { DockerHost } from "../config/plan/docker/host.ts";
-import { ConfigError } from "../config/problem.ts";
+import type { DockerHost } from "../plan/docker/host.ts";
+import { ConfigError } from "../config/load/problem.ts";
 import { decide } from "./decide.ts";
 import { again, apisOf, endOf, hasSimulatedNodes } from "./prove/job.ts";
 import { readStackFile } from "./stack-file.ts";

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import type { Selection } from "../config/load.ts";
+import type { Selection } from "../config/load/load.ts";
 import { isRecord } from "../config/load/document.ts";
-import { ConfigError } from "../config/problem.ts";
+import { ConfigError } from "../config/load/problem.ts";
 
 /** What `stacks/Pulumi.<stack>.yaml` chooses, read without the engine. A stack without a file takes the defaults. */
 export function readStackFile(root: string, stack: string): Selection {

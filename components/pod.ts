@@ -1,6 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Placement } from "../config/plan/node-pools.ts";
+import type { Placement } from "../plan/nodes/pools.ts";
 
 /** Where pods run, and with which priority. */
 export type Nodes = Placement;

@@ -1,6 +1,6 @@
 /** Every kind of object that a stack makes, where, and under which names: for its rights, and for what is there already. */
-import type { Compartment } from "../config/plan/names.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import type { Compartment } from "../plan/names.ts";
+import type { Plan } from "../plan/plan.ts";
 
 /** Objects of one kind in one place. */
 export interface ObjectKind {

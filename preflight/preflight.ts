@@ -1,14 +1,14 @@
-import type { Loaded, Settings } from "../config/load.ts";
-import { type Plan, plan as decide } from "../config/plan/plan.ts";
-import type { ConfigError, Problem } from "../config/problem.ts";
-import type { RuleId } from "../config/rules/catalogue.ts";
+import type { Loaded, Settings } from "../config/load/load.ts";
+import { type Plan, plan as decide } from "../plan/plan.ts";
+import type { ConfigError, Problem } from "../config/load/problem.ts";
+import type { RuleId } from "../rules/catalogue.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
 import type { Certificates } from "./docker/engine.ts";
 import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
-import { type Finding, fromProblem, type Severity } from "./finding.ts";
-import { check, checkUnasked } from "./rules/checks.ts";
-import { unproven } from "./rules/egress-proof.ts";
+import { type Finding, fromProblem, type Severity } from "../rules/finding.ts";
+import { check, checkUnasked } from "../rules/cluster/checks.ts";
+import { unproven } from "../rules/cluster/egress-proof.ts";
 import { settle, unusedWaivers } from "./waivers.ts";
 
 export interface PreflightResult {

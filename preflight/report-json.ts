@@ -1,6 +1,6 @@
-import { formatPath } from "../config/problem.ts";
-import { catalogue } from "../config/rules/catalogue.ts";
-import type { Finding } from "./finding.ts";
+import { formatPath } from "../config/load/problem.ts";
+import { catalogue } from "../rules/catalogue.ts";
+import type { Finding } from "../rules/finding.ts";
 import { countsOf } from "./report.ts";
 
 export interface ReportInputs {

@@ -1,6 +1,6 @@
-import { formatPath } from "../config/problem.ts";
-import { catalogue } from "../config/rules/catalogue.ts";
-import type { Finding, Severity } from "./finding.ts";
+import { formatPath } from "../config/load/problem.ts";
+import { catalogue } from "../rules/catalogue.ts";
+import type { Finding, Severity } from "../rules/finding.ts";
 
 /** How a finding is shown: by its severity, or as waived. */
 type Standing = Severity | "waived";

@@ -1,7 +1,7 @@
-import type { Loaded } from "../config/load.ts";
-import { catalogue } from "../config/rules/catalogue.ts";
+import type { Loaded } from "../config/load/load.ts";
+import { catalogue } from "../rules/catalogue.ts";
 import type { Experiment } from "../config/schema/experiment.ts";
-import { broken, type Finding } from "./finding.ts";
+import { broken, type Finding } from "../rules/finding.ts";
 
 /** A finding for every waiver that waives nothing. @param findings Of every rule. */
 export function unusedWaivers(

@@ -1,7 +1,7 @@
 /** Every pod that a stack runs for its whole life, with what it asks for; sandboxes come and go beside them. */
-import type { Compartment } from "../config/plan/names.ts";
-import type { Plan } from "../config/plan/plan.ts";
-import type { Ground } from "./placement.ts";
+import type { Compartment } from "../plan/names.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Ground } from "../plan/nodes/placement.ts";
 
 const MiB = 2 ** 20;
 

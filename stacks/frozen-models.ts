@@ -1,7 +1,7 @@
 /** Models for evaluation and judging beside a tier's run. */
 import type * as pulumi from "@pulumi/pulumi";
 import { FrozenModel } from "../components/inference/frozen-model.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
 
 /**

@@ -4,8 +4,8 @@ import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
 import { EgressProof } from "../components/sandbox/egress-proof.ts";
 import { SandboxAdmission } from "../components/sandbox/sandbox-admission.ts";
 import { ProofListener } from "../components/sandbox/proof-listener.ts";
-import { exceptAccepted, type ListenerPlan } from "../config/plan/isolation.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import { exceptAccepted, type ListenerPlan } from "../plan/network/gate.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Foundation } from "./foundation.ts";
 

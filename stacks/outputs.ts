@@ -1,5 +1,5 @@
-import type { CompartmentPlan } from "../config/plan/compartments.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import type { CompartmentPlan } from "../plan/network/namespaces.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { PreflightResult } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
 import type { Provisioned } from "./tier.ts";

@@ -1,8 +1,8 @@
 /** The program of a stack: selects the stack's settings, plans, checks, and hands over to the tier. */
 import * as pulumi from "@pulumi/pulumi";
-import { load } from "../config/load.ts";
-import { ConfigError } from "../config/problem.ts";
-import type { Finding } from "../preflight/finding.ts";
+import { load } from "../config/load/load.ts";
+import { ConfigError } from "../config/load/problem.ts";
+import type { Finding } from "../rules/finding.ts";
 import { findingsOf, isFatal, preflight } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
 import { connect } from "./cluster.ts";

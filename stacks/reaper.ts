@@ -1,7 +1,7 @@
 /** What takes away the sandboxes that nobody deletes. */
 import type * as pulumi from "@pulumi/pulumi";
 import { Reaper } from "../components/sandbox/reaper.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
 
 /** @param ray The Ray cluster, whose pods own the sandboxes. */

@@ -8,7 +8,7 @@
  * Agents in the sandboxes reach the policy through LiteLLM, or through the agent loops on the workers themselves.
  */
 import * as pulumi from "@pulumi/pulumi";
-import type { Plan } from "../config/plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import { layFoundation, type UserSecrets } from "./foundation.ts";
 import { closeSandboxes } from "./isolation.ts";

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { containerEnvironment } from "../components/ray/pod-template.ts";
 import { RayCluster } from "../components/ray/ray-cluster.ts";
 import { TrainerJob } from "../components/training/trainer-job.ts";
-import type { Plan } from "../config/plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Foundation } from "./foundation.ts";
 import { serveFrozenModels } from "./frozen-models.ts";
 import { reapSandboxes } from "./reaper.ts";

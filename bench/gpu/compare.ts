@@ -1,12 +1,7 @@
 /** What the formula says of the measured cases. */
 import { architectureOf } from "../../config/load/hugging-face.ts";
-import { parametersOf } from "../../config/plan/memory/parameters.ts";
-import {
-  layerPeak,
-  lossPeak,
-  optimizerPeak,
-  scoringPeak,
-} from "../../config/plan/memory/trainer.ts";
+import { parametersOf } from "../../plan/memory/parameters.ts";
+import { layerPeak, lossPeak, optimizerPeak, scoringPeak } from "../../plan/memory/trainer.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 
 interface Case {

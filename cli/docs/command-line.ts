@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
-import type { Plan } from "../../config/plan/plan.ts";
-import { ConfigError } from "../../config/problem.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { ConfigError } from "../../config/load/problem.ts";
 import { tiers } from "../../config/schema/experiment.ts";
 import { decide } from "../decide.ts";
 import { type Decision, type Decisions, decisionsOf } from "../decisions.ts";

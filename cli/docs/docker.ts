@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { load } from "../../config/load.ts";
-import { plan, type Plan } from "../../config/plan/plan.ts";
+import { load } from "../../config/load/load.ts";
+import { plan, type Plan } from "../../plan/plan.ts";
 import { type Decision, decisionsOf } from "../decisions.ts";
 import { code, markdownTable } from "./markdown.ts";
 

@@ -1,7 +1,7 @@
-import { catalogue, type RuleId, ruleIds } from "../../config/rules/catalogue.ts";
-import { exempt } from "../../config/rules/exempt.ts";
-import type { RuleText } from "../../config/rules/rule.ts";
-import { rulings } from "../../config/rules/rulings.ts";
+import { catalogue, type RuleId, ruleIds } from "../../rules/catalogue.ts";
+import { exempt } from "../../rules/exempt.ts";
+import type { RuleText } from "../../rules/rule.ts";
+import { rulings } from "../../rules/rulings.ts";
 import { code, markdownTable } from "./markdown.ts";
 
 /** Constraints of the original system: C-01 to C-50. */
@@ -29,7 +29,7 @@ export function rulesPage(): string {
   const fatal = rules.filter(({ severity }) => severity === "fatal").length;
   return `${[
     "# Rules",
-    "Made by `npm run docs` from the catalogue in `config/rules/`; do not edit.",
+    "Made by `npm run docs` from the catalogue in `rules/`; do not edit.",
     "`pulumi preview`, `pulumi up` and `npm run preflight -- -s STACK` check every rule before anything is created. A " +
       "broken rule is `fatal`, which ends the command, or `warn`. What could not be checked is `unknown`: shown, and never " +
       "taken for fine. `preflight: { strict: true }` in the experiment makes every warning fatal; `preflight: { waive: [{ " +

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
-import { experimentFile } from "../../config/json-schema.ts";
-import { type SettingReference, settingsOf } from "../../config/reference.ts";
+import { experimentFile } from "./json-schema.ts";
+import { type SettingReference, settingsOf } from "./reference.ts";
 import { models } from "../../config/schema/models.ts";
 import { dockerSite } from "../../config/schema/docker-site.ts";
 import { kubernetesSite } from "../../config/schema/site.ts";

@@ -1,5 +1,5 @@
-import { plan } from "../../config/plan/plan.ts";
-import { ConfigError } from "../../config/problem.ts";
+import { plan } from "../../plan/plan.ts";
+import { ConfigError } from "../../config/load/problem.ts";
 import { type Decided, decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
 import { type Decision, type Decisions, decisionsOf } from "../decisions.ts";

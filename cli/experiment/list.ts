@@ -1,7 +1,7 @@
 import { basename } from "node:path";
-import { experimentNames } from "../../config/load.ts";
+import { experimentNames } from "../../config/load/load.ts";
 import { readLayers } from "../../config/load/layers.ts";
-import { ConfigError } from "../../config/problem.ts";
+import { ConfigError } from "../../config/load/problem.ts";
 import { decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
 

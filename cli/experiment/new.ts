@@ -1,10 +1,10 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Document, isMap, parseDocument, Scalar } from "yaml";
-import { experimentNames } from "../../config/load.ts";
+import { experimentNames } from "../../config/load/load.ts";
 import { nearest } from "../../config/load/suggest.ts";
 import { knownPaths } from "../../config/load/validate.ts";
-import { ConfigError } from "../../config/problem.ts";
+import { ConfigError } from "../../config/load/problem.ts";
 import { experiment } from "../../config/schema/experiment.ts";
 import { decide } from "../decide.ts";
 import { readStackFile } from "../stack-file.ts";

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
 import { isRecord } from "../../config/load/document.ts";
-import { summarize } from "../../config/plan/summary.ts";
-import { formatPath, type SettingPath } from "../../config/problem.ts";
-import { settingsOf } from "../../config/reference.ts";
+import { summarize } from "../../plan/summary/summary.ts";
+import { formatPath, type SettingPath } from "../../config/load/problem.ts";
+import { settingsOf } from "../docs/reference.ts";
 import { experiment } from "../../config/schema/experiment.ts";
-import { looksSecret } from "../../config/secret-name.ts";
+import { looksSecret } from "../../config/schema/secret-name.ts";
 import { type Decided, decide, selectStack } from "../decide.ts";
 import { type Answer, type Command, parse, rootOption, table } from "./command.ts";
 

@@ -1,10 +1,10 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../config/plan/docker/host.ts";
-import type { EnvironmentVariable } from "../../config/plan/environment.ts";
-import { daemonSocket } from "../../config/plan/environment/docker.ts";
-import type { Names } from "../../config/plan/names.ts";
-import type { Ray, RayPod } from "../../config/plan/ray.ts";
+import type { DockerHost } from "../../plan/docker/host.ts";
+import type { EnvironmentVariable } from "../../plan/verl/environment.ts";
+import { daemonSocket } from "../../plan/verl/environment/docker.ts";
+import type { Names } from "../../plan/names.ts";
+import type { Ray, RayPod } from "../../plan/ray/ray.ts";
 import type { Labels } from "../metadata.ts";
 import { type Basis, containerBasis, httpHealth, megabytes, memoryLimit } from "./container.ts";
 import { sandboxFiles } from "./sandbox-files.ts";

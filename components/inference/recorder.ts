@@ -1,10 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Disruption } from "../../config/plan/disruption.ts";
-import type { Names } from "../../config/plan/names.ts";
-import { roleLabel } from "../../config/plan/network.ts";
-import type { Recorder as RecorderPlan } from "../../config/plan/proxy.ts";
-import type { Trainer } from "../../config/plan/trainer.ts";
+import type { Disruption } from "../../plan/nodes/disruption.ts";
+import type { Names } from "../../plan/names.ts";
+import { roleLabel } from "../../plan/network/flows.ts";
+import type { Recorder as RecorderPlan } from "../../plan/serving/proxy.ts";
+import type { Trainer } from "../../plan/verl/trainer.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";

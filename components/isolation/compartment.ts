@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { CompartmentPlan, PodSecurity } from "../../config/plan/compartments.ts";
-import type { Compartment as Name } from "../../config/plan/names.ts";
-import type { Flow, Peer } from "../../config/plan/network.ts";
+import type { CompartmentPlan, PodSecurity } from "../../plan/network/namespaces.ts";
+import type { Compartment as Name } from "../../plan/names.ts";
+import type { Flow, Peer } from "../../plan/network/flows.ts";
 import { type Labels, labelsOf, leaf } from "../metadata.ts";
 import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
 

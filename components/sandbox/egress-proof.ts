@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Isolation, proofGateSeconds } from "../../config/plan/isolation.ts";
-import { roleLabel } from "../../config/plan/network.ts";
-import { peerPort } from "../../config/plan/proof-targets.ts";
+import { type Isolation, proofGateSeconds } from "../../plan/network/gate.ts";
+import { roleLabel } from "../../plan/network/flows.ts";
+import { peerPort } from "../../plan/network/targets.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { hardened, type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";

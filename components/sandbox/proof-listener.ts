@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { ListenerPlan } from "../../config/plan/isolation.ts";
-import { roleLabel } from "../../config/plan/network.ts";
+import type { ListenerPlan } from "../../plan/network/gate.ts";
+import { roleLabel } from "../../plan/network/flows.ts";
 import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
 import { hardened, type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Admission } from "../../config/plan/admission.ts";
-import { namespaceName } from "../../config/plan/network.ts";
-import type { Sandboxes } from "../../config/plan/sandboxes.ts";
+import type { Admission } from "../../plan/sandbox/admission.ts";
+import { namespaceName } from "../../plan/network/flows.ts";
+import type { Sandboxes } from "../../plan/sandbox/bounds.ts";
 import { type Labels, leaf } from "../metadata.ts";
 import { type Gate, gateRule } from "./admission/gate.ts";
 import { sandboxPatches } from "./admission/mutation.ts";

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Sandboxes } from "../../config/plan/sandboxes.ts";
+import type { Sandboxes } from "../../plan/sandbox/bounds.ts";
 import { type Labels, leaf } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 

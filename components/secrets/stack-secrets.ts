@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { TrainingSecret } from "../../config/plan/environment.ts";
-import type { Compartment } from "../../config/plan/names.ts";
+import type { TrainingSecret } from "../../plan/verl/environment.ts";
+import type { Compartment } from "../../plan/names.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
 /** A value in a Secret, as containers refer to it. */

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Volume } from "../../config/plan/storage.ts";
+import type { Volume } from "../../plan/storage/storage.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
 export interface RunVolumeArgs {

@@ -1,9 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Names } from "../../config/plan/names.ts";
-import { roleLabel } from "../../config/plan/network.ts";
-import type { Directories } from "../../config/plan/storage.ts";
-import type { Trainer } from "../../config/plan/trainer.ts";
+import type { Names } from "../../plan/names.ts";
+import { roleLabel } from "../../plan/network/flows.ts";
+import type { Directories } from "../../plan/storage/storage.ts";
+import type { Trainer } from "../../plan/verl/trainer.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";

@@ -9,7 +9,7 @@ import {
   parseDocument,
   type YAMLMap,
 } from "yaml";
-import type { Location, Problem, SettingPath } from "../problem.ts";
+import type { Location, Problem, SettingPath } from "./problem.ts";
 import { findUnsound, longestText } from "./soundness.ts";
 
 /** A parsed YAML file that knows where each of its settings stands. */

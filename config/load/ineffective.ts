@@ -1,4 +1,4 @@
-import type { Problem, SettingPath } from "../problem.ts";
+import type { Problem, SettingPath } from "./problem.ts";
 import type { Site } from "../schema/sites.ts";
 import { locate, type Layers } from "./layers.ts";
 

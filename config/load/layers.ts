@@ -1,5 +1,5 @@
 import { dirname, join, relative, resolve } from "node:path";
-import type { Location, Problem, SettingPath } from "../problem.ts";
+import type { Location, Problem, SettingPath } from "./problem.ts";
 import { type Drafts, isRecord, readSource, type SourceFile } from "./document.ts";
 
 /** An experiment's files from the most derived to the base, and the settings that they add up to. */

@@ -1,5 +1,5 @@
-import type { SettingPath } from "../problem.ts";
-import type { RuleId } from "../rules/catalogue.ts";
+import type { SettingPath } from "./problem.ts";
+import type { RuleId } from "../../rules/catalogue.ts";
 
 /** Rules that the schema checks, by the setting whose form they decide. */
 const rules: readonly (readonly [setting: string, rule: RuleId])[] = [

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { formatPath, type Problem, type SettingPath } from "../problem.ts";
+import { formatPath, type Problem, type SettingPath } from "./problem.ts";
 import { isRecord } from "./document.ts";
 import { locate, locateKey, type Layers } from "./layers.ts";
 import { ruleOf } from "./rule-of.ts";

@@ -1,6 +1,6 @@
 /** The experiment's section `preflight`: how strict the checks are, and which rules the user goes past. */
 import { z } from "zod";
-import { catalogue, ruleIds } from "../rules/catalogue.ts";
+import { catalogue, ruleIds } from "../../rules/catalogue.ts";
 
 const waiver = z
   .strictObject({

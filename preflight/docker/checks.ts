@@ -1,9 +1,9 @@
-import type { Settings } from "../../config/load.ts";
-import { overlap } from "../../config/plan/docker/subnet.ts";
-import type { DockerHost } from "../../config/plan/docker/host.ts";
-import type { Plan } from "../../config/plan/plan.ts";
-import type { DockerPreflightRuleId } from "../../config/rules/catalogue.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
+import type { Settings } from "../../config/load/load.ts";
+import { overlap } from "../../plan/docker/subnet.ts";
+import type { DockerHost } from "../../plan/docker/host.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { DockerPreflightRuleId } from "../../rules/catalogue.ts";
+import { broken, type Finding, met, unknown } from "../../rules/finding.ts";
 import type { DockerFacts } from "./facts.ts";
 
 export interface DockerSubject {

@@ -1,7 +1,7 @@
-import type { Settings } from "../../config/load.ts";
-import type { DockerHost } from "../../config/plan/docker/host.ts";
-import type { Plan } from "../../config/plan/plan.ts";
-import type { Finding } from "../finding.ts";
+import type { Settings } from "../../config/load/load.ts";
+import type { DockerHost } from "../../plan/docker/host.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { Finding } from "../../rules/finding.ts";
 import { checkHost } from "./checks.ts";
 import type { Certificates } from "./engine.ts";
 import { readDockerFacts } from "./facts.ts";

@@ -3,8 +3,8 @@ import type {
   V1MutatingWebhookConfiguration,
   V1ValidatingAdmissionPolicy,
 } from "@kubernetes/client-node";
-import type { Plan } from "../../config/plan/plan.ts";
-import type { Fact } from "../finding.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { Fact } from "../../rules/finding.ts";
 import { ApiError, type Client, read } from "./client.ts";
 import type { NamespaceFact } from "./namespaces.ts";
 

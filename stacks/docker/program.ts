@@ -1,6 +1,6 @@
 /** The part of the program that is for a Docker host. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { Plan } from "../../config/plan/plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { PreflightResult } from "../../preflight/preflight.ts";
 import { preflightOutput } from "../outputs.ts";
 import { connect, type DaemonSecrets } from "./host.ts";

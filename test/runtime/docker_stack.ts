@@ -4,7 +4,7 @@
  *
  *   node docker_stack.ts IMAGE    with this image for everything
  */
-import { plan } from "../../config/plan/plan.ts";
+import { plan } from "../../plan/plan.ts";
 import { dockerSiteYaml, onDocker, provisionOnDocker } from "../support/docker.ts";
 import { record } from "../support/recorder.ts";
 

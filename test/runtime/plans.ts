@@ -9,9 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { stringify } from "yaml";
-import { load } from "../../config/load.ts";
-import { plan } from "../../config/plan/plan.ts";
-import { formatOverride, type OverrideValue } from "../../config/plan/verl/override.ts";
+import { load } from "../../config/load/load.ts";
+import { plan } from "../../plan/plan.ts";
+import { formatOverride, type OverrideValue } from "../../plan/verl/override.ts";
 
 interface Changes {
   /** Shipped file that is changed; single-node.yaml if none is named. */

@@ -2,8 +2,8 @@ import { createServer, type Server } from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Loaded, Selection } from "../../config/load.ts";
-import type { Plan } from "../../config/plan/plan.ts";
+import type { Loaded, Selection } from "../../config/load/load.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { provisionHost } from "../../stacks/docker/single-node.ts";
 import { ConfigFolder } from "./settings.ts";
 

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load.ts";
+import type { Settings } from "../../config/load/load.ts";
 import { ConfigFolder } from "./settings.ts";
 
 /** The lab's site, but with nodes that Karpenter makes; `gpu` and `sandbox` are further settings of the pools. */

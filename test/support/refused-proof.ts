@@ -3,7 +3,7 @@
  * process of its own, since Pulumi lets the rejection reach the top of the program.
  */
 import * as pulumi from "@pulumi/pulumi";
-import { plan } from "../../config/plan/plan.ts";
+import { plan } from "../../plan/plan.ts";
 import { onDocker, provisionOnDocker } from "./docker.ts";
 
 const made: string[] = [];

@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Loaded, load, type Selection } from "../../config/load.ts";
-import { type PlanResult, plan } from "../../config/plan/plan.ts";
+import { type Loaded, load, type Selection } from "../../config/load/load.ts";
+import { type PlanResult, plan } from "../../plan/plan.ts";
 
 export const projectRoot = join(import.meta.dirname, "../..");
 

@@ -1,5 +1,5 @@
-import type { Settings } from "../../config/load.ts";
-import { plan, type Plan } from "../../config/plan/plan.ts";
+import type { Settings } from "../../config/load/load.ts";
+import { plan, type Plan } from "../../plan/plan.ts";
 import type { KubernetesSite } from "../../config/schema/site.ts";
 import { settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";

@@ -1,7 +1,7 @@
 /** What the API server adds to the pods that Harbor makes, as CEL. */
-import { type Admission, literal } from "../../../config/plan/admission.ts";
-import { roleLabel } from "../../../config/plan/network.ts";
-import type { Sandboxes } from "../../../config/plan/sandboxes.ts";
+import { type Admission, literal } from "../../../plan/sandbox/admission.ts";
+import { roleLabel } from "../../../plan/network/flows.ts";
+import type { Sandboxes } from "../../../plan/sandbox/bounds.ts";
 import { constructed } from "./cel.ts";
 import { type Gate, gatePatches } from "./gate.ts";
 

@@ -1,10 +1,10 @@
 /** One damaged configuration through load, Plan and the checks that need no cluster. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { load } from "../../../config/load.ts";
-import { summarize } from "../../../config/plan/summary.ts";
-import { planAsJson } from "../../../config/plan/view.ts";
-import { ConfigError, describeProblem, type Problem } from "../../../config/problem.ts";
+import { load } from "../../../config/load/load.ts";
+import { summarize } from "../../../plan/summary/summary.ts";
+import { planAsJson } from "../../../plan/summary/environment.ts";
+import { ConfigError, describeProblem, type Problem } from "../../../config/load/problem.ts";
 import { isFatal, preflight } from "../../../preflight/preflight.ts";
 import { describe } from "../../../preflight/report.ts";
 import { Random } from "./random.ts";

@@ -1,5 +1,5 @@
 /** For every rule of the configuration: settings that break it and nothing else, and settings that just meet it. */
-import type { configurationRules } from "../../../config/rules/configuration.ts";
+import type { configurationRules } from "../../../rules/configuration.ts";
 
 /** What a stack's files say beyond those that they extend. */
 export interface Written {

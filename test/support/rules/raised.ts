@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { load } from "../../../config/load.ts";
-import { ConfigError } from "../../../config/problem.ts";
-import { catalogue, type RuleId } from "../../../config/rules/catalogue.ts";
-import type { Finding } from "../../../preflight/finding.ts";
+import { load } from "../../../config/load/load.ts";
+import { ConfigError } from "../../../config/load/problem.ts";
+import { catalogue, type RuleId } from "../../../rules/catalogue.ts";
+import type { Finding } from "../../../rules/finding.ts";
 import { findingsOf, preflight } from "../../../preflight/preflight.ts";
 import { projectRoot } from "../settings.ts";
 import { models, type RuleCase, sites, type Written } from "./cases.ts";

@@ -6,7 +6,7 @@ import { diffCommand } from "../../../cli/experiment/diff.ts";
 import { listCommand } from "../../../cli/experiment/list.ts";
 import { newCommand } from "../../../cli/experiment/new.ts";
 import { showCommand } from "../../../cli/experiment/show.ts";
-import { ConfigError } from "../../../config/problem.ts";
+import { ConfigError } from "../../../config/load/problem.ts";
 import { ConfigFolder, projectRoot } from "../../support/settings.ts";
 
 const commands = { new: newCommand, list: listCommand, show: showCommand, diff: diffCommand };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Plan } from "../../../config/plan/plan.ts";
+import type { Plan } from "../../../plan/plan.ts";
 import { Connectivity } from "../../support/connectivity.ts";
 import type { KubernetesObject, Recording } from "../../support/recorder.ts";
 import { recordTier } from "../../support/tier.ts";

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Plan } from "../../../config/plan/plan.ts";
+import type { Plan } from "../../../plan/plan.ts";
 import { Connectivity, type Endpoint } from "../../support/connectivity.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import type { Recording } from "../../support/recorder.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { factsOfConfig } from "../../../config/load/hugging-face.ts";
-import { parametersOf } from "../../../config/plan/memory/parameters.ts";
-import { ConfigError } from "../../../config/problem.ts";
+import { parametersOf } from "../../../plan/memory/parameters.ts";
+import { ConfigError } from "../../../config/load/problem.ts";
 import { ConfigFolder, settingsWith } from "../../support/settings.ts";
 
 const dense = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError } from "../../../config/problem.ts";
+import { ConfigError } from "../../../config/load/problem.ts";
 import { ConfigFolder } from "../../support/settings.ts";
 
 const site = `

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
-import { ConfigError, describeProblem } from "../../../config/problem.ts";
+import { plan } from "../../../plan/plan.ts";
+import { ConfigError, describeProblem } from "../../../config/load/problem.ts";
 import { contract } from "../../support/contract.ts";
 import { ConfigFolder, projectRoot } from "../../support/settings.ts";
 

@@ -2,9 +2,9 @@
 import { execFileSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
-import { plan, type Plan } from "../../../config/plan/plan.ts";
+import { plan, type Plan } from "../../../plan/plan.ts";
 import { onDocker, provisionOnDocker } from "../../support/docker.ts";
-import { upperHalf } from "../../../config/plan/docker/subnet.ts";
+import { upperHalf } from "../../../plan/docker/subnet.ts";
 import { record, type Recording } from "../../support/recorder.ts";
 
 let recording: Recording;

@@ -1,13 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError } from "../../../config/problem.ts";
-import { plan } from "../../../config/plan/plan.ts";
-import {
-  addressIn,
-  capacityOf,
-  flawOf,
-  overlap,
-  upperHalf,
-} from "../../../config/plan/docker/subnet.ts";
+import { ConfigError } from "../../../config/load/problem.ts";
+import { plan } from "../../../plan/plan.ts";
+import { addressIn, capacityOf, flawOf, overlap, upperHalf } from "../../../plan/docker/subnet.ts";
 import { isFatal, preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, onDocker } from "../../support/docker.ts";
 import { planWith } from "../../support/settings.ts";

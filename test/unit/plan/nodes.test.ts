@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
+import { plan } from "../../../plan/plan.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Settings } from "../../../config/load.ts";
-import type { Peer } from "../../../config/plan/network.ts";
-import { plan } from "../../../config/plan/plan.ts";
+import type { Settings } from "../../../config/load/load.ts";
+import type { Peer } from "../../../plan/network/flows.ts";
+import { plan } from "../../../plan/plan.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { bytesOf } from "../../../config/schema/scalars.ts";
 import { settingsWith } from "../../support/settings.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type PlanResult, plan } from "../../../config/plan/plan.ts";
-import type { Settings } from "../../../config/load.ts";
-import { check } from "../../../preflight/rules/checks.ts";
+import { type PlanResult, plan } from "../../../plan/plan.ts";
+import type { Settings } from "../../../config/load/load.ts";
+import { check } from "../../../rules/cluster/checks.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import { factsWith } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";

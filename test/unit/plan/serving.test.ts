@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
-import { summarize } from "../../../config/plan/summary.ts";
+import { plan } from "../../../plan/plan.ts";
+import { summarize } from "../../../plan/summary/summary.ts";
 import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 const model = "/models/Qwen3-30B-A3B-Instruct-2507";

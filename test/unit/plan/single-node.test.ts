@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
-import { planAsJson } from "../../../config/plan/view.ts";
+import { plan } from "../../../plan/plan.ts";
+import { planAsJson } from "../../../plan/summary/environment.ts";
 import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 function shipped(stack: string) {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { EnvironmentVariable } from "../../../config/plan/environment.ts";
-import { type Plan, plan } from "../../../config/plan/plan.ts";
+import type { EnvironmentVariable } from "../../../plan/verl/environment.ts";
+import { type Plan, plan } from "../../../plan/plan.ts";
 import { ConfigFolder, planWith, problemsOf } from "../../support/settings.ts";
 
 function shipped(stack: string) {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { plan as decide } from "../../../config/plan/plan.ts";
-import { catalogue } from "../../../config/rules/catalogue.ts";
-import type { clusterRules } from "../../../config/rules/cluster.ts";
+import { plan as decide } from "../../../plan/plan.ts";
+import { catalogue } from "../../../rules/catalogue.ts";
+import type { clusterRules } from "../../../rules/cluster.ts";
 import type { KubernetesSite as Site } from "../../../config/schema/site.ts";
 import type { Features } from "../../../preflight/facts/apis.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
 import { isFatal } from "../../../preflight/preflight.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
-import { check } from "../../../preflight/rules/checks.ts";
+import { check } from "../../../rules/cluster/checks.ts";
 import { settle } from "../../../preflight/waivers.ts";
 import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { catalogue, type RuleId } from "../../../config/rules/catalogue.ts";
-import { configurationRules } from "../../../config/rules/configuration.ts";
+import { catalogue, type RuleId } from "../../../rules/catalogue.ts";
+import { configurationRules } from "../../../rules/configuration.ts";
 import { isFatal } from "../../../preflight/preflight.ts";
 import { cases } from "../../support/rules/cases.ts";
 import { findingsFor, raised } from "../../support/rules/raised.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
+import { plan } from "../../../plan/plan.ts";
 import type { NodeFact } from "../../../preflight/facts/facts.ts";
 import { isFatal } from "../../../preflight/preflight.ts";
-import type { Fact } from "../../../preflight/finding.ts";
-import { egressProof, unproven } from "../../../preflight/rules/egress-proof.ts";
-import type { Subject } from "../../../preflight/rules/rule.ts";
+import type { Fact } from "../../../rules/finding.ts";
+import { egressProof, unproven } from "../../../rules/cluster/egress-proof.ts";
+import type { Subject } from "../../../rules/cluster/rule.ts";
 import { settingsWith } from "../../support/settings.ts";
 
 const node = (simulated: boolean) => ({ simulated }) as NodeFact;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { experimentNames, type Loaded, load } from "../../../config/load.ts";
+import { experimentNames, type Loaded, load } from "../../../config/load/load.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { isFatal, preflight } from "../../../preflight/preflight.ts";
 import { report } from "../../../preflight/report.ts";

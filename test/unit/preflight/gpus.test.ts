@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../config/plan/plan.ts";
+import { plan } from "../../../plan/plan.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { PodFact } from "../../../preflight/facts/pods.ts";
-import type { Finding } from "../../../preflight/finding.ts";
+import type { Finding } from "../../../rules/finding.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
-import { check as checkAll } from "../../../preflight/rules/checks.ts";
+import { check as checkAll } from "../../../rules/cluster/checks.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { factsWith, nodeFact } from "../../support/facts.ts";
 import { settingsWith } from "../../support/settings.ts";

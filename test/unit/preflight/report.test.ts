@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Finding } from "../../../preflight/finding.ts";
-import { broken, met, unknown } from "../../../preflight/finding.ts";
+import type { Finding } from "../../../rules/finding.ts";
+import { broken, met, unknown } from "../../../rules/finding.ts";
 import { isFatal } from "../../../preflight/preflight.ts";
 import { reportAsJson } from "../../../preflight/report-json.ts";
 import { count, report } from "../../../preflight/report.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
-import type { Finding } from "../../../preflight/finding.ts";
+import type { Finding } from "../../../rules/finding.ts";
 import { factsWith, known, nodeFact } from "../../support/facts.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
-import { check } from "../../../preflight/rules/checks.ts";
-import { plan as decide } from "../../../config/plan/plan.ts";
+import { check } from "../../../rules/cluster/checks.ts";
+import { plan as decide } from "../../../plan/plan.ts";
 import { settingsWith } from "../../support/settings.ts";
 
 const { settings: lab } = settingsWith("");

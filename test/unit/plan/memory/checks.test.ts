@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type PlanResult, plan } from "../../../../config/plan/plan.ts";
-import { summarize } from "../../../../config/plan/summary.ts";
+import { type PlanResult, plan } from "../../../../plan/plan.ts";
+import { summarize } from "../../../../plan/summary/summary.ts";
 import { ConfigFolder, planWith } from "../../../support/settings.ts";
 
 const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size"]);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { kvBytesPerToken, rolloutMemory } from "../../../../config/plan/memory/rollout.ts";
-import { trainingPeak, type TrainingSetup } from "../../../../config/plan/memory/trainer.ts";
+import { kvBytesPerToken, rolloutMemory } from "../../../../plan/memory/rollout.ts";
+import { trainingPeak, type TrainingSetup } from "../../../../plan/memory/trainer.ts";
 import type { Architecture } from "../../../../config/schema/models.ts";
 
 const base: Architecture = {

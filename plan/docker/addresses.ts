@@ -1,0 +1,29 @@
+import type { DockerSubnets } from "../../config/schema/docker-site.ts";
+import { addressIn } from "./subnet.ts";
+
+/**
+ * Addresses that are known before anything runs. They lie in the lower half of a network; the upper one is what Docker
+ * gives to containers that ask for none, of which the first would otherwise be given the proxy's.
+ */
+export interface FixedAddresses {
+  /** The host, if it has an address there at all. */
+  readonly sandboxGateway: string;
+  readonly trainGateway: string;
+  /** In the sandbox network: LiteLLM, and the listeners of the egress proof at its door and in another sandbox's place. */
+  readonly proxy: string;
+  readonly door: string;
+  readonly peer: string;
+  /** In the training network: the listener in Ray's place. */
+  readonly ray: string;
+}
+
+export function fixedAddresses({ train, sandbox }: DockerSubnets): FixedAddresses {
+  return {
+    sandboxGateway: addressIn(sandbox, 1),
+    trainGateway: addressIn(train, 1),
+    proxy: addressIn(sandbox, 2),
+    door: addressIn(sandbox, 3),
+    peer: addressIn(sandbox, 4),
+    ray: addressIn(train, 2),
+  };
+}

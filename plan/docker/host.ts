@@ -1,0 +1,150 @@
+import { createHash } from "node:crypto";
+import type { Settings } from "../../config/load/load.ts";
+import type { DockerSite } from "../../config/schema/docker-site.ts";
+import type { Names } from "../names.ts";
+import type { Problems } from "../problems.ts";
+import type { Sandboxes } from "../sandbox/bounds.ts";
+import type { Scaffold } from "../run/scaffold.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Topology } from "../run/topology.ts";
+import { type FixedAddresses, fixedAddresses } from "./addresses.ts";
+import { checkBackend, checkHost } from "./check.ts";
+import { addressIn, upperHalf } from "./subnet.ts";
+
+/** A mount of a training container: a Docker volume, or a directory of the host. */
+export type DockerMount = {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly readOnly: boolean;
+} & (
+  | {
+      readonly volume: string;
+      /** Whether the volume is the stack's own, which makes it and leaves it on destroy. */
+      readonly own: boolean;
+    }
+  | { readonly path: string }
+);
+
+/** What a stack makes on a Docker host instead of on a cluster. */
+export interface DockerHost {
+  /** The daemon, as Pulumi reaches it. */
+  readonly host: string;
+  readonly socket: string;
+  readonly gpuRuntime: string;
+  readonly openFiles: number;
+  readonly networks: {
+    readonly train: DockerNetwork;
+    /** Without a way out, and without an address of the host. */
+    readonly sandbox: DockerNetwork;
+  };
+  readonly addresses: FixedAddresses;
+  /** nftables' table that keeps the sandboxes apart. */
+  readonly firewallTable: string;
+  readonly containers: DockerContainers;
+  readonly mounts: readonly DockerMount[];
+  /** Volume with the agent's runtime, unpacked once from its image. */
+  readonly agentRuntime: { readonly volume: string; readonly image: string; readonly path: string };
+}
+
+export interface DockerNetwork {
+  readonly name: string;
+  readonly subnet: string;
+  /** The host's address there, where it has one; named, since it would be the first of the range otherwise. */
+  readonly gateway: string;
+  /** Part of it from which containers get an address that ask for none. */
+  readonly range: string;
+}
+
+/** Names of the containers, each of them one of its kind. */
+export interface DockerContainers {
+  readonly head: string;
+  readonly worker: string;
+  readonly trainer: string;
+  readonly recorder: string;
+  readonly proxy: string;
+  readonly reaper: string;
+  readonly agentRuntime: string;
+  readonly firewall: string;
+  /** Listeners of the egress proof: at the proxy's door, in Ray's place, and in another sandbox's. */
+  readonly proofDoor: string;
+  readonly proofRay: string;
+  readonly proofPeer: string;
+  readonly proof: string;
+}
+
+/** Label that tells a repeated egress proof from the one before. */
+export const attemptLabel = "swe-rl.dev/attempt";
+
+/** undefined where the site is a cluster. */
+export function planDockerHost(
+  settings: Settings,
+  parts: {
+    names: Names;
+    topology: Topology;
+    storage: Storage;
+    scaffold: Scaffold;
+    sandboxes: Sandboxes;
+  },
+  problems: Problems,
+): DockerHost | undefined {
+  const { site } = settings;
+  checkBackend(settings, problems);
+  if (site.kind !== "docker") return undefined;
+  const { names, scaffold } = parts;
+  const { docker } = site;
+  checkHost(settings, { ...parts, docker }, problems);
+  const { stack, namespaces } = names;
+  const of = (part: string) => `${stack}-${part}`;
+  return {
+    host: docker.host,
+    socket: docker.socket,
+    gpuRuntime: docker.gpuRuntime,
+    openFiles: docker.openFiles,
+    networks: {
+      train: network(namespaces.train, docker.subnets.train),
+      sandbox: network(namespaces.sandbox, docker.subnets.sandbox),
+    },
+    addresses: fixedAddresses(docker.subnets),
+    firewallTable: `swe-rl-${stack}`,
+    containers: {
+      head: of("ray-head"),
+      worker: of("ray-worker"),
+      trainer: of("trainer"),
+      recorder: of("recorder"),
+      proxy: of("litellm"),
+      reaper: of("reaper"),
+      agentRuntime: of("agent-runtime"),
+      firewall: of("sandbox-firewall"),
+      proofDoor: of("proof-door"),
+      proofRay: of("proof-ray"),
+      proofPeer: of("proof-peer"),
+      proof: of("egress-proof"),
+    },
+    mounts: parts.storage.volumes.map((volume) => mountOf(volume, site, stack)),
+    agentRuntime: {
+      // Another image is another volume: what is in one is never changed under running sandboxes.
+      volume: of(`agent-runtime-${digest(scaffold.runtimeImage)}`),
+      image: scaffold.runtimeImage,
+      path: scaffold.mountPath,
+    },
+  };
+}
+
+function network(name: string, subnet: string): DockerNetwork {
+  return { name, subnet, gateway: addressIn(subnet, 1), range: upperHalf(subnet) };
+}
+
+function mountOf(
+  { name, backing, mountPath, readOnly }: Storage["volumes"][number],
+  { docker }: DockerSite,
+  stack: string,
+): DockerMount {
+  const seen = { name, mountPath, readOnly };
+  if (backing.kind === "host_path") return { ...seen, path: backing.path };
+  const given = name === "models" || name === "data" ? docker.volumes[name] : undefined;
+  return { ...seen, volume: given ?? `${stack}-${name}`, own: given === undefined };
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+}

@@ -1,0 +1,193 @@
+/** Peak GPU memory of every role of a run, and what the host and the checkpoint volume must hold. */
+import type { Settings } from "../../config/load/load.ts";
+import type { Architecture } from "../../config/schema/models.ts";
+import { bytesOf } from "../../config/schema/scalars.ts";
+import type { Batches } from "../run/batches.ts";
+import type { Engine } from "../run/engine.ts";
+import type { Topology } from "../run/topology.ts";
+import { hostBytes } from "./host.ts";
+import { logitsCopies } from "./logits.ts";
+import { megatronPeak } from "./megatron.ts";
+import { parametersOf } from "./parameters.ts";
+import { contextBytes, type Peak, peak, together, withHeadroom } from "./parts.ts";
+import { graphBytes, type RolloutMemory, rolloutMemory } from "./rollout.ts";
+import { scoringPeak, trainingPeak, type TrainingSetup } from "./trainer.ts";
+
+export type Role = "actor" | "reference" | "critic" | "rollout" | "weight sync";
+
+/** What one role needs of a GPU at most, with all else that lies there at that moment. */
+export interface RoleMemory {
+  readonly role: Role;
+  readonly peak: Peak;
+}
+
+export interface Memory {
+  /** Of one GPU; undefined if the site does not say. */
+  readonly capacity: number | undefined;
+  /** By how much the estimate may be wrong: what was measured, or what was only derived. */
+  readonly margin: number;
+  readonly roles: readonly RoleMemory[];
+  /** undefined if the GPU's memory is not known. */
+  readonly rollout: RolloutMemory | undefined;
+  /** Host memory of one node for what the GPUs do not hold between uses. */
+  readonly hostBytes: number;
+  /** One checkpoint: weights and optimizer state of all trained models. */
+  readonly checkpointBytes: number;
+}
+
+/** Above twice the largest error of the measured cases; and what engines get whose memory was only derived. */
+const [measured, derived] = [0.1, 0.25] as const;
+
+export interface MemoryInputs {
+  readonly topology: Topology;
+  readonly engine: Engine;
+  readonly batches: Batches;
+}
+
+/** undefined where the model's shapes are not known. */
+export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | undefined {
+  const model = settings.modelFacts?.architecture;
+  if (!model) return undefined;
+  const { experiment, site } = settings;
+  const { topology, engine } = inputs;
+  const { gpu_memory: size } = site.gpu_nodes;
+  const capacity = size === undefined ? undefined : bytesOf(size);
+  const trained = trainedRoles(settings, model, inputs);
+  const { total } = parametersOf(model);
+  const hasCritic = experiment.algorithm.adv_estimator === "ppo";
+  const trainedModels = hasCritic ? 2 : 1;
+  const rollout =
+    capacity === undefined
+      ? undefined
+      : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
+  return {
+    capacity,
+    margin: engine.name === "fsdp" ? measured : derived,
+    roles: [...trained, ...rolloutRoles(settings, model, { ...inputs, rollout })],
+    rollout,
+    hostBytes: hostBytes(settings, { total, trainedModels, topology, engine }),
+    checkpointBytes: total * 12 * trainedModels,
+  };
+}
+
+/** Roles of the trainer, one after the other on the same GPUs; what is not offloaded stays beside the others. */
+function trainedRoles(settings: Settings, model: Architecture, inputs: MemoryInputs): RoleMemory[] {
+  const { experiment } = settings;
+  const { training, algorithm } = experiment;
+  const setup = trainingSetup(settings, model, inputs);
+  const hasCritic = algorithm.adv_estimator === "ppo";
+  const shard = parametersOf(model).total / setup.shards;
+  // Between uses the weights and the moments stay, unless they are offloaded; gradients are gone.
+  const resting = peak(
+    "at rest",
+    training.actor_offload ? {} : { weights: shard * 4, optimizer: shard * 8 },
+  );
+  const sleeping = sleepingServer(settings, inputs);
+  const beside = (role: Role, own: Peak, others: readonly Peak[]): RoleMemory => ({
+    role,
+    peak: others.reduce((sum, other) => together(sum.phase, sum, other), withHeadroom(own)),
+  });
+  const updates = (role: "actor" | "critic", hasHead: boolean) =>
+    beside(role, update(setup, { inputs, hasHead }), [
+      ...sleeping,
+      ...(hasCritic ? [resting] : []),
+    ]);
+  // FSDP keeps a reference's parameters in host memory whatever the setting says.
+  const keepsReference = inputs.engine.name !== "fsdp" && !training.ref_offload;
+  return [
+    updates("actor", true),
+    ...(algorithm.use_kl_loss
+      ? [
+          beside("reference", scoringPeak(setup, "scoring", keepsReference ? shard * 2 : 0), [
+            ...sleeping,
+            resting,
+            ...(hasCritic ? [resting] : []),
+          ]),
+        ]
+      : []),
+    ...(hasCritic ? [updates("critic", false)] : []),
+  ];
+}
+
+function update(
+  setup: TrainingSetup,
+  { inputs, hasHead }: { inputs: MemoryInputs; hasHead: boolean },
+): Peak {
+  const { engine, topology } = inputs;
+  const { model, tokens } = setup;
+  return engine.name === "megatron"
+    ? megatronPeak({ model, tokens, engine, gpus: topology.trainerGpus, hasHead })
+    : trainingPeak({ ...setup, hasHead });
+}
+
+function trainingSetup(
+  settings: Settings,
+  model: Architecture,
+  { topology, engine, batches }: MemoryInputs,
+): TrainingSetup {
+  const { use_dynamic_bsz: packs } = settings.experiment.training;
+  return {
+    model,
+    // Without packing a micro-batch is one sequence; the budget is sized for the longest either way.
+    tokens: packs
+      ? batches.tokensPerGpu
+      : Math.ceil(batches.windowTokens / engine.sequenceParallel),
+    shards: engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize,
+    sharding: engine.name === "fsdp" ? "flat" : "by parameter",
+    logitsCopies: logitsCopies(settings.experiment),
+    checkpointing: true,
+    hasHead: true,
+  };
+}
+
+/** A server that shares the GPUs sleeps while the trainer works: weights and cache are gone, context and graphs stay. */
+function sleepingServer({ experiment }: Settings, { topology }: MemoryInputs): Peak[] {
+  if (topology.mode === "async") return [];
+  const graphs = experiment.vllm.enforce_eager ? 0 : graphBytes;
+  return [peak("asleep", { "CUDA graphs": graphs, headroom: contextBytes })];
+}
+
+function rolloutSetup(
+  { experiment: { vllm } }: Settings,
+  model: Architecture,
+  { topology, batches, capacity }: MemoryInputs & { capacity: number },
+) {
+  return {
+    model,
+    tensorParallel: topology.tensorParallel,
+    elementBytes: vllm.dtype === "float32" ? 4 : 2,
+    capacity,
+    utilization: vllm.gpu_memory_utilization,
+    sequences: vllm.max_num_seqs,
+    window: batches.modelLength,
+    graphs: !vllm.enforce_eager,
+  };
+}
+
+/** On shared GPUs the trainer's context stays, and what it does not offload; weights go over layer by layer. */
+function rolloutRoles(
+  settings: Settings,
+  model: Architecture,
+  { rollout, topology, ...inputs }: MemoryInputs & { rollout: RolloutMemory | undefined },
+): RoleMemory[] {
+  if (!rollout) return [];
+  if (topology.mode === "async") return [{ role: "rollout", peak: rollout.peak }];
+  const setup = trainingSetup(settings, model, { topology, ...inputs });
+  const shard = parametersOf(model).total / setup.shards;
+  const offloads = settings.experiment.training.actor_offload;
+  const trainer = peak("resting", {
+    headroom: contextBytes,
+    ...(offloads ? {} : { weights: shard * 4, optimizer: shard * 8 }),
+  });
+  const { weights = 0, "CUDA graphs": graphs = 0 } = rollout.peak.parts;
+  const sync = peak("weights go over", {
+    weights: weights + shard * 4 + parametersOf(model).layer * 6,
+    optimizer: offloads ? 0 : shard * 8,
+    "CUDA graphs": graphs,
+    headroom: 2 * contextBytes,
+  });
+  return [
+    { role: "rollout", peak: together(rollout.peak.phase, rollout.peak, trainer) },
+    { role: "weight sync", peak: sync },
+  ];
+}

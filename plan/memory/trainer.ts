@@ -1,0 +1,117 @@
+/** GPU memory of a model in training, sharded by FSDP. Sources and measurements: docs/memory.md. */
+import type { Architecture } from "../../config/schema/models.ts";
+import { layerBytesPerToken } from "./activations.ts";
+import { parametersOf } from "./parameters.ts";
+import { highest, type Peak, peak } from "./parts.ts";
+
+export interface TrainingSetup {
+  readonly model: Architecture;
+  /** Tokens of one micro-batch on one GPU. */
+  readonly tokens: number;
+  /** GPUs over which parameters, gradients and optimizer state are sharded. */
+  readonly shards: number;
+  /** `flat`: FSDP's first version, where embedding and head are one unit. */
+  readonly sharding: "flat" | "by parameter";
+  /** Tensors as large as the logits at once, where the loss goes backward; 0: fused kernels never make them. */
+  readonly logitsCopies: number;
+  readonly checkpointing: boolean;
+  /** A critic has one value a token instead of logits. */
+  readonly hasHead: boolean;
+}
+
+const bf16 = 2;
+const fp32 = 4;
+/** AdamW: two moments in fp32. */
+const adam = 2 * fp32;
+
+/** The highest moment of an update in steady state, when the optimizer has its state and gradients accumulate. */
+export function trainingPeak(setup: TrainingSetup): Peak {
+  return highest([lossPeak(setup), layerPeak(setup), optimizerPeak(setup)]);
+}
+
+/** What lies in GPU memory all through an update: fp32 weights, gradients and moments of one shard. */
+function shardOf({ model, shards }: TrainingSetup) {
+  const shard = parametersOf(model).total / shards;
+  return { weights: shard * fp32, gradients: shard * fp32, optimizer: shard * adam };
+}
+
+/** Weights that are gathered whole, beside the shard, while the head computes. */
+function gatheredHead({ model, sharding, hasHead }: TrainingSetup): number {
+  const { embedding, head } = parametersOf(model);
+  const whole = hasHead ? head || embedding : 0;
+  return (sharding === "flat" && head > 0 ? embedding + whole : whole) * bf16;
+}
+
+/**
+ * The loss goes backward: the logits (their gradient takes their place), the head's weights and gradient gathered, the
+ * last norm, the input of every layer, and the last layer fetched ahead. More copies of the logits are gone when the
+ * head's gradient comes.
+ */
+export function lossPeak(setup: TrainingSetup): Peak {
+  const { model, tokens, logitsCopies } = setup;
+  const { embedding, head, layer } = parametersOf(model);
+  const shard = shardOf(setup);
+  const logits = setup.hasHead ? tokens * model.vocab_size * bf16 : 0;
+  const row = setup.hasHead ? Math.max(logitsCopies, 0) : 0;
+  const gathered = gatheredHead(setup);
+  const headGradient = row > 2 || !setup.hasHead ? 0 : (head || embedding) * bf16;
+  const fused = logitsCopies === 0 && setup.hasHead ? fusedRows * model.vocab_size * 3 * fp32 : 0;
+  return peak("loss", {
+    ...shard,
+    weights: shard.weights + gathered + layer * bf16,
+    gradients: shard.gradients + headGradient,
+    activations: keptInputs(setup) + 10 * model.hidden_size * tokens,
+    logits: logits * row + fused,
+  });
+}
+
+/** Rows of logits that a fused kernel makes at a time. */
+const fusedRows = 512;
+
+/** A layer goes backward: what it keeps for each token, its weights and the next one's, its gradient to be reduced. */
+export function layerPeak(setup: TrainingSetup): Peak {
+  const { model, tokens } = setup;
+  const { layer, embedding, head } = parametersOf(model);
+  const shard = shardOf(setup);
+  const root = setup.sharding === "flat" ? (embedding + head) * bf16 : 0;
+  return peak("layer", {
+    ...shard,
+    weights: shard.weights + 2 * layer * bf16 + root,
+    gradients: shard.gradients + layer * bf16 + root,
+    activations: keptInputs(setup) + (setup.checkpointing ? layerBytesPerToken(model) * tokens : 0),
+  });
+}
+
+/** The optimizer's step makes one more tensor as large as the shard. */
+export function optimizerPeak(setup: TrainingSetup): Peak {
+  const shard = shardOf(setup);
+  return peak("optimizer step", { ...shard, optimizer: shard.optimizer + shard.weights });
+}
+
+/** With checkpointing only the input of every layer, else all that the layers keep. */
+function keptInputs({ model, tokens, checkpointing }: TrainingSetup): number {
+  const each = checkpointing ? model.hidden_size * bf16 : layerBytesPerToken(model);
+  return model.layers * each * tokens;
+}
+
+/**
+ * Log-probabilities without gradients, of the reference, whose parameters come from host memory layer by layer. The
+ * highest moment is the head's, whose logits come when the last layer's work is gone, or a layer's.
+ */
+export function scoringPeak(setup: TrainingSetup, phase: string, resident: number): Peak {
+  const { model, tokens } = setup;
+  const { layer } = parametersOf(model);
+  const copies = setup.logitsCopies === 0 ? 0 : Math.min(setup.logitsCopies, 2);
+  // Measured: without gradients a layer has a third at once of what it has in its backward pass.
+  const working = layerBytesPerToken(model) / 3;
+  const weights = resident + gatheredHead(setup) + 2 * layer * bf16;
+  const around = 10 * model.hidden_size;
+  return highest([
+    peak(phase, {
+      weights,
+      activations: around * tokens,
+      logits: copies * tokens * model.vocab_size * bf16,
+    }),
+    peak(phase, { weights, activations: (working + around) * tokens }),
+  ]);
+}

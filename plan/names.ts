@@ -1,0 +1,98 @@
+import type { Settings } from "../config/load/load.ts";
+import type { Problems } from "./problems.ts";
+
+/** The three namespaces of an experiment, by what lives in them. */
+export const compartments = ["train", "proxy", "sandbox"] as const;
+export type Compartment = (typeof compartments)[number];
+
+/** Every name that a run has outside the program. */
+export interface Names {
+  readonly stack: string;
+  /** Project of the tracker, and first directory level of every output. */
+  readonly project: string;
+  /** Name of the run, and second directory level of every output. */
+  readonly run: string;
+  readonly namespaces: Readonly<Record<Compartment, string>>;
+  /** Objects of the whole cluster that bound the sandboxes. */
+  readonly sandboxAdmission: string;
+  readonly priorityClass: string;
+  readonly rayCluster: string;
+  /** Service that KubeRay makes for the head. */
+  readonly rayHeadService: string;
+  readonly trainerJob: string;
+  /** ServiceAccount under which Ray's pods start sandboxes. */
+  readonly trainerServiceAccount: string;
+  readonly proxy: string;
+  readonly recorder: string;
+  /** Job that shows what sandboxes reach. */
+  readonly egressProof: string;
+}
+
+/** Kubernetes' limit for a namespace and for a label value. */
+const longestLabel = 63;
+
+/** Weights & Biases' limit for the name of a project or a run. */
+const longestRunName = 128;
+
+export function planNames(settings: Settings, problems: Problems): Names {
+  const { stack, experiment } = settings;
+  const longestSuffix = Math.max(...compartments.map((name) => `-${name}`.length));
+  const longest = longestLabel - longestSuffix;
+  if (stack.length > longest) {
+    problems.error(
+      "stack-name",
+      [],
+      `the stack name "${stack}" has ${stack.length} characters; its namespaces (<stack>-sandbox) may have ${longestLabel}, so at most ${longest} remain. Choose a shorter one: pulumi stack init NAME`,
+    );
+  }
+  if (!/^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(stack)) {
+    problems.error(
+      "stack-name",
+      [],
+      `the stack name "${stack}" cannot name a Kubernetes namespace: it must begin with a lower-case letter and have only lower-case letters, digits and inner hyphens. Choose another: pulumi stack init NAME`,
+    );
+  }
+  const run = experiment.experiment.exp_name || stack;
+  checkRunNames(experiment.experiment, problems);
+  return {
+    stack,
+    project: experiment.experiment.project_name,
+    run,
+    namespaces: { train: `${stack}-train`, proxy: `${stack}-proxy`, sandbox: `${stack}-sandbox` },
+    sandboxAdmission: `${stack}-sandbox`,
+    priorityClass: priorityClassOf(stack),
+    rayCluster: "ray",
+    rayHeadService: "ray-head-svc",
+    trainerJob: "trainer",
+    trainerServiceAccount: "trainer",
+    proxy: "litellm",
+    recorder: "recorder",
+    egressProof: "egress-proof",
+  };
+}
+
+/** PriorityClass of a stack's own pods: sandboxes have none, so that they never evict them. */
+export function priorityClassOf(stack: string): string {
+  return `${stack}-training`;
+}
+
+function checkRunNames(run: Settings["experiment"]["experiment"], problems: Problems): void {
+  for (const key of ["project_name", "exp_name"] as const) {
+    if (run[key].length <= longestRunName) continue;
+    problems.error(
+      "run-name",
+      ["experiment", key],
+      `has ${run[key].length} characters; the tracker takes at most ${longestRunName}. Choose a shorter name.`,
+    );
+  }
+}
+
+/** Labels that every object of a stack carries. */
+export function stackLabels(stack: string): Record<string, string> {
+  return {
+    "app.kubernetes.io/part-of": "swe-rl",
+    "app.kubernetes.io/managed-by": "pulumi",
+    "app.kubernetes.io/instance": stack,
+    "swe-rl.dev/stack": stack,
+  };
+}

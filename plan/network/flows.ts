@@ -1,0 +1,181 @@
+import type { Settings } from "../../config/load/load.ts";
+import type { Compartment, Names } from "../names.ts";
+import type { RayPorts } from "../ray/ray.ts";
+
+/** Label by which network policies know our pods. */
+export const roleLabel = "swe-rl.dev/role";
+export type Role =
+  | "ray-head"
+  | "ray-worker"
+  | "trainer"
+  | "proxy"
+  | "recorder"
+  | "frozen-model"
+  | "sandbox"
+  | "egress-proof"
+  | "reaper";
+
+/** Label that Kubernetes itself puts on every namespace. */
+export const namespaceName = "kubernetes.io/metadata.name";
+
+/** One end of a flow. */
+export type Peer =
+  /** Pods of the stack: those with a role, or all of a namespace, or all of it but those with a role. */
+  | {
+      readonly kind: "pods";
+      readonly compartment: Compartment;
+      readonly role?: Role;
+      readonly except?: Role;
+    }
+  /** Pods of a namespace that is not ours. */
+  | {
+      readonly kind: "foreign";
+      readonly namespace: string;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  /** Any address outside the cluster's link-local ranges. */
+  | { readonly kind: "anywhere" };
+
+export interface PortRange {
+  readonly protocol: "TCP" | "UDP";
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A connection that the network must allow. Whatever is not a flow is denied. */
+export interface Flow {
+  readonly name: string;
+  /** Why the run cannot do without it. */
+  readonly reason: string;
+  readonly from: Peer;
+  readonly to: Peer;
+  /** Empty: every port. */
+  readonly ports: readonly PortRange[];
+}
+
+const tcp = (from: number, to = from): PortRange => ({ protocol: "TCP", from, to });
+const udp = (from: number, to = from): PortRange => ({ protocol: "UDP", from, to });
+
+const train: Peer = { kind: "pods", compartment: "train" };
+const sandbox: Peer = { kind: "pods", compartment: "sandbox" };
+const proxy: Peer = { kind: "pods", compartment: "proxy", role: "proxy" };
+const rayWorker: Peer = { kind: "pods", compartment: "train", role: "ray-worker" };
+const recorder: Peer = { kind: "pods", compartment: "train", role: "recorder" };
+
+/** Addresses that no pod may reach by an "anywhere" rule: the node's metadata service lies there. */
+export const linkLocal = {
+  v4: ["169.254.0.0/16"],
+  v6: ["fe80::/10", "fd00:ec2::254/128"],
+} as const;
+
+export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
+  const { experiment, site } = settings;
+  const isLiteLlm = experiment.proxy.mode === "litellm";
+  const dns: Peer = { kind: "foreign", ...site.network.dns };
+  return [
+    ...(isLiteLlm ? liteLlmFlows(settings) : inProcessFlows(ports)),
+    {
+      name: "within-training",
+      reason: "Ray, NCCL, the weight sync and the rollout servers use ports of their own choice",
+      from: train,
+      to: train,
+      ports: [],
+    },
+    {
+      name: "training-to-dns",
+      reason: "names of the head, the tracker and the API server",
+      from: train,
+      to: dns,
+      ports: [udp(53), tcp(53)],
+    },
+    {
+      name: "training-to-outside",
+      reason: "the API server (sandboxes are made and entered through it) and the tracker",
+      from: train,
+      to: { kind: "anywhere" },
+      ports: [tcp(443), tcp(6443)],
+    },
+    ...site.network.monitoring_namespaces.flatMap((namespace) =>
+      monitoringFlows(namespace, ports, isLiteLlm ? experiment.infrastructure.litellm_port : 0),
+    ),
+  ];
+}
+
+function liteLlmFlows({ experiment, site }: Settings): Flow[] {
+  const proxyPort = experiment.infrastructure.litellm_port;
+  return [
+    {
+      name: "sandboxes-to-proxy",
+      reason: "agents reach the policy; nothing else is open to them, not even DNS",
+      from: sandbox,
+      to: proxy,
+      ports: [tcp(proxyPort)],
+    },
+    {
+      name: "training-to-proxy",
+      reason: "the agent loop checks the chain before it starts trials",
+      from: train,
+      to: proxy,
+      ports: [tcp(proxyPort)],
+    },
+    {
+      name: "proxy-to-recorder",
+      reason: "LiteLLM reaches the rollout servers through the recorder, and nothing else of Ray",
+      from: proxy,
+      to: recorder,
+      ports: [tcp(experiment.proxy.recorder_port)],
+    },
+    {
+      name: "proxy-to-dns",
+      reason: "the name of the recorder",
+      from: { kind: "pods", compartment: "proxy" },
+      to: { kind: "foreign", ...site.network.dns },
+      ports: [udp(53), tcp(53)],
+    },
+  ];
+}
+
+/** verl runs agent-loop workers on every Ray node with CPUs: all worker groups, and not the head, which offers none. */
+function inProcessFlows({ ephemeral }: RayPorts): Flow[] {
+  return [
+    {
+      name: "sandboxes-to-agent-loops",
+      reason: "each trial has a URL in an agent-loop worker, on a port that nobody knows before",
+      from: sandbox,
+      to: rayWorker,
+      ports: [tcp(ephemeral.from, ephemeral.to)],
+    },
+  ];
+}
+
+/** @param proxyPort 0 where there is no proxy. */
+function monitoringFlows(namespace: string, ports: RayPorts, proxyPort: number): Flow[] {
+  const monitoring: Peer = { kind: "foreign", namespace, labels: {} };
+  const toRay: Flow = {
+    name: `${namespace}-to-ray`,
+    reason: "metrics of Ray",
+    from: monitoring,
+    to: train,
+    ports: [tcp(ports.metrics)],
+  };
+  const toProxy: Flow = {
+    name: `${namespace}-to-proxy`,
+    reason: "metrics of the proxy",
+    from: monitoring,
+    to: proxy,
+    ports: [tcp(proxyPort)],
+  };
+  return proxyPort === 0 ? [toRay] : [toRay, toProxy];
+}
+
+/** A peer as a person reads it. */
+export function describePeer(peer: Peer, names: Names): string {
+  switch (peer.kind) {
+    case "pods":
+      return `${names.namespaces[peer.compartment]}/${peer.role ?? (peer.except ? `* but ${peer.except}` : "*")}`;
+    case "foreign":
+      return peer.namespace;
+    case "anywhere":
+      return "anywhere";
+  }
+}

@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import type { Settings } from "../../config/load/load.ts";
+import type { Compartment } from "../names.ts";
+import type { Flow, Role } from "./flows.ts";
+import { fixedAddresses } from "../docker/addresses.ts";
+import { dockerProofTargets } from "../docker/proof-targets.ts";
+import type { Problems } from "../problems.ts";
+import { proofTargets, type ProofTarget } from "./targets.ts";
+import type { RayPorts } from "../ray/ray.ts";
+import type { FrozenModel } from "../serving/frozen-models.ts";
+
+/** A pod that only listens: somebody for sandboxes to be refused by, or to be let in by. */
+export interface ListenerPlan {
+  readonly compartment: Compartment;
+  /** By which the policies know it. */
+  readonly role: Role;
+  readonly tcp: readonly number[];
+  readonly udp: readonly number[];
+  /** Ports at which it admits the sandboxes, so that only their own policy can be what denies them. */
+  readonly open: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
+}
+
+/** The entry gate of every sandbox: see `runtime/entry_gate.py`. */
+export interface GatePlan {
+  readonly image: string;
+  readonly timeoutSeconds: number;
+  readonly quietSeconds: number;
+}
+
+/** How it is made sure, and shown, that sandboxes reach the proxy and nothing else. */
+export interface Isolation {
+  /** Whether training waits for a proof. */
+  readonly requireProof: boolean;
+  readonly image: string;
+  readonly gate: GatePlan;
+  /** Stands where the proxy will be: its first TCP port is the one that the sandboxes' policy admits. */
+  readonly door: ListenerPlan;
+  readonly doorPort: number;
+  readonly canaryPort: number;
+  /** Stands where Ray will be. */
+  readonly standIn: ListenerPlan;
+  readonly targets: readonly ProofTarget[];
+  /** Reasons of the site, by target. */
+  readonly accepted: Readonly<Record<string, string>>;
+  /** Changes with every policy, and with the proxy. */
+  readonly fingerprint: string;
+}
+
+/** The canary's port where the proxy has another. */
+const canaryPorts = [8999, 8998] as const;
+
+/** How long a pod must have been closed: longer than the pauses that were seen between two states of a filter. */
+const quietSeconds = 1;
+
+/** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
+export const proofGateSeconds = 60;
+
+/** How a proof's verdict ends where the site accepts that targets are reached. */
+export function exceptAccepted({ accepted }: Isolation): string {
+  const names = Object.keys(accepted);
+  return names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
+}
+
+export function planIsolation(
+  settings: Settings,
+  parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },
+  problems: Problems,
+): Isolation {
+  const { experiment, site } = settings;
+  const { ports: rayPorts, flows, serving } = parts;
+  const isLiteLlm = experiment.proxy.mode === "litellm";
+  const doorPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
+  const canaryPort = canaryPorts.find((port) => port !== doorPort) ?? canaryPorts[0];
+  const { gcs, dashboard, client, ephemeral } = rayPorts;
+  const ray = [gcs, dashboard, client, ephemeral.from, ephemeral.to];
+  const services = [
+    ...(isLiteLlm ? [experiment.proxy.recorder_port] : []),
+    ...serving.map(({ port }) => port),
+  ];
+  const { require_proof: requireProof, accepted, also_denied: alsoDenied } = site.isolation;
+  const ports = { doorPort, canaryPort, ray, services };
+  const targets =
+    site.kind === "docker"
+      ? dockerProofTargets({
+          ...ports,
+          addresses: fixedAddresses(site.docker.subnets),
+          daemon: site.docker.host,
+          alsoDenied,
+        })
+      : proofTargets({ ...ports, alsoDenied });
+  checkAccepted(settings, targets, problems);
+  return {
+    requireProof,
+    // A Docker host has the training image anyway.
+    image: site.kind === "docker" ? site.images.training : site.images.gate,
+    gate: {
+      image: site.images.gate,
+      // The other half is for the images of the task.
+      timeoutSeconds: Math.ceil(experiment.k8s.pod_startup_timeout / 2),
+      quietSeconds,
+    },
+    door: {
+      compartment: isLiteLlm ? "proxy" : "train",
+      role: isLiteLlm ? "proxy" : "ray-worker",
+      tcp: [doorPort, canaryPort],
+      udp: [doorPort, canaryPort],
+      open: { tcp: [canaryPort], udp: [doorPort, canaryPort] },
+    },
+    doorPort,
+    canaryPort,
+    standIn: {
+      compartment: "train",
+      role: "ray-head",
+      tcp: [...new Set([...ray, ...services])],
+      udp: [],
+      open: { tcp: [], udp: [] },
+    },
+    targets,
+    accepted: Object.fromEntries(accepted.map(({ target, reason }) => [target, reason])),
+    fingerprint: createHash("sha256")
+      .update(JSON.stringify([flows, experiment.proxy, isLiteLlm && site.images.litellm]))
+      .digest("hex")
+      .slice(0, 16),
+  };
+}
+
+function checkAccepted(
+  { site }: Settings,
+  targets: readonly ProofTarget[],
+  problems: Problems,
+): void {
+  const names = targets.map(({ name }) => name);
+  for (const [index, { target }] of site.isolation.accepted.entries()) {
+    if (names.includes(target)) continue;
+    problems.error(
+      "accepted-target",
+      ["site", "isolation", "accepted", index, "target"],
+      `"${target}" is no target of the egress proof, so nothing is accepted by it. Targets: ${names.join("; ")}.`,
+    );
+  }
+}

@@ -1,0 +1,91 @@
+import type { Settings } from "../../config/load/load.ts";
+import type { Problems } from "../problems.ts";
+import type { Topology } from "../run/topology.ts";
+
+/** Pods of one kind, each of which needs all its GPUs on one node. */
+export interface GpuPods {
+  /** `Ray group train`, `frozen model judge`. */
+  readonly what: string;
+  readonly replicas: number;
+  readonly gpus: number;
+}
+
+/** The GPUs that a stack takes. */
+export interface GpuDemand {
+  /** Extended resource of one GPU. */
+  readonly resource: string;
+  readonly gpusPerNode: number;
+  readonly pods: readonly GpuPods[];
+  readonly gpus: number;
+  /** Nodes that hold all of it, if nobody else uses them: each Ray worker takes a whole one, frozen models share the rest. */
+  readonly nodes: number;
+}
+
+export function planGpuDemand(
+  { experiment, site }: Settings,
+  topology: Topology,
+  problems: Problems,
+): GpuDemand {
+  const { gpusPerNode } = topology;
+  experiment.serving.forEach(({ gpus }, i) => {
+    if (gpus <= gpusPerNode) return;
+    problems.error(
+      "serving-gpus",
+      ["serving", i, "gpus"],
+      `is ${gpus}, but a node has ${gpusPerNode} (infrastructure.ngpus_per_node), and a frozen model does not span nodes: its pods would wait for ever. Choose at most ${gpusPerNode}.`,
+    );
+  });
+  const pods = [
+    ...topology.groups.map((group): GpuPods => ({
+      what: `Ray group ${group.name}`,
+      replicas: group.nodes,
+      gpus: group.gpusPerNode,
+    })),
+    ...experiment.serving.map(({ name, replicas, gpus }): GpuPods => ({
+      what: `frozen model ${name}`,
+      replicas,
+      gpus,
+    })),
+  ];
+  return {
+    resource: site.gpu_nodes.resource,
+    gpusPerNode,
+    pods,
+    gpus: pods.reduce((sum, { replicas, gpus }) => sum + replicas * gpus, 0),
+    nodes: wholeNodes(pods, gpusPerNode),
+  };
+}
+
+/** Empty nodes that hold the pods. Exact for sizes that divide each other, such as powers of two. */
+function wholeNodes(pods: readonly GpuPods[], gpusPerNode: number): number {
+  const free: number[] = [];
+  for (const size of sizesOf(pods)) {
+    const node = bestFit(free, size);
+    if (node === undefined) free.push(gpusPerNode - size);
+    else free[node] = (free[node] ?? 0) - size;
+  }
+  return free.length;
+}
+
+/** `1 × 8 GPUs for Ray group train, 2 × 4 GPUs for frozen model judge` */
+export function describeDemand({ pods }: GpuDemand): string {
+  return pods
+    .map(({ what, replicas, gpus }) => `${replicas} × ${gpus} GPUs for ${what}`)
+    .join(", ");
+}
+
+/** One entry for each pod: its GPUs, largest first. */
+export function sizesOf(pods: readonly GpuPods[]): number[] {
+  return pods
+    .flatMap(({ replicas, gpus }) => Array<number>(replicas).fill(gpus))
+    .sort((a, b) => b - a);
+}
+
+/** Index of the node with the fewest free GPUs that still fit; undefined if none does. */
+export function bestFit(free: readonly number[], size: number): number | undefined {
+  let best: number | undefined;
+  free.forEach((gpus, i) => {
+    if (gpus >= size && (best === undefined || gpus < (free[best] ?? 0))) best = i;
+  });
+  return best;
+}

@@ -1,0 +1,169 @@
+import type { Settings } from "../../config/load/load.ts";
+import { bytesOf, type Toleration } from "../../config/schema/scalars.ts";
+import { mutationOf } from "../sandbox/admission.ts";
+import type { Disruption, PoolDisruption } from "./disruption.ts";
+import type { GpuDemand } from "./demand.ts";
+import type { NodeClaim } from "./claim.ts";
+import { priorityClassOf } from "../names.ts";
+import type { Problems } from "../problems.ts";
+import type { Sandboxes } from "../sandbox/bounds.ts";
+
+/** Where pods may run. */
+export interface Placement {
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly Toleration[];
+  /** PriorityClass of the pods; undefined for sandboxes, which have no priority. */
+  readonly priorityClass?: string;
+}
+
+interface Requirement {
+  readonly key: string;
+  readonly operator: string;
+  readonly values: readonly string[];
+}
+
+/** Nodes that Karpenter makes for one stack, and for nothing else. */
+export interface NodePool {
+  readonly purpose: "gpu" | "sandbox";
+  /** Name on the cluster: `<stack>-gpu`. */
+  readonly name: string;
+  readonly nodeClass: { readonly group: string; readonly kind: string; readonly name: string };
+  readonly requirements: readonly Requirement[];
+  /** On the nodes, and demanded by the stack's pods. */
+  readonly label: Readonly<Record<string, string>>;
+  /** Keeps every other pod away. */
+  readonly taint: { readonly key: string; readonly value: string; readonly effect: "NoSchedule" };
+  /** Most that the pool may have in all, so that a mistake cannot buy a data centre. */
+  readonly limits: Readonly<Record<string, string | number>>;
+  readonly disruption: PoolDisruption;
+}
+
+const poolLabel = "swe-rl.dev/node-pool";
+
+/** Sandbox nodes beyond the quota: what the system's own pods take, and the last node's remainder. */
+const sandboxHeadroom = 1.5;
+
+/** Where the GPU pods run: on the site's nodes, on those that the stack claims, or on those that Karpenter makes for it. */
+export function gpuPlacement(settings: Settings, claim: NodeClaim | undefined): Placement {
+  const { selector, tolerations, pool } = settings.site.gpu_nodes;
+  const own = pool.kind === "karpenter" ? poolPlacement(settings, "gpu") : undefined;
+  return {
+    priorityClass: priorityClassOf(settings.stack),
+    nodeSelector: { ...selector, ...claim?.label, ...own?.nodeSelector },
+    tolerations: [
+      ...tolerations,
+      ...(claim ? [claim.toleration] : []),
+      ...(own?.tolerations ?? []),
+    ],
+  };
+}
+
+export function sandboxPlacement(settings: Settings): Placement {
+  const { selector, tolerations, pool } = settings.site.sandbox_nodes;
+  const own = pool.kind === "karpenter" ? poolPlacement(settings, "sandbox") : undefined;
+  return {
+    nodeSelector: { ...selector, ...own?.nodeSelector },
+    tolerations: [...tolerations, ...(own?.tolerations ?? [])],
+  };
+}
+
+export function planNodePools(
+  settings: Settings,
+  parts: { demand: GpuDemand; sandboxes: Sandboxes; disruption: Disruption },
+  problems: Problems,
+): NodePool[] {
+  const { gpu_nodes: gpu, sandbox_nodes: sandbox } = settings.site;
+  const { demand, sandboxes, disruption } = parts;
+  const pools: NodePool[] = [];
+  if (gpu.pool.kind === "karpenter") {
+    if (gpu.pool.capacity_types.includes("spot")) {
+      problems.warn(
+        "spot-gpus",
+        ["site", "gpu_nodes", "pool", "capacity_types"],
+        "has spot: a reclaimed node ends the run, which then goes on from its newest checkpoint.",
+      );
+    }
+    const gpus = demand.nodes * demand.gpusPerNode;
+    pools.push({
+      ...ownPool(settings, "gpu", disruption),
+      ...made(gpu.pool),
+      limits: gpu.pool.limits ?? { [demand.resource]: gpus },
+    });
+    checkGpuLimit(gpu.pool.limits?.[demand.resource], { demand, gpus }, problems);
+  }
+  if (sandbox.pool.kind === "karpenter") {
+    if (mutationOf(settings) === "none") {
+      problems.warn(
+        "sandbox-pool",
+        ["site", "sandbox_nodes", "pool"],
+        "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves, and cluster.mutating_admission is none. Have the API server complete them.",
+      );
+    }
+    pools.push({
+      ...ownPool(settings, "sandbox", disruption),
+      ...made(sandbox.pool),
+      limits: sandbox.pool.limits ?? sandboxLimits(sandboxes),
+    });
+  }
+  return pools;
+}
+
+type Karpenter = Extract<Settings["site"]["gpu_nodes"]["pool"], { kind: "karpenter" }>;
+
+function made(pool: Karpenter): Pick<NodePool, "nodeClass" | "requirements"> {
+  return {
+    nodeClass: pool.node_class,
+    requirements: [
+      ...pool.requirements,
+      { key: "karpenter.sh/capacity-type", operator: "In", values: pool.capacity_types },
+    ],
+  };
+}
+
+function ownPool(
+  settings: Settings,
+  purpose: NodePool["purpose"],
+  disruption: Disruption,
+): Pick<NodePool, "purpose" | "name" | "label" | "taint" | "disruption"> {
+  const name = poolName(settings, purpose);
+  return {
+    purpose,
+    name,
+    label: { [poolLabel]: name },
+    taint: { key: poolLabel, value: name, effect: "NoSchedule" },
+    disruption: disruption.pool,
+  };
+}
+
+function poolName({ stack }: Settings, purpose: NodePool["purpose"]): string {
+  return `${stack}-${purpose}`;
+}
+
+function poolPlacement(settings: Settings, purpose: NodePool["purpose"]): Placement {
+  const value = poolName(settings, purpose);
+  return {
+    nodeSelector: { [poolLabel]: value },
+    tolerations: [{ key: poolLabel, operator: "Equal", value, effect: "NoSchedule" }],
+  };
+}
+
+function checkGpuLimit(
+  limit: string | number | undefined,
+  { demand, gpus }: { demand: GpuDemand; gpus: number },
+  problems: Problems,
+): void {
+  if (limit === undefined || Number(limit) >= gpus) return;
+  problems.error(
+    "pool-limit",
+    ["site", "gpu_nodes", "pool", "limits", demand.resource],
+    `is ${limit}, but the stack needs ${demand.nodes} nodes with ${demand.gpusPerNode} GPUs: Karpenter would stop before the last. Leave it out, or give at least ${gpus}.`,
+  );
+}
+
+function sandboxLimits({ quota }: Sandboxes): NodePool["limits"] {
+  const GiB = bytesOf("1Gi");
+  return {
+    cpu: Math.ceil(quota.cpus * sandboxHeadroom),
+    memory: `${Math.ceil((quota.memoryRequestBytes * sandboxHeadroom) / GiB)}Gi`,
+  };
+}

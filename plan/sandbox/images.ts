@@ -1,0 +1,30 @@
+import type { Settings } from "../../config/load/load.ts";
+import type { Placement } from "../nodes/pools.ts";
+import type { Scaffold } from "../run/scaffold.ts";
+
+/** Images that the sandbox nodes have before the first trial asks for them. */
+export interface Prepull extends Placement {
+  /** Name of the DaemonSet, its account and its pods. */
+  readonly name: string;
+  /** The agent's runtime first, then the tasks'. */
+  readonly images: readonly string[];
+  /** What runs beside each image; nothing of the images themselves is run. */
+  readonly pauseImage: string;
+}
+
+/** Undefined unless the experiment asks for it. */
+export function planPrepull(
+  { experiment, site }: Settings,
+  { scaffold, sandboxes }: { scaffold: Scaffold; sandboxes: Placement },
+): Prepull | undefined {
+  const { enabled, images } = experiment.sandbox.prepull;
+  if (!enabled) return undefined;
+  const { nodeSelector, tolerations } = sandboxes;
+  return {
+    name: "image-prepull",
+    images: [...new Set([scaffold.runtimeImage, ...images])],
+    pauseImage: site.images.pause,
+    nodeSelector,
+    tolerations,
+  };
+}

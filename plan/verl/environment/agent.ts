@@ -1,0 +1,179 @@
+import type { Settings } from "../../../config/load/load.ts";
+import type { Batches } from "../../run/batches.ts";
+import type { EnvironmentInputs, EnvironmentVariable } from "../environment.ts";
+import type { Scaffold } from "../../run/scaffold.ts";
+import { row } from "./row.ts";
+
+/** How a trial's agent runs. */
+export function agentVariables(
+  { experiment }: Settings,
+  { scaffold, batches }: EnvironmentInputs,
+): EnvironmentVariable[] {
+  const { harbor_agent: agent } = experiment;
+  const from = (key: string) => `harbor_agent.${key}`;
+  return [
+    ...row("HARBOR_AGENT_NAME", scaffold.agentName ?? "null", from("agent_name")),
+    ...row("HARBOR_AGENT_IMPORT_PATH", scaffold.importPath, from("agent_import_path")),
+    ...row("HARBOR_AGENT_VERSION", scaffold.version, from("scaffold")),
+    ...row("HARBOR_AGENT_RUNTIME_IMAGE", scaffold.runtimeImage, from("runtime_image")),
+    ...row("HARBOR_AGENT_RUNTIME_MOUNT_PATH", scaffold.mountPath, from("runtime_mount_path")),
+    ...row(
+      "HARBOR_AGENT_RUNTIME_IMAGE_SUBPATH",
+      scaffold.imageSubpath,
+      from("runtime_image_subpath"),
+    ),
+    ...runtimeVariables(scaffold),
+    ...(scaffold.name.startsWith("openhands") ? modelInfo(batches) : []),
+    ...row("HARBOR_AGENT_MAX_ITERATIONS", agent.max_iterations, from("max_iterations")),
+    ...row("HARBOR_MAX_RETRIES", agent.max_retries, from("max_retries")),
+    ...row("HARBOR_AGENT_MAX_TIMEOUT_SEC", agent.max_timeout_sec, from("max_timeout_sec")),
+    ...row(
+      "HARBOR_AGENT_OVERRIDE_TIMEOUT_SEC",
+      agent.override_timeout_sec,
+      from("override_timeout_sec"),
+    ),
+    ...row("HARBOR_AGENT_DISABLE_TOOL_CALLS", agent.disable_tool_calls, from("disable_tool_calls")),
+    ...row("HARBOR_AGENT_TEMPERATURE", agent.temperature, from("temperature")),
+    ...row(
+      "HARBOR_MAX_CONSECUTIVE_NO_TOOL",
+      agent.max_consecutive_no_tool,
+      from("max_consecutive_no_tool"),
+    ),
+    ...row("HARBOR_VERIFIER_ENABLED", agent.verifier_enabled, from("verifier_enabled")),
+    ...row(
+      "HARBOR_AGENT_SETUP_TIMEOUT_MULTIPLIER",
+      agent.agent_setup_timeout_multiplier,
+      from("agent_setup_timeout_multiplier"),
+    ),
+    ...row(
+      "HARBOR_AGENT_TIMEOUT_MULTIPLIER",
+      agent.agent_timeout_multiplier,
+      from("agent_timeout_multiplier"),
+    ),
+    ...row(
+      "HARBOR_VERIFIER_TIMEOUT_MULTIPLIER",
+      agent.verifier_timeout_multiplier,
+      from("verifier_timeout_multiplier"),
+    ),
+    ...row(
+      "HARBOR_VAL_AGENT_MAX_TIMEOUT_SEC",
+      agent.val_max_timeout_sec,
+      from("val_max_timeout_sec"),
+    ),
+    ...row("HARBOR_VAL_MAX_RETRIES", 2, "C-19"),
+  ];
+}
+
+/** Where a scaffold that is mounted as a program finds it. */
+function runtimeVariables({ name, mountPath }: Scaffold): EnvironmentVariable[] {
+  const from = "harbor_agent.runtime_mount_path";
+  const program = (variable: string, file: string) => [
+    ...row(`HARBOR_CUSTOM_AGENT_${variable}`, `${mountPath}/bin/${file}`, from),
+    ...row("HARBOR_CUSTOM_AGENT_RUNTIME_ENV_SCRIPT", `${mountPath}/runtime-env.sh`, from),
+  ];
+  switch (name) {
+    case "claude-code":
+      return program("CLAUDE", "claude");
+    case "opencode":
+      return program("OPENCODE", "opencode");
+    case "openhands":
+    case "openhands-sdk":
+    case "custom":
+      return [];
+  }
+}
+
+/** Without its limits LiteLLM inside the agent trims prompts to about 4k tokens (domain 9.1). */
+function modelInfo({ modelLength, responseTokens }: Batches): EnvironmentVariable[] {
+  const limits = { max_input_tokens: modelLength, max_output_tokens: responseTokens };
+  return row("HARBOR_AGENT_MODEL_INFO", JSON.stringify(limits), "vllm.max_model_length");
+}
+
+/** How a scaffold is told where the policy is. */
+export function modelAccessVariables(
+  settings: Settings,
+  { scaffold }: EnvironmentInputs,
+): EnvironmentVariable[] {
+  const isLiteLlm = settings.experiment.proxy.mode === "litellm";
+  switch (scaffold.name) {
+    case "claude-code":
+      return claudeCodeAccess(settings, isLiteLlm);
+    case "opencode":
+      return openCodeAccess(settings, isLiteLlm);
+    case "openhands":
+    case "openhands-sdk":
+      return isLiteLlm ? openAiAccess("LLM_BASE_URL", "LLM_API_KEY") : [];
+    case "custom":
+      return isLiteLlm
+        ? [...claudeCodeAccess(settings, isLiteLlm), ...openAiAccess("LLM_BASE_URL", "LLM_API_KEY")]
+        : [];
+  }
+}
+
+/** The original scripts use the plain names, the agent-loop configuration the ones with a prefix. */
+function claudeCodeAccess({ experiment }: Settings, isLiteLlm: boolean): EnvironmentVariable[] {
+  const served = experiment.model.served_model_name;
+  const named = ["", "HARBOR_"].flatMap((prefix): EnvironmentVariable[] => [
+    // In process, every trial gets a URL of its own instead.
+    ...(isLiteLlm ? access(`${prefix}ANTHROPIC_BASE_URL`, `${prefix}ANTHROPIC_API_KEY`) : []),
+    ...row(`${prefix}ANTHROPIC_MODEL`, served, "model.served_model_name"),
+  ]);
+  return [...named, ...row("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", "keeps the prefix cache usable")];
+}
+
+function openAiAccess(url: string, key: string): EnvironmentVariable[] {
+  return access(url, key, "/v1");
+}
+
+function access(url: string, key: string, suffix = ""): EnvironmentVariable[] {
+  return [
+    { name: url, deferred: "proxyUrl", suffix, source: "proxy" },
+    { name: key, secret: "sandboxKey", source: "generated per stack" },
+  ];
+}
+
+function openCodeAccess({ experiment }: Settings, isLiteLlm: boolean): EnvironmentVariable[] {
+  const served = experiment.model.served_model_name;
+  const temperature = experiment.harbor_agent.temperature;
+  const configuration = openCodeConfiguration(served, !isLiteLlm);
+  return [
+    ...(isLiteLlm
+      ? [
+          ...openAiAccess("HOSTED_VLLM_BASE_URL", "HOSTED_VLLM_API_KEY"),
+          ...openAiAccess("HARBOR_OPENAI_BASE_URL", "HARBOR_OPENAI_API_KEY"),
+        ]
+      : []),
+    ...row("OPENCODE_TEMPERATURE", temperature, "harbor_agent.temperature"),
+    // The proxy in the agent loop refuses streamed calls (domain 5.3).
+    ...row("OPENCODE_DISABLE_STREAMING", isLiteLlm ? "false" : "true", "proxy.mode"),
+    ...row(
+      "HARBOR_OPENCODE_CONFIG_CONTENT",
+      JSON.stringify(configuration),
+      "model.served_model_name, proxy.mode",
+    ),
+  ];
+}
+
+/** OpenCode's configuration: one provider, the policy, which is also the model for its side jobs. */
+function openCodeConfiguration(served: string, withoutStreaming: boolean): object {
+  const model = `hosted_vllm/${served}`;
+  return {
+    $schema: "https://opencode.ai/config.json",
+    model,
+    small_model: model,
+    enabled_providers: ["hosted_vllm"],
+    provider: {
+      hosted_vllm: {
+        npm: "@ai-sdk/openai-compatible",
+        name: "Policy",
+        options: {
+          baseURL: "{env:HOSTED_VLLM_BASE_URL}",
+          apiKey: "{env:HOSTED_VLLM_API_KEY}",
+          headers: { "x-harbor-temperature": "{env:OPENCODE_TEMPERATURE}" },
+          ...(withoutStreaming ? { disableStreaming: true } : {}),
+        },
+        models: { [served]: { name: served } },
+      },
+    },
+  };
+}

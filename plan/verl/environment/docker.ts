@@ -1,0 +1,33 @@
+import type { Settings } from "../../../config/load/load.ts";
+import type { EnvironmentVariable } from "../environment.ts";
+import { harborVariables } from "./harbor.ts";
+import { row } from "./row.ts";
+
+/** Harbor's class for a daemon whose files it does not share. */
+export const remoteDockerEnvironment =
+  "harbor_patch.environments.remote_docker:RemoteDockerEnvironment";
+
+export const localDockerEnvironment = "harbor.environments.docker.docker:DockerEnvironment";
+
+/** Where the training container finds the daemon's socket. */
+export const daemonSocket = "/var/run/docker.sock";
+
+/** Where and how Harbor makes its sandboxes on a Docker host. */
+export function dockerVariables(settings: Settings): EnvironmentVariable[] {
+  const { harbor_agent: agent } = settings.experiment;
+  return [
+    ...row("DOCKER_HOST", `unix://${daemonSocket}`, "site docker.socket"),
+    ...row(
+      "HARBOR_ENVIRONMENT_IMPORT_PATH",
+      // The trainer is in a container itself, so that paths of its own mean nothing to the daemon.
+      agent.environment_import_path ?? remoteDockerEnvironment,
+      "site kind",
+    ),
+    ...row(
+      "HARBOR_ENVIRONMENT_FORCE_BUILD",
+      agent.environment_force_build ?? true,
+      "harbor_agent.environment_force_build",
+    ),
+    ...harborVariables(settings),
+  ];
+}

@@ -1,0 +1,81 @@
+import type { Settings } from "../../../config/load/load.ts";
+import type { EnvironmentVariable } from "../environment.ts";
+import type { Names } from "../../names.ts";
+import { harborVariables } from "./harbor.ts";
+import { row } from "./row.ts";
+
+const kubernetesEnvironment =
+  "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";
+
+/** Where and how Harbor makes its sandboxes. */
+export function sandboxVariables(settings: Settings, names: Names): EnvironmentVariable[] {
+  const { experiment, site } = settings;
+  const { harbor_agent: agent, k8s, sandbox } = experiment;
+  const { harbor } = site;
+  const hasSidecar = sandbox.profile === "sidecar";
+  return [
+    // Present and empty: Harbor then falls through to the pod's own service account.
+    { name: "K8S_KUBECONFIG", value: "", source: "trainer's ServiceAccount" },
+    ...row("K8S_NAMESPACE", names.namespaces.sandbox, "stack"),
+    ...row("K8S_POD_STARTUP_TIMEOUT", k8s.pod_startup_timeout, "k8s.pod_startup_timeout"),
+    ...row(
+      "K8S_POD_ACTIVE_DEADLINE_SECONDS",
+      k8s.pod_active_deadline_seconds,
+      "k8s.pod_active_deadline_seconds",
+    ),
+    ...row(
+      "K8S_VAL_POD_STARTUP_TIMEOUT",
+      k8s.val_pod_startup_timeout,
+      "k8s.val_pod_startup_timeout",
+    ),
+    ...row(
+      "K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS",
+      k8s.val_pod_active_deadline_seconds,
+      "k8s.val_pod_active_deadline_seconds",
+    ),
+    ...harborVariables(settings),
+    ...row(
+      "HARBOR_ENVIRONMENT_IMPORT_PATH",
+      agent.environment_import_path ?? kubernetesEnvironment,
+      "D-32",
+    ),
+    ...row(
+      "HARBOR_ENVIRONMENT_FORCE_BUILD",
+      agent.environment_force_build ?? false,
+      "harbor_agent.environment_force_build",
+    ),
+    // Its sidecar needs NET_ADMIN, which pod security baseline refuses; the namespace's policies replace it.
+    ...row("HARBOR_K8S_EGRESS_ISOLATION", hasSidecar ? "1" : "0", "sandbox.profile"),
+    ...row(
+      "HARBOR_NETADMIN_IMAGE",
+      hasSidecar ? harbor.netadmin_image : undefined,
+      "site harbor.netadmin_image (C-29)",
+    ),
+    ...row(
+      "HARBOR_K8S_INLINE_BUILD",
+      harbor.inline_build ? "true" : "false",
+      "site harbor.inline_build",
+    ),
+    ...row("HARBOR_NYDUS_MIRROR", harbor.nydus_mirror, "site harbor.nydus_mirror"),
+  ];
+}
+
+/** Process environment of every training pod. */
+export function processVariables({ experiment, site }: Settings): EnvironmentVariable[] {
+  const nic = site.network.interface;
+  return [
+    ...["NCCL", "GLOO", "TP"].flatMap((library) =>
+      row(`${library}_SOCKET_IFNAME`, nic, "site network.interface (C-39)"),
+    ),
+    ...row("NCCL_DEBUG", "WARN", "original process environment"),
+    ...row("NCCL_TIMEOUT", 7200, "a collective waits for the slowest trial"),
+    ...row("TOKENIZERS_PARALLELISM", "false", "original process environment"),
+    ...row("RAYON_NUM_THREADS", 1, "original process environment"),
+    ...row(
+      "VLLM_LOGGING_LEVEL",
+      experiment.infrastructure.vllm_logging_level,
+      "infrastructure.vllm_logging_level",
+    ),
+    ...row("RAY_USAGE_STATS_ENABLED", "0", "nothing is reported outside"),
+  ];
+}

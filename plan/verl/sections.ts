@@ -1,0 +1,226 @@
+import type { Experiment } from "../../config/schema/experiment.ts";
+import type { AsyncTraining } from "../run/async-training.ts";
+import type { Batches } from "../run/batches.ts";
+import type { Engine } from "../run/engine.ts";
+import type { Names } from "../names.ts";
+import type { Scaffold } from "../run/scaffold.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Topology } from "../run/topology.ts";
+import type { Override, OverrideValue } from "./override.ts";
+
+/** What the overrides are made from. */
+export interface OverrideInputs {
+  readonly experiment: Experiment;
+  readonly topology: Topology;
+  readonly engine: Engine;
+  readonly batches: Batches;
+  readonly asyncTraining: AsyncTraining | undefined;
+  readonly storage: Storage;
+  readonly names: Names;
+  readonly scaffold: Scaffold;
+  readonly agentLoopConfig: string;
+  /** Whether metrics go to the tracker. */
+  readonly tracked: boolean;
+}
+
+export const set = (key: string, value: OverrideValue, source: string): Override => ({
+  key,
+  value,
+  prefix: "",
+  source,
+});
+export const add = (key: string, value: OverrideValue, source: string): Override => ({
+  ...set(key, value, source),
+  prefix: "++",
+});
+
+export function dataOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, batches, asyncTraining } = inputs;
+  const { data, training } = experiment;
+  return [
+    set("data.train_files", data.train_index, "data.train_index"),
+    set("data.val_files", data.val_index, "data.val_index"),
+    set("data.prompt_key", "prompt", "format of Harbor's task index"),
+    set("data.return_raw_chat", true, "agent loops take chats, not tokens"),
+    set("data.truncation", "left", "an overlong prompt keeps its newest part"),
+    ...(asyncTraining
+      ? [set("data.train_batch_size", 0, "asynchronous training takes prompt by prompt")]
+      : [set("data.train_batch_size", batches.prompts, "training.train_batch_size")]),
+    set("data.val_batch_size", training.val_batch_size, "training.val_batch_size"),
+    set("data.max_prompt_length", batches.promptTokens, "training.max_prompt_length"),
+    set("data.max_response_length", batches.responseTokens, "training.max_response_length"),
+  ];
+}
+
+export function modelOverrides({ experiment, topology }: OverrideInputs): Override[] {
+  const prefix = "actor_rollout_ref";
+  return [
+    set(`${prefix}.model.path`, experiment.model.model_path, "model.model_path"),
+    set(`${prefix}.model.use_remove_padding`, true, "sequence parallelism and token packing"),
+    set(`${prefix}.model.enable_gradient_checkpointing`, true, "long windows"),
+    set(`${prefix}.hybrid_engine`, topology.mode === "sync", "tier"),
+    set(`${prefix}.nccl_timeout`, 7200, "a collective waits for the slowest trial"),
+  ];
+}
+
+export function actorOverrides({ experiment, batches }: OverrideInputs): Override[] {
+  const { training, algorithm } = experiment;
+  const actor = (key: string, value: OverrideValue, source: string) =>
+    set(`actor_rollout_ref.actor.${key}`, value, source);
+  return [
+    actor("optim.lr", algorithm.learning_rate, "algorithm.learning_rate"),
+    actor("ppo_mini_batch_size", batches.miniBatchPrompts, "training.train_prompt_mini_batch_size"),
+    actor("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
+    actor("use_dynamic_bsz", training.use_dynamic_bsz, "training.use_dynamic_bsz"),
+    actor("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
+    actor("use_kl_loss", algorithm.use_kl_loss, "algorithm.use_kl_loss"),
+    actor("kl_loss_coef", algorithm.kl_loss_coef, "algorithm.kl_loss_coef"),
+    actor("kl_loss_type", algorithm.kl_loss_type, "algorithm.kl_loss_type"),
+    actor("clip_ratio_low", algorithm.clip_ratio_low, "algorithm.clip_ratio_low"),
+    actor("clip_ratio_high", algorithm.clip_ratio_high, "algorithm.clip_ratio_high"),
+    actor("entropy_coeff", algorithm.entropy_coeff, "algorithm.entropy_coeff"),
+    actor("loss_agg_mode", algorithm.loss_agg_mode, "algorithm.loss_agg_mode"),
+    actor("policy_loss.loss_mode", algorithm.policy_loss_mode, "algorithm.policy_loss_mode"),
+  ];
+}
+
+export function referenceOverrides(): Override[] {
+  const key = "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu";
+  return [set(key, 1, "required by verl; unused with dynamic batches")];
+}
+
+export function rolloutOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, batches, topology, engine: trainer } = inputs;
+  const { vllm, algorithm, model } = experiment;
+  const replays = trainer.routerReplay === "R3";
+  const key = (name: string) => `actor_rollout_ref.rollout.${name}`;
+  const rollout = (name: string, value: OverrideValue, source: string) =>
+    set(key(name), value, source);
+  const engine = (name: string, value: OverrideValue, source: string) =>
+    add(key(`engine_kwargs.vllm.${name}`), value, source);
+  return [
+    rollout("name", "vllm", "the rollout engine"),
+    rollout("mode", "async", "agent loops need verl's server mode"),
+    rollout("tensor_model_parallel_size", topology.tensorParallel, "vllm.gen_tp"),
+    rollout("gpu_memory_utilization", vllm.gpu_memory_utilization, "vllm.gpu_memory_utilization"),
+    rollout("max_model_len", batches.modelLength, "vllm.max_model_length"),
+    rollout("max_num_seqs", vllm.max_num_seqs, "vllm.max_num_seqs"),
+    rollout("dtype", vllm.dtype, "vllm.dtype"),
+    rollout("enforce_eager", vllm.enforce_eager, "vllm.enforce_eager"),
+    rollout("enable_chunked_prefill", vllm.enable_chunked_prefill, "vllm.enable_chunked_prefill"),
+    ...(topology.mode === "sync"
+      ? [rollout("free_cache_engine", true, "the trainer needs the GPU memory between rollouts")]
+      : [rollout("checkpoint_engine.backend", "nccl", "weight sync between nodes")]),
+    rollout("enable_rollout_routing_replay", replays, "verl.router_replay"),
+    rollout("calculate_log_probs", true, "rollout_corr/kl compares rollout and trainer"),
+    rollout(
+      "log_prob_micro_batch_size_per_gpu",
+      1,
+      "required by verl; unused with dynamic batches",
+    ),
+    rollout("n", batches.trialsPerPrompt, "training.n_resp_per_prompt"),
+    rollout("temperature", algorithm.temperature, "algorithm.temperature"),
+    rollout("top_p", algorithm.top_p, "algorithm.top_p"),
+    rollout("top_k", algorithm.top_k, "algorithm.top_k"),
+    rollout("val_kwargs.temperature", algorithm.val_temperature, "algorithm.val_temperature"),
+    rollout("val_kwargs.top_p", algorithm.val_top_p, "algorithm.val_top_p"),
+    rollout("val_kwargs.top_k", algorithm.val_top_k, "algorithm.val_top_k"),
+    rollout("val_kwargs.do_sample", algorithm.val_temperature > 0, "algorithm.val_temperature"),
+    rollout(
+      "agent.num_workers",
+      experiment.harbor_runtime.num_workers,
+      "harbor_runtime.num_workers",
+    ),
+    rollout("agent.default_agent_loop", experiment.trainer.agent_loop, "trainer.agent_loop"),
+    rollout("agent.agent_loop_config_path", inputs.agentLoopConfig, "trainer.agent_loop_config"),
+    engine("served-model-name", model.served_model_name, "model.served_model_name"),
+    engine("enable-auto-tool-choice", true, "agents call tools"),
+    engine("tool-call-parser", inputs.scaffold.toolCallParser, "C-22"),
+  ];
+}
+
+export function algorithmOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, asyncTraining } = inputs;
+  const { algorithm } = experiment;
+  const estimator = algorithm.adv_estimator === "ppo" ? "gae" : algorithm.adv_estimator;
+  return [
+    set("algorithm.adv_estimator", estimator, "algorithm.adv_estimator"),
+    set("algorithm.use_kl_in_reward", false, "the KL term belongs to the loss"),
+    set("algorithm.rollout_correction.rollout_is", algorithm.rollout_is, "algorithm.rollout_is"),
+    ...(algorithm.rollout_is === null
+      ? []
+      : [
+          set(
+            "algorithm.rollout_correction.rollout_is_threshold",
+            algorithm.rollout_is_threshold,
+            "algorithm.rollout_is_threshold",
+          ),
+        ]),
+    ...(asyncTraining ? asyncAlgorithmOverrides(experiment) : []),
+  ];
+}
+
+function asyncAlgorithmOverrides({ algorithm, verl }: Experiment): Override[] {
+  const filter = (key: string, value: OverrideValue) =>
+    add(`algorithm.trajectory_filter.${key}`, value, `algorithm.trajectory_filter.${key}`);
+  return [
+    set(
+      "algorithm.rollout_correction.bypass_mode",
+      false,
+      "the bypass would put a loss of its own in place of algorithm.policy_loss_mode",
+    ),
+    ...(verl.distribution === "fork"
+      ? [
+          filter("enable", algorithm.trajectory_filter.enable),
+          filter("drop_reasons", algorithm.trajectory_filter.drop_reasons),
+        ]
+      : []),
+  ];
+}
+
+/** PPO trains a critic beside the actor, with the same model and packing. */
+export function criticOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, batches } = inputs;
+  if (experiment.algorithm.adv_estimator !== "ppo") return [];
+  const critic = (key: string, value: OverrideValue, source: string) =>
+    set(`critic.${key}`, value, source);
+  return [
+    critic("model.path", experiment.model.model_path, "model.model_path"),
+    critic("model.enable_gradient_checkpointing", true, "long windows"),
+    critic("model.use_remove_padding", true, "sequence parallelism and token packing"),
+    critic("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
+    critic("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
+  ];
+}
+
+export function trainerOverrides(inputs: OverrideInputs): Override[] {
+  const { experiment, topology, storage, names } = inputs;
+  const { training, verl } = experiment;
+  const trainer = (key: string, value: OverrideValue, source: string) =>
+    set(`trainer.${key}`, value, source);
+  return [
+    trainer("nnodes", topology.trainerNodes, "tier"),
+    trainer("n_gpus_per_node", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
+    trainer("project_name", names.project, "experiment.project_name"),
+    trainer("experiment_name", names.run, "experiment.exp_name"),
+    trainer(
+      "logger",
+      inputs.tracked ? ["console", "wandb"] : ["console"],
+      "credentials.wandb_mode",
+    ),
+    trainer("default_local_dir", storage.directories.checkpoints, "checkpoint volume"),
+    trainer("resume_mode", "auto", "a restarted run goes on from its newest checkpoint"),
+    trainer("total_epochs", training.total_epochs, "training.total_epochs"),
+    trainer("save_freq", training.save_freq, "training.save_freq"),
+    trainer("test_freq", training.test_freq, "training.test_freq"),
+    trainer("val_before_train", training.val_before_train, "training.val_before_train"),
+    ...(verl.version === "0.8.0"
+      ? []
+      : [trainer("use_v1", false, "agent loops run on the trainer that 0.8 has as well")]),
+  ];
+}
+
+/** verl gives its actors no namespace, and Ray would make one up. */
+export function rayNamespaceOverride(namespace: string): Override {
+  return add("ray_kwargs.ray_init.namespace", namespace, "discovery looks in this namespace");
+}

@@ -1,0 +1,133 @@
+/** Whether others' quotas and limits in the stack's namespaces leave enough for it. */
+import type { Compartment } from "../../plan/names.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { broken, type Finding, met, unknown } from "../finding.ts";
+import { amountOf } from "../../preflight/quantity.ts";
+import { sum, workloadsOf } from "../../preflight/workloads.ts";
+import type { Rule } from "./rule.ts";
+
+export const quotas: Rule = ({ plan, facts: { bounds } }) => {
+  const id = "quota";
+  if (!bounds.known) return [unknown(id, bounds.reason)];
+  const foreign = bounds.value.quotas.filter(({ stack }) => stack !== plan.names.stack);
+  const findings = foreign.flatMap(({ namespace, name, scoped, hard }): Finding[] => {
+    if (scoped) return [unknown(id, `quota ${namespace}/${name} holds for some pods only`)];
+    const needs = needsIn(plan, namespace);
+    const small = Object.entries(hard).filter(([resource, most]) => (needs[resource] ?? 0) > most);
+    if (small.length === 0) return [];
+    const change = small.map(([resource]) => `"${resource}":"${needs[resource] ?? 0}"`).join(",");
+    return [
+      broken(id, {
+        found: `quota ${name} in ${namespace} allows ${small.map(([resource, most]) => `${most} ${resource}`).join(", ")}`,
+        expected: `at least ${small.map(([resource]) => `${needs[resource] ?? 0} ${resource}`).join(", ")}`,
+        remedy: `have it raised: kubectl patch quota ${name} -n ${namespace} --type merge -p '{"spec":{"hard":{${change}}}}'`,
+      }),
+    ];
+  });
+  return findings.length > 0 ? findings : [met(id, `${foreign.length} quotas of others`)];
+};
+
+export const limitRanges: Rule = ({ plan, facts: { bounds } }) => {
+  const id = "limit-range";
+  if (!bounds.known) return [unknown(id, bounds.reason)];
+  const foreign = bounds.value.limitRanges.filter(({ stack }) => stack !== plan.names.stack);
+  const findings = foreign.flatMap(({ namespace, name, limits }) =>
+    limits.flatMap(({ type, max }): Finding[] => {
+      const largest = largestIn(plan, namespace, type);
+      const small = Object.entries(max).filter(
+        ([resource, most]) => (largest[resource] ?? 0) > most,
+      );
+      return small.map(([resource, most]) =>
+        broken(id, {
+          found: `limit range ${name} in ${namespace} allows a ${type} at most ${most} ${resource}`,
+          expected: `at least ${largest[resource] ?? 0} ${resource}`,
+          remedy: `have it raised: kubectl edit limitrange ${name} -n ${namespace}`,
+        }),
+      );
+    }),
+  );
+  return findings.length > 0 ? findings : [met(id, `${foreign.length} limit ranges of others`)];
+};
+
+type Amounts = Readonly<Record<string, number>>;
+
+/** What the stack takes of a namespace, in the words of a quota. */
+function needsIn(plan: Plan, namespace: string): Amounts {
+  const compartment = compartmentOf(plan, namespace);
+  const { sandboxes, storage, gpuDemand } = plan;
+  if (compartment === "sandbox") {
+    // Our own quota counts pods that are still ending as well; the trials that run at once are what is needed.
+    const { parallelTrials, perPod } = sandboxes;
+    return resources({
+      pods: parallelTrials,
+      cpus: parallelTrials * perPod.cpus,
+      memoryBytes: parallelTrials * perPod.memoryRequestBytes,
+      memoryLimitBytes: parallelTrials * perPod.memoryLimitBytes,
+    });
+  }
+  const here = workloadsOf(plan).filter((one) => one.compartment === compartment);
+  const gpus = sum(here, (one) => one.gpus);
+  return {
+    ...resources({
+      pods: sum(here, () => 1),
+      cpus: sum(here, (one) => one.cpus),
+      memoryBytes: sum(here, (one) => one.memoryBytes),
+      memoryLimitBytes: sum(here, (one) => one.memoryLimitBytes),
+    }),
+    ...(gpus > 0
+      ? {
+          [`requests.${gpuDemand.resource}`]: gpus,
+          [`limits.${gpuDemand.resource}`]: gpus,
+        }
+      : {}),
+    ...(compartment === "train"
+      ? {
+          persistentvolumeclaims: storage.volumes.length,
+          "requests.storage": storage.volumes.reduce((all, { size }) => all + amountOf(size), 0),
+        }
+      : {}),
+  };
+}
+
+function resources(of: {
+  pods: number;
+  cpus: number;
+  memoryBytes: number;
+  memoryLimitBytes: number;
+}): Amounts {
+  return {
+    pods: of.pods,
+    "count/pods": of.pods,
+    cpu: of.cpus,
+    "requests.cpu": of.cpus,
+    memory: of.memoryBytes,
+    "requests.memory": of.memoryBytes,
+    "limits.memory": of.memoryLimitBytes,
+  };
+}
+
+/** The largest that one container, pod or claim of the stack asks for. */
+function largestIn(plan: Plan, namespace: string, type: string): Amounts {
+  const compartment = compartmentOf(plan, namespace);
+  if (type === "PersistentVolumeClaim") {
+    if (compartment !== "train") return {};
+    return { storage: Math.max(...plan.storage.volumes.map(({ size }) => amountOf(size))) };
+  }
+  if (type !== "Container" && type !== "Pod") return {};
+  if (compartment === "sandbox") {
+    const { cpus, memoryLimitBytes } = plan.sandboxes.perPod;
+    return { cpu: cpus, memory: memoryLimitBytes };
+  }
+  const here = workloadsOf(plan).filter((one) => one.compartment === compartment);
+  const most = (amount: (one: (typeof here)[number]) => number) => Math.max(0, ...here.map(amount));
+  return {
+    cpu: most((one) => one.cpus),
+    memory: most((one) => one.memoryLimitBytes),
+    [plan.gpuDemand.resource]: most((one) => one.gpus),
+  };
+}
+
+function compartmentOf({ names }: Plan, namespace: string): Compartment | undefined {
+  const entries = Object.entries(names.namespaces) as [Compartment, string][];
+  return entries.find(([, name]) => name === namespace)?.[0];
+}

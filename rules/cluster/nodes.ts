@@ -1,0 +1,95 @@
+/** Whether the nodes are well, and alike where they should be. */
+import type { Plan } from "../../plan/plan.ts";
+import { bytesOf } from "../../config/schema/scalars.ts";
+import { gpuMemoryMiB, gpuProduct, type NodeFact } from "../../preflight/facts/nodes.ts";
+import { broken, met, unknown } from "../finding.ts";
+import { gpusFor, isOfStack, madeByKarpenter } from "../../plan/nodes/placement.ts";
+import { inGiB } from "../../preflight/quantity.ts";
+import type { Rule } from "./rule.ts";
+
+/** Most nodes that a message names. */
+const mostNamed = 5;
+
+export const nodesReady: Rule = ({ facts: { nodes } }) => {
+  const id = "nodes-ready";
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const ready = nodes.value.filter((node) => node.ready);
+  const found = `${ready.length} of ${nodes.value.length} nodes are ready`;
+  return [ready.length > 0 ? met(id, found) : broken(id, { found })];
+};
+
+export const nodesFit: Rule = ({ plan, facts: { nodes } }) => {
+  const id = "nodes-fit";
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const ill = nodes.value.filter(
+    (node) => isOfStack(plan, node) && (!node.ready || node.pressures.length > 0),
+  );
+  if (ill.length === 0) return [met(id, "none of the stack's nodes complains")];
+  const names = ill.map(({ name, ready, pressures }) =>
+    ready ? `${name} reports ${pressures.join(", ")}` : `${name} is not ready`,
+  );
+  const [first] = ill;
+  return [
+    broken(id, {
+      found: some(names),
+      remedy: `look at what is wrong: kubectl describe node ${first?.name ?? ""}; free its disk or memory, or repair it`,
+    }),
+  ];
+};
+
+export const gpuProducts: Rule = ({ plan, facts: { nodes } }) => {
+  const id = "gpu-products";
+  if (madeByKarpenter(plan)) return [];
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const products = new Map<string, string[]>();
+  for (const node of usable(plan, nodes.value)) {
+    const product = gpuProduct(node);
+    if (product === undefined) {
+      return [unknown(id, `node ${node.name} has no label nvidia.com/gpu.product`)];
+    }
+    products.set(product, [...(products.get(product) ?? []), node.name]);
+  }
+  const found = [...products].map(([product, names]) => `${product} (${some(names)})`).join(", ");
+  // No node at all: gpu-nodes says so.
+  if (products.size === 0) return [];
+  return [products.size === 1 ? met(id, found) : broken(id, { found })];
+};
+
+/** Share of the memory that the site says below which a GPU is another one: drivers and ECC keep less for themselves. */
+const sameGpu = 0.95;
+
+/** Where the site does not say, the rule gpu-memory has it unknown. */
+export const gpuNodeMemory: Rule = ({ settings, plan, facts: { nodes } }) => {
+  const id = "gpu-node-memory";
+  const { gpu_memory: size } = settings.site.gpu_nodes;
+  if (madeByKarpenter(plan) || size === undefined) return [];
+  if (!nodes.known) return [unknown(id, nodes.reason)];
+  const said = bytesOf(size);
+  const smaller: string[] = [];
+  const unlabelled: string[] = [];
+  const gpus = usable(plan, nodes.value);
+  for (const node of gpus) {
+    const bytes = (gpuMemoryMiB(node) ?? Number.NaN) * 2 ** 20;
+    if (Number.isNaN(bytes)) unlabelled.push(node.name);
+    else if (bytes < said * sameGpu) smaller.push(`${node.name} has ${inGiB(bytes)}`);
+  }
+  if (smaller.length > 0) return [broken(id, { found: `${some(smaller)}; the site says ${size}` })];
+  const [first] = unlabelled;
+  if (first !== undefined) return [unknown(id, `node ${first} has no label nvidia.com/gpu.memory`)];
+  // No node at all: gpu-nodes says so.
+  return gpus.length === 0 ? [] : [met(id, `${size} or more on ${gpus.length} nodes`)];
+};
+
+function usable(plan: Plan, nodes: readonly NodeFact[]): readonly NodeFact[] {
+  return nodes.filter(
+    ({ name, ...node }) =>
+      node.ready &&
+      gpusFor(plan, { name, ...node }) > 0 &&
+      (plan.nodeClaim?.nodes.includes(name) ?? true),
+  );
+}
+
+function some(names: readonly string[]): string {
+  const more = names.length - mostNamed;
+  return `${names.slice(0, mostNamed).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
