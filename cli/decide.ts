@@ -1,40 +1,45 @@
 import { load, type Loaded, type Selection } from "../config/load/load.ts";
-import { type Plan, plan } from "../plan/plan.ts";
-import { ConfigError, describeProblem, type Problem } from "../config/load/problem.ts";
+import { ConfigError } from "../config/load/problem.ts";
+import type { Plan } from "../plan/plan.ts";
+import { evaluate, isFatal } from "../preflight/evaluate.ts";
+import { describe, message } from "../preflight/report.ts";
 import { readStackFile } from "./stack-file.ts";
 
-/** Sound settings and what the Plan makes of them. */
+/** Settings that nothing fatal is found in, and what the Plan makes of them. */
 export interface Decided extends Pick<Loaded, "settings" | "locate"> {
   readonly plan: Plan;
-  /** One line each. */
+  /** Warnings, unknowns and waived findings, one line each. */
   readonly warnings: readonly string[];
 }
 
 /**
  * What Pulumi's program would decide for a stack, without engine and cluster.
  * @param drafts Files to take from here instead of the disk, by absolute path.
- * @throws {ConfigError} With every problem of the settings.
+ * @throws {ConfigError} With everything fatal that no waiver covers.
  */
 export function decide(
   root: string,
   selection: Selection,
   drafts?: ReadonlyMap<string, string>,
 ): Decided {
-  const { settings, warnings, locate } = load(root, selection, drafts);
-  const located = (problem: Problem): Problem => ({
-    ...problem,
-    location: problem.location ?? locate(problem.path),
-  });
-  const result = plan(settings);
-  if (result.problems.length > 0) throw new ConfigError(result.problems.map(located));
-  return {
-    settings,
-    locate,
-    plan: result.plan,
-    warnings: [...warnings, ...result.warnings, ...result.unknowns].map((warning) =>
-      describeProblem(located(warning)),
-    ),
-  };
+  const loaded = load(root, selection, drafts);
+  const { plan, findings } = evaluate(loaded);
+  const fatal = findings.filter(isFatal);
+  if (fatal.length > 0) {
+    throw new ConfigError(
+      fatal.map((finding) => ({
+        rule: finding.id,
+        path: finding.path ?? [],
+        message: message(finding),
+        location: finding.location,
+      })),
+    );
+  }
+  const { settings, locate } = loaded;
+  const warnings = findings
+    .filter(({ severity }) => severity !== "ok")
+    .map((finding) => `${finding.id} ${describe(finding)}`);
+  return { settings, locate, plan, warnings };
 }
 
 /** What a stack selects: its own file's choices, and the site that the command line names instead. */

@@ -94,7 +94,7 @@ export interface PlanResult {
 export function plan(settings: Settings): PlanResult {
   const problems = new Problems();
   const names = planNames(settings, problems);
-  const topology = planTopology(settings, problems);
+  const topology = planTopology(settings);
   const engine = planEngine(settings, topology, problems);
   const batches = planBatches(settings, { topology, engine }, problems);
   const asyncTraining = planAsyncTraining(settings, { topology, batches }, problems);

@@ -1,15 +1,13 @@
 import type { Loaded, Settings } from "../config/load/load.ts";
-import { type Plan, plan as decide } from "../plan/plan.ts";
-import type { ConfigError, Problem } from "../config/load/problem.ts";
-import type { RuleId } from "../rules/catalogue.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
 import type { Certificates } from "./docker/engine.ts";
 import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
-import { type Finding, fromProblem, type Severity } from "../rules/finding.ts";
+import type { Finding } from "../rules/finding.ts";
+import { evaluate, isFatal, settle, unusedWaivers } from "./evaluate.ts";
 import { check, checkUnasked } from "../rules/cluster/checks.ts";
 import { unproven } from "../rules/cluster/egress-proof.ts";
-import { settle, unusedWaivers } from "./waivers.ts";
 
 export interface PreflightResult {
   /** Meaningful only without fatal findings. */
@@ -40,32 +38,17 @@ export async function preflight(
   loaded: Loaded,
   { offline = false, strict = false, certificates }: PreflightOptions = {},
 ): Promise<PreflightResult> {
-  const { settings, locate } = loaded;
-  const { plan, problems, warnings, unknowns } = decide(settings);
-  const found = (list: readonly Problem[], severity: Severity, otherwise?: RuleId) =>
-    list.map((problem) => {
-      const location = problem.location ?? locate(problem.path);
-      return fromProblem({ ...problem, location }, severity, otherwise);
-    });
-  const own = [
-    ...found(problems, "fatal"),
-    ...found(loaded.warnings, "warn", "no-effect"),
-    ...found(warnings, "warn"),
-    ...found(unknowns, "unknown"),
-  ];
-  const { waive, strict: wanted } = settings.experiment.preflight;
-  const wishes = { waive, strict: wanted || strict };
-  const settled = settle(own, wishes);
-  if (settled.some(isFatal)) return { plan, findings: settled, ...nothingTold };
+  const { settings } = loaded;
+  const { plan, findings: own } = evaluate(loaded, { strict });
+  if (own.some(isFatal)) return { plan, findings: own, ...nothingTold };
   const subject = { settings, plan };
   const { site } = settings;
   const told =
     site.kind === "docker"
       ? await askHost(subject, offline, certificates)
       : await askCluster({ ...subject, site }, offline);
-  const unused = unusedWaivers([...own, ...told.findings], loaded);
-  const findings = [...settled, ...settle([...told.findings, ...unused], wishes)];
-  return { ...told, plan, findings };
+  const asked = [...told.findings, ...unusedWaivers([...own, ...told.findings], loaded)];
+  return { ...told, plan, findings: [...own, ...settle(asked, loaded, { strict })] };
 }
 
 type Told = Omit<PreflightResult, "plan">;
@@ -109,11 +92,6 @@ function networkOf({ networkAgents }: Facts): string {
     .join(", ");
 }
 
-/** What is wrong with settings that could not even be loaded. */
-export function findingsOf({ problems }: ConfigError): Finding[] {
-  return problems.map((problem) => fromProblem(problem, "fatal"));
-}
-
 const unasked = "the cluster was not asked";
 
 const unprovenOnDocker =
@@ -124,8 +102,3 @@ const nothingTold = {
   network: "",
   attempt: "",
 };
-
-/** Whether the finding ends the command. */
-export function isFatal({ severity, waived }: Finding): boolean {
-  return severity === "fatal" && waived === undefined;
-}

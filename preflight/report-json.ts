@@ -1,5 +1,5 @@
 import { formatPath } from "../config/load/problem.ts";
-import { catalogue } from "../rules/catalogue.ts";
+import { ruleById } from "../rules/index.ts";
 import type { Finding } from "../rules/finding.ts";
 import { countsOf } from "./report.ts";
 
@@ -28,7 +28,7 @@ export function reportAsJson({ stack, site, findings, isolation }: ReportInputs)
       expected: finding.expected,
       consequence: finding.consequence,
       remedy: finding.remedy,
-      source: catalogue[finding.id].source,
+      source: ruleById[finding.id].source,
     })),
     isolation,
   };

@@ -1,6 +1,7 @@
 import { formatPath } from "../config/load/problem.ts";
-import { catalogue } from "../rules/catalogue.ts";
-import type { Finding, Severity } from "../rules/finding.ts";
+import { ruleById } from "../rules/index.ts";
+import type { Finding } from "../rules/finding.ts";
+import type { Severity } from "../rules/rule.ts";
 
 /** How a finding is shown: by its severity, or as waived. */
 type Standing = Severity | "waived";
@@ -26,17 +27,23 @@ export function count(findings: readonly Finding[]): string {
   return waived > 0 ? `${counts}, ${waived} waived` : counts;
 }
 
-/** A finding in a sentence: where, what was found, what was expected, what would follow, what to do. */
+/** A finding with its place, as one line. */
 export function describe(finding: Finding): string {
-  const text = textOf(finding);
-  return finding.waived === undefined ? text : `${text} (waived: ${finding.waived})`;
+  const { waived } = finding;
+  const text = `${placeOf(finding)}${message(finding)}`;
+  return waived === undefined ? text : `${text} (waived: ${waived})`;
 }
 
-function textOf(finding: Finding): string {
-  const { id, severity, found, expected, consequence, remedy } = finding;
-  if (catalogue[id].checkedBy !== "preflight") return `${placeOf(finding)}${found}`;
-  if (severity === "unknown") return `${found}; expected ${expected}`;
-  return `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
+/** A finding without its place: what was found, what would follow, what to do. */
+export function message({ id, severity, found, expected, consequence, remedy }: Finding): string {
+  if (ruleById[id].judges === "cluster") {
+    if (severity === "unknown") return `${found}; expected ${expected}`;
+    return `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
+  }
+  // The loader's messages say it all.
+  if (remedy === "") return found;
+  const follows = severity === "unknown" ? "" : `: ${consequence}`;
+  return `${found}${follows}. ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`;
 }
 
 /** `config/exp-42.yaml:12:7 vllm.gen_tp: ` */

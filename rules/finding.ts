@@ -1,8 +1,7 @@
+/** What the checks of all rules found. */
 import type { Location, Problem, SettingPath } from "../config/load/problem.ts";
-import { catalogue, type RuleId } from "./catalogue.ts";
-
-/** `unknown`: the check could not be made. It is shown, and never counts as passed. */
-export type Severity = "ok" | "warn" | "fatal" | "unknown";
+import { isRuleId, type RuleEntry, ruleById, type RuleId } from "./index.ts";
+import { notRead, type Severity, type Verdict } from "./rule.ts";
 
 /** What one check found. */
 export interface Finding {
@@ -12,53 +11,52 @@ export interface Finding {
   readonly found: string;
   /** What a run needs. */
   readonly expected: string;
-  /** What would happen if one went on. Empty when all is well. */
+  /** What would happen if the run started anyway. Empty when the rule is met. */
   readonly consequence: string;
-  /** What to do about it. Empty when all is well. */
+  /** What to do about it. Empty when the rule is met. */
   readonly remedy: string;
-  /** The setting that it is about, and where that stands. */
+  /** The setting in question, and its place. */
   readonly path?: SettingPath | undefined;
   readonly location?: Location | undefined;
-  /** Why the user goes on all the same. */
+  /** Why the experiment waives the rule. */
   readonly waived?: string | undefined;
 }
 
-/** Something read from the cluster, or the reason why it could not be read. */
-export type Fact<T> =
-  { readonly known: true; readonly value: T } | { readonly known: false; readonly reason: string };
+/** A verdict with everything that it leaves to its rule. */
+export function findingOf(
+  { id, title, severity, consequence, remedy }: RuleEntry,
+  verdict: Verdict,
+): Finding {
+  const text =
+    verdict.severity === "ok" ? { consequence: "", remedy: "" } : { consequence, remedy };
+  return { id, severity, expected: title, ...text, ...verdict };
+}
 
 export function met(id: RuleId, found: string): Finding {
-  return { id, severity: "ok", found, expected: catalogue[id].title, consequence: "", remedy: "" };
+  return findingOf(ruleById[id], { severity: "ok", found });
 }
 
 /** What a broken rule says beyond the catalogue: what was found, and what is more precise here. */
 export type Breach = Pick<Finding, "found"> & Partial<Omit<Finding, "id" | "waived">>;
 
 export function broken(id: RuleId, breach: Breach): Finding {
-  const { title: expected, severity, consequence, remedy } = catalogue[id];
-  return { id, severity, expected, consequence, remedy, ...breach };
+  return { ...findingOf(ruleById[id], { found: breach.found }), ...breach };
 }
 
 /** The check could not be made. @param expected Default: what the catalogue says. */
-export function unknown(id: RuleId, reason: string, expected = catalogue[id].title): Finding {
-  return {
-    id,
-    severity: "unknown",
-    found: `not known: ${reason}`,
-    expected,
-    consequence: "not checked",
-    remedy: "make it readable for the account that runs Pulumi, or check it by hand",
-  };
+export function unknown(id: RuleId, reason: string, expected?: string): Finding {
+  return findingOf(ruleById[id], notRead(reason, expected));
 }
 
 /**
- * A problem of the settings, whose message already says what would follow and what to do.
- * @param otherwise The rule that it breaks if it names none.
+ * A problem that the loader found.
+ * @param otherwise The rule that it breaks if no rule is about its setting; the message then says all that there is to say.
  */
 export function fromProblem(
   { rule, path, message, location }: Problem,
   severity: Severity,
   otherwise: RuleId = "C-36",
 ): Finding {
-  return broken(rule ?? otherwise, { found: message, severity, path, location });
+  const id = rule !== undefined && isRuleId(rule) ? rule : otherwise;
+  return broken(id, { found: message, severity, path, location, consequence: "", remedy: "" });
 }

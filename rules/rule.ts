@@ -1,17 +1,107 @@
-/** What a rule says of itself, wherever it is checked. */
-export interface RuleText {
+/** A rule: one object with its text and its check. */
+import type { Settings } from "../config/load/load.ts";
+import type { SettingPath } from "../config/load/problem.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Facts } from "../preflight/facts/facts.ts";
+
+/** `unknown`: the check could not be made. It is shown, and never counts as passed. */
+export type Severity = "ok" | "warn" | "fatal" | "unknown";
+
+/** What a rule says of itself. */
+export interface RuleText<Id extends string = string> {
+  /** A contract: experiments waive rules by it. */
+  readonly id: Id;
   /** What must hold. */
   readonly title: string;
-  /** How bad it is if it does not: `fatal` ends the command before a resource exists. */
+  /** How bad a breach is: `fatal` ends the command before any resource exists. */
   readonly severity: "fatal" | "warn";
-  /** What would happen if one went on. */
+  /** What would happen if the run started anyway. */
   readonly consequence: string;
-  /** What to do about it. */
+  /** What to do about a breach. */
   readonly remedy: string;
-  /** Where the rule comes from: an issue, a document, a measurement. */
+  /** A public place, a measured figure with its date, or a paragraph of this repository's documents. */
   readonly source: string;
-  /** Who checks it: the schema of the files, the Plan, or preflight with what the cluster says. */
-  readonly checkedBy: "schema" | "plan" | "preflight";
-  /** Why nobody may waive it. Omitted: it may be waived, with a reason. */
+  /** Why the rule cannot be waived. Omitted: an experiment can waive it with a reason. */
   readonly unwaivable?: string;
+}
+
+/** What one check found. Whatever is left out comes from the rule. */
+export interface Verdict {
+  /** Default: the rule's severity, which makes the verdict a breach. */
+  readonly severity?: Severity;
+  /** The value found, as the end of a sentence that begins with the setting. */
+  readonly found: string;
+  /** The setting in question. */
+  readonly path?: SettingPath;
+  /** What a run needs. Default: the rule's title. */
+  readonly expected?: string;
+  readonly consequence?: string;
+  readonly remedy?: string;
+}
+
+/** What a check may look at: settings and decisions. */
+export interface Decided {
+  readonly settings: Settings;
+  readonly plan: Plan;
+}
+
+/** What a check of a cluster rule may look at. */
+export interface Subject extends Decided {
+  readonly facts: Facts;
+}
+
+/** Pure. No verdict: the rule is met, or does not concern this stack. */
+export type Check<S> = (subject: S) => Iterable<Verdict>;
+
+/** Judges the settings and the Plan alone. */
+export interface SettingsRule<Id extends string = string> extends RuleText<Id> {
+  readonly judges: "settings";
+  readonly check: Check<Decided>;
+}
+
+/** Judges what the cluster says of itself. */
+export interface ClusterRule<Id extends string = string> extends RuleText<Id> {
+  readonly judges: "cluster";
+  readonly check: Check<Subject>;
+}
+
+/** The schema of the files refuses a breach; a setting names the rule by `.meta({ rule })`. */
+export interface SchemaRule<Id extends string = string> extends RuleText<Id> {
+  readonly judges: "files";
+}
+
+type Defined<R> = Omit<R, "judges">;
+
+export function defineRule<const Id extends string>(
+  rule: Defined<SettingsRule<Id>>,
+): SettingsRule<Id> {
+  return { ...rule, judges: "settings" };
+}
+
+export function defineClusterRule<const Id extends string>(
+  rule: Defined<ClusterRule<Id>>,
+): ClusterRule<Id> {
+  return { ...rule, judges: "cluster" };
+}
+
+export function defineSchemaRule<const Id extends string>(
+  rule: Defined<SchemaRule<Id>>,
+): SchemaRule<Id> {
+  return { ...rule, judges: "files" };
+}
+
+/** The check was made, and the rule is met. */
+export function met(found: string, expected?: string): Verdict {
+  return { severity: "ok", found, ...(expected === undefined ? {} : { expected }) };
+}
+
+/** A fact that the check needs could not be read. @param expected Default: the rule's title. */
+export function notRead(reason: string, expected?: string): Verdict {
+  return {
+    severity: "unknown",
+    found: `not known: ${reason}`,
+    consequence: "not checked",
+    remedy: "make it readable for the account that runs Pulumi, or check it by hand",
+    ...(expected === undefined ? {} : { expected }),
+  };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { experiment } from "../../config/schema/experiment.ts";
 import { models } from "../../config/schema/models.ts";
 import { site } from "../../config/schema/sites.ts";
+import { ruleIds } from "../../rules/index.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
@@ -45,14 +46,17 @@ function toEditorSchema(schema: z.ZodType, title: string): JsonSchema {
 function forEditors<T>(value: T): T {
   if (Array.isArray(value)) return value.map(forEditors) as T;
   if (typeof value !== "object" || value === null) return value;
+  const known = "ruleId" in value ? { ...value, enum: ruleIds } : value;
   return Object.fromEntries(
-    Object.entries(value)
+    Object.entries(known)
       .filter(([key, inner]) => !misleading(key, inner))
       .map(([key, inner]) => [key, forEditors(inner as unknown)]),
   ) as T;
 }
 
 function misleading(key: string, value: unknown): boolean {
+  // Ours, not JSON Schema's: the rule that a breach of the schema breaks, and what takes a rule's id.
+  if (key === "rule" || key === "ruleId") return typeof value !== "object";
   // A key may stand in the file that is extended, so none is required of one file alone.
   if (key === "required") return Array.isArray(value);
   // yaml-language-server 2.0.0 ends a completion at such a default, and offers only what came before it.

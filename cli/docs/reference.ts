@@ -138,6 +138,7 @@ const nounOfPattern = new Map(
 );
 
 function typeOf(schema: JsonSchema): string {
+  if (schema["ruleId"] === true) return "id of a [rule](rules.md)";
   if (schema.const !== undefined) return schema.const === "" ? "empty" : code(schema.const);
   if (schema.enum) return choice(schema.enum);
   const variants = alternatives(schema);

@@ -1,6 +1,6 @@
-import { catalogue, type RuleId, ruleIds } from "../../rules/catalogue.ts";
+import { type Judges, ruleById, type RuleId, ruleIds } from "../../rules/index.ts";
 import { exempt } from "../../rules/exempt.ts";
-import type { RuleText } from "../../rules/rule.ts";
+
 import { rulings } from "../../rules/rulings.ts";
 import { code, markdownTable } from "./markdown.ts";
 
@@ -10,20 +10,20 @@ export const constraintIds: readonly string[] = Array.from(
   (_, i) => `C-${String(i + 1).padStart(2, "0")}`,
 );
 
-const checkedBy: Readonly<Record<RuleText["checkedBy"], string>> = {
-  schema: "the files' schema",
-  plan: "the Plan",
-  preflight: "preflight, with what the cluster says",
+const judgedBy: Readonly<Record<Judges, string>> = {
+  files: "the files' schema",
+  settings: "the settings and the Plan",
+  cluster: "preflight, with what the cluster says",
 };
 
 /** The rules that a constraint has become. */
 export function rulesOf(constraint: string): RuleId[] {
-  return ruleIds.filter((id) => id === constraint || catalogue[id].source.includes(constraint));
+  return ruleIds.filter((id) => id === constraint || ruleById[id].source.includes(constraint));
 }
 
 /** docs/rules.md */
 export function rulesPage(): string {
-  const rules = ruleIds.map((id) => catalogue[id]);
+  const rules = ruleIds.map((id) => ruleById[id]);
   const covered = constraintIds.filter((id) => rulesOf(id).length > 0);
   const rest = constraintIds.filter((id) => !covered.includes(id));
   const fatal = rules.filter(({ severity }) => severity === "fatal").length;
@@ -61,7 +61,7 @@ export function rulesPage(): string {
 }
 
 function row(id: RuleId): string[] {
-  const rule = catalogue[id];
+  const rule = ruleById[id];
   return [
     code(id),
     rule.title,
@@ -69,7 +69,7 @@ function row(id: RuleId): string[] {
     rule.consequence,
     rule.remedy,
     rule.source,
-    checkedBy[rule.checkedBy],
+    judgedBy[rule.judges],
     rule.unwaivable === undefined ? "yes" : `no: ${rule.unwaivable}`,
   ];
 }

@@ -1,5 +1,4 @@
 /** What is wrong with a configuration, where, and how it is shown. */
-import type { RuleId } from "../../rules/catalogue.ts";
 
 /** Place in a configuration file; line and column count from 1. */
 export interface Location {
@@ -11,8 +10,8 @@ export interface Location {
 export type SettingPath = readonly (string | number)[];
 
 export interface Problem {
-  /** The rule that it breaks, if the catalogue has one for it. */
-  readonly rule?: RuleId | undefined;
+  /** Id of the rule that it breaks, if one is about the setting. */
+  readonly rule?: string | undefined;
   /** The setting, for example `["vllm", "gen_tp"]`; empty when the whole file is meant. */
   readonly path: SettingPath;
   /** What was found, what is allowed, what it would lead to, what to do. */

@@ -2,7 +2,6 @@ import { z } from "zod";
 import { formatPath, type Problem, type SettingPath } from "./problem.ts";
 import { isRecord } from "./document.ts";
 import { locate, locateKey, type Layers } from "./layers.ts";
-import { ruleOf } from "./rule-of.ts";
 import { nearest } from "./suggest.ts";
 
 /** Checks the merged settings of some files against a schema; every problem gets the place where it can be mended. */
@@ -22,7 +21,7 @@ export function validate<S extends z.ZodType>(
       ? issue.keys.map((key) => unknownKey(schema, layers, [...path, key]))
       : [
           {
-            rule: ruleOf(path, valueAt(layers.settings, path)),
+            rule: isSet(valueAt(layers.settings, path)) ? ruleAt(schema, path) : undefined,
             path,
             message: explain(issue, foundAt(layers.settings, path)),
             location: locate(layers.files, path),
@@ -163,19 +162,46 @@ function startsWith(path: SettingPath, prefix: SettingPath): boolean {
 /** Stands in a known path for the index of a list. */
 const anyItem = "[]";
 
-const pathsOfSchema = new WeakMap<z.ZodType, SettingPath[]>();
+type JsonSchema = z.core.JSONSchema.JSONSchema;
+
+const known = new WeakMap<z.ZodType, { json: JsonSchema; paths: readonly SettingPath[] }>();
+
+function describeSchema(schema: z.ZodType) {
+  let described = known.get(schema);
+  if (!described) {
+    const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+    described = { json, paths: collect(json, []) };
+    known.set(schema, described);
+  }
+  return described;
+}
 
 /** Every path that a schema knows, sections included; `[]` stands for the index of a list. */
 export function knownPaths(schema: z.ZodType): readonly SettingPath[] {
-  let paths = pathsOfSchema.get(schema);
-  if (!paths) {
-    paths = collect(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }), []);
-    pathsOfSchema.set(schema, paths);
-  }
-  return paths;
+  return describeSchema(schema).paths;
 }
 
-type JsonSchema = z.core.JSONSchema.JSONSchema;
+/** The rule that a refused setting breaks: named by its schema's `.meta({ rule })`, or by that of a section above it. */
+function ruleAt(schema: z.ZodType, path: SettingPath): string | undefined {
+  let places: JsonSchema[] = [describeSchema(schema).json];
+  let rule: string | undefined;
+  for (const part of path) {
+    places = places.flatMap((place) => stepInto(place, part));
+    rule = places.map((place) => place["rule"]).find((id) => typeof id === "string") ?? rule;
+  }
+  return rule;
+}
+
+function stepInto(schema: JsonSchema, part: string | number): JsonSchema[] {
+  const inner = typeof part === "number" ? schema.items : schema.properties?.[part];
+  const here = isSchema(inner) && !Array.isArray(inner) ? [inner] : [];
+  const branches = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].filter(isSchema);
+  return [...here, ...branches.flatMap((branch) => stepInto(branch, part))];
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
 
 function collect(schema: JsonSchema, prefix: SettingPath): SettingPath[] {
   const branches = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].filter(isSchema);

@@ -6,9 +6,11 @@ import { z } from "zod";
 import { absolutePath, count, dnsLabel, port, seconds } from "./scalars.ts";
 
 export const model = z.strictObject({
-  model_path: absolutePath().describe(
-    "Directory of the policy checkpoint (with `config.json`), as the training containers see it: below the site's `volumes.models.mount_path`.",
-  ),
+  model_path: absolutePath()
+    .meta({ rule: "C-48" })
+    .describe(
+      "Directory of the policy checkpoint (with `config.json`), as the training containers see it: below the site's `volumes.models.mount_path`.",
+    ),
   config_file: z
     .string()
     .min(1)
@@ -26,9 +28,14 @@ export const model = z.strictObject({
 export const data = z.strictObject({
   data_dir: absolutePath()
     .optional()
+    .meta({ rule: "C-48" })
     .describe("Root of the task data, if the indexes refer to it."),
-  train_index: absolutePath().describe("Parquet index of the training tasks."),
-  val_index: absolutePath().describe("Parquet index of the validation tasks."),
+  train_index: absolutePath()
+    .meta({ rule: "C-48" })
+    .describe("Parquet index of the training tasks."),
+  val_index: absolutePath()
+    .meta({ rule: "C-48" })
+    .describe("Parquet index of the validation tasks."),
 });
 
 export const infrastructure = z.strictObject({
@@ -53,6 +60,7 @@ export const infrastructure = z.strictObject({
         "must be left out or sk-dummy: each stack generates a key of its own that opens only the inference routes, and a real key must not stand in a file",
     })
     .default("sk-dummy")
+    .meta({ rule: "C-47" })
     .describe("No effect here: sandboxes get a generated key from a Secret."),
 });
 

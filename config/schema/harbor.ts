@@ -81,6 +81,7 @@ export const harborAgent = z.strictObject({
     })
     .max(32, "Harbor cuts pod name prefixes at 32 characters")
     .default("swe-lego-live-rl")
+    .meta({ rule: "C-44" })
     .describe("Prefix and `harbor-run` label of the sandbox pods."),
   agent_setup_timeout_multiplier: multiplier().describe("Factor on the agent's set-up timeout."),
   agent_timeout_multiplier: multiplier().describe("Factor on the agent's timeout."),
@@ -113,6 +114,7 @@ export const harborAgent = z.strictObject({
     .array(hostPathMount)
     .nullable()
     .default(null)
+    .meta({ rule: "C-42" })
     .describe(
       "Node directories to mount into sandboxes (C-42). Pod security baseline refuses them.",
     ),

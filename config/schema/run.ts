@@ -33,6 +33,7 @@ export const credentials = z.strictObject({
         "must not stand in a file; store it with: pulumi config set --secret swe-rl:wandbApiKey",
     })
     .default("")
+    .meta({ rule: "C-47" })
     .describe("Must stay empty; the key is a stack secret."),
   wandb_mode: z
     .enum(["online", "offline", "disabled"])

@@ -21,6 +21,7 @@ export const sandbox = z.strictObject({
     .number()
     .min(1)
     .default(4)
+    .meta({ rule: "C-43" })
     .describe(
       "Memory limit of a sandbox as a multiple of its request. An unbounded pod once took a node down.",
     ),

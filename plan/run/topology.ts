@@ -1,7 +1,5 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Tier } from "../../config/schema/experiment.ts";
-import { canShareKvHeads } from "./kv-heads.ts";
-import type { Problems } from "../problems.ts";
 
 /** A Ray worker group: nodes with the same role. */
 export interface WorkerGroup {
@@ -36,7 +34,7 @@ const nodesOfTier: Record<Tier, { readonly trainer: number; readonly rollout: nu
   "three-node": { trainer: 2, rollout: 1 },
 };
 
-export function planTopology(settings: Settings, problems: Problems): Topology {
+export function planTopology(settings: Settings): Topology {
   const { tier, infrastructure, vllm } = settings.experiment;
   const { trainer, rollout } = nodesOfTier[tier];
   const gpuNodes = trainer + rollout;
@@ -44,20 +42,6 @@ export function planTopology(settings: Settings, problems: Problems): Topology {
   const mode = rollout === 0 ? "sync" : "async";
   const trainerGpus = trainer * gpusPerNode;
   const rolloutGpus = mode === "sync" ? trainerGpus : rollout * gpusPerNode;
-  if (infrastructure.nnodes !== undefined && infrastructure.nnodes !== gpuNodes) {
-    const split = mode === "sync" ? "" : `: ${trainer} of the trainer, ${rollout} of the rollout`;
-    problems.error(
-      "C-11",
-      ["infrastructure", "nnodes"],
-      `is ${infrastructure.nnodes}, but tier ${tier} has ${gpuNodes}${split}. Leave it out, or choose another tier.`,
-    );
-  }
-  problems.divides(
-    "C-02",
-    { path: ["vllm", "gen_tp"], divisor: vllm.gen_tp, value: rolloutGpus },
-    `is ${vllm.gen_tp}, which does not divide the ${rolloutGpus} rollout GPUs: ${rolloutGpus / vllm.gen_tp} rollout servers. Choose a divisor of ${rolloutGpus}.`,
-  );
-  checkKvHeads(settings, problems);
   const groups: WorkerGroup[] = [{ name: "train", nodes: trainer, gpusPerNode }];
   if (rollout > 0) groups.push({ name: "rollout", nodes: rollout, gpusPerNode });
   return {
@@ -73,25 +57,4 @@ export function planTopology(settings: Settings, problems: Problems): Topology {
     tensorParallel: vllm.gen_tp,
     rolloutServers: rolloutGpus / vllm.gen_tp,
   };
-}
-
-function checkKvHeads({ experiment, modelFacts }: Settings, problems: Problems): void {
-  const { gen_tp: tensorParallel } = experiment.vllm;
-  if (modelFacts?.kv_heads === undefined) {
-    const missing = modelFacts
-      ? "has no kv_heads in config/models.yaml"
-      : "is not in config/models.yaml";
-    problems.unknown(
-      "C-01",
-      ["model", "model_path"],
-      `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads. Name its config.json with model.config_file, or add num_key_value_heads there.`,
-    );
-    return;
-  }
-  if (canShareKvHeads(modelFacts, modelFacts.kv_heads, tensorParallel)) return;
-  problems.error(
-    "C-01",
-    ["vllm", "gen_tp"],
-    `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${modelFacts.kv_heads}.`,
-  );
 }

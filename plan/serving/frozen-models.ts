@@ -1,9 +1,7 @@
 import type { Settings } from "../../config/load/load.ts";
 import { modelFactsOf } from "../../config/schema/model-facts.ts";
-import type { ModelFacts } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Flow, Peer } from "../network/flows.ts";
-import { canShareKvHeads } from "../run/kv-heads.ts";
 import type { Problems } from "../problems.ts";
 import { checkOnModels } from "../storage/storage.ts";
 import type { Topology } from "../run/topology.ts";
@@ -120,7 +118,6 @@ function planExpertParallel(
   problems: Problems,
 ): boolean {
   const facts = modelFactsOf(settings.models, wanted.model_path);
-  checkKvHeads(wanted, { facts, i }, problems);
   if (!facts) return wanted.expert_parallel ?? false;
   if (wanted.expert_parallel === true && !facts.mixture_of_experts) {
     problems.error(
@@ -130,28 +127,6 @@ function planExpertParallel(
     );
   }
   return wanted.expert_parallel ?? (facts.mixture_of_experts && wanted.gpus > 1);
-}
-
-function checkKvHeads(
-  { gpus }: Wanted,
-  { facts, i }: { facts: ModelFacts | undefined; i: number },
-  problems: Problems,
-): void {
-  const kvHeads = facts?.kv_heads;
-  if (kvHeads !== undefined) {
-    if (canShareKvHeads(facts, kvHeads, gpus)) return;
-    problems.error(
-      "C-01",
-      ["serving", i, "gpus"],
-      `is ${gpus}, which does not divide the model's ${kvHeads} KV heads: the server would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of ${kvHeads}; for more throughput, more replicas.`,
-    );
-  } else if (gpus > 1) {
-    problems.unknown(
-      "C-01",
-      ["serving", i, "model_path"],
-      `has no kv_heads in config/models.yaml, so it is unknown whether gpus ${gpus} divides them. Look up num_key_value_heads in its config.json and add it there.`,
-    );
-  }
 }
 
 function command(wanted: Wanted, expertParallel: boolean): string[] {

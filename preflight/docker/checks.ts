@@ -2,7 +2,7 @@ import type { Settings } from "../../config/load/load.ts";
 import { overlap } from "../../plan/docker/subnet.ts";
 import type { DockerHost } from "../../plan/docker/host.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { DockerPreflightRuleId } from "../../rules/catalogue.ts";
+import type { DockerPreflightRuleId } from "../../rules/old/catalogue.ts";
 import { broken, type Finding, met, unknown } from "../../rules/finding.ts";
 import type { DockerFacts } from "./facts.ts";
 

@@ -1,7 +1,7 @@
 /** The Docker Engine API, as far as preflight reads it. */
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "../facts/fact.ts";
 
 /** Client certificates of a daemon behind TLS, in PEM. */
 export interface Certificates {

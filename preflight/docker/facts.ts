@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { attemptLabel, type DockerHost } from "../../plan/docker/host.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "../facts/fact.ts";
 import { type Daemon, get, reach } from "./engine.ts";
 
 /** What preflight knows of a Docker host. */

@@ -4,7 +4,7 @@ import type {
   V1ValidatingAdmissionPolicy,
 } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { ApiError, type Client, read } from "./client.ts";
 import type { NamespaceFact } from "./namespaces.ts";
 

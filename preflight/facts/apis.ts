@@ -1,5 +1,5 @@
 import { type Client, read } from "./client.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 
 /** Versions that the API server serves of each kind, by `plural.group` as custom resource definitions are called. */
 export type Apis = ReadonlyMap<string, readonly string[]>;

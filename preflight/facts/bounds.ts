@@ -1,7 +1,7 @@
 /** What limits the stack's namespaces beside its own quota. */
 import type { V1LimitRange, V1ResourceQuota } from "@kubernetes/client-node";
 import { compartments, type Names } from "../../plan/names.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { amountOf } from "../quantity.ts";
 import { type Client, read } from "./client.ts";
 

@@ -2,7 +2,7 @@ import http, { type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import { KubeConfig } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 
 /** How to reach a cluster: the same values that the Pulumi provider gets. */
 export interface Access {

@@ -1,5 +1,5 @@
 import type { V1DaemonSet } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type Client, read } from "./client.ts";
 
 /** A network agent that runs on every node, and what is known of it. */

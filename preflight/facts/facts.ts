@@ -1,5 +1,5 @@
 import type { Plan } from "../../plan/plan.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type AdmissionFact, readAdmission } from "./admission.ts";
 import { type Apis, type Features, featuresOf, readApis } from "./apis.ts";
 import { type Bounds, readBounds } from "./bounds.ts";

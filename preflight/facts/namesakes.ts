@@ -1,5 +1,5 @@
 import type { Plan } from "../../plan/plan.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { objectsOf, pathOf } from "../objects.ts";
 import { type Client, ifThere, read } from "./client.ts";
 import type { NamespaceFact } from "./namespaces.ts";

@@ -1,6 +1,6 @@
 import type { V1Namespace } from "@kubernetes/client-node";
 import { compartments, type Names } from "../../plan/names.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type Client, ifThere, read } from "./client.ts";
 
 export interface NamespaceFact {

@@ -1,5 +1,5 @@
 import type { V1Node } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type Client, read } from "./client.ts";
 
 export interface NodeFact {

@@ -1,5 +1,5 @@
 import type { V1Deployment } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type Client, read } from "./client.ts";
 
 /** The KubeRay operator, where it runs inside the cluster. */

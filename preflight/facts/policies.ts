@@ -1,7 +1,7 @@
 /** Network policies that others have made. They add up: one that allows is enough. */
 import type { V1NetworkPolicy } from "@kubernetes/client-node";
 import { type Compartment, compartments, type Names } from "../../plan/names.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import type { Apis } from "./apis.ts";
 import { type Client, read } from "./client.ts";
 

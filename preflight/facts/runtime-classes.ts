@@ -1,5 +1,5 @@
 import type { V1RuntimeClass } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { type Client, read } from "./client.ts";
 
 /** Names of the RuntimeClasses, such as `gvisor`. */

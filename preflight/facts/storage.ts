@@ -3,7 +3,7 @@ import type {
   V1PersistentVolumeClaim,
   V1StorageClass,
 } from "@kubernetes/client-node";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "./fact.ts";
 import { amountOf } from "../quantity.ts";
 import { type Client, ifThere, read } from "./client.ts";
 

@@ -1,4 +1,5 @@
-import { type PreflightRuleId, ruleIds } from "../catalogue.ts";
+import { ruleIds } from "../index.ts";
+import type { PreflightRuleId } from "../old/catalogue.ts";
 import { type Finding, unknown } from "../finding.ts";
 import { admission, namesakes, rights } from "./access.ts";
 import { limitRanges, quotas } from "./bounds.ts";

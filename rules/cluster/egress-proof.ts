@@ -1,4 +1,5 @@
-import { broken, type Fact, met, unknown } from "../finding.ts";
+import type { Fact } from "../../preflight/facts/fact.ts";
+import { broken, met, unknown } from "../finding.ts";
 import type { NodeFact } from "../../preflight/facts/facts.ts";
 import type { Rule } from "./rule.ts";
 

@@ -1,5 +1,5 @@
 /** Version of Kubernetes, KubeRay's operator, and images. */
-import { catalogue } from "../catalogue.ts";
+import { ruleById } from "../index.ts";
 import { broken, type Finding, met, unknown } from "../finding.ts";
 import type { Rule } from "./rule.ts";
 
@@ -25,7 +25,7 @@ export const kuberayOperator: Rule = ({ facts: { operator, rayClusterVersions } 
   const found = operator.value;
   if (!found) {
     const reason = "no Deployment of this cluster looks like it; it may run elsewhere";
-    const remedy = `see that it runs: a RayCluster gets pods within seconds; else ${catalogue["kuberay-installed"].remedy}`;
+    const remedy = `see that it runs: a RayCluster gets pods within seconds; else ${ruleById["kuberay-installed"].remedy}`;
     return [{ ...unknown(id, reason), remedy }];
   }
   const { namespace, name, image, version, ready } = found;

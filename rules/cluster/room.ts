@@ -1,6 +1,6 @@
 /** Whether the stack's pods fit on the nodes by CPU, memory, disk and number. */
 import type { Plan } from "../../plan/plan.ts";
-import type { Fact } from "../finding.ts";
+import type { Fact } from "../../preflight/facts/fact.ts";
 import { broken, type Finding, met, unknown } from "../finding.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";

@@ -1,7 +1,7 @@
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
-import type { Fact } from "../../rules/finding.ts";
+import type { Fact } from "../../preflight/facts/fact.ts";
 
 export function known<T>(value: T): Fact<T> {
   return { known: true, value };

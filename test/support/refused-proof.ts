@@ -3,8 +3,8 @@
  * process of its own, since Pulumi lets the rejection reach the top of the program.
  */
 import * as pulumi from "@pulumi/pulumi";
-import { plan } from "../../plan/plan.ts";
 import { onDocker, provisionOnDocker } from "./docker.ts";
+import { judge } from "./settings.ts";
 
 const made: string[] = [];
 const errors = new Set<string>();
@@ -28,4 +28,4 @@ await pulumi.runtime.setMocks(
   "swe-rl",
   "run",
 );
-await provisionOnDocker(plan(onDocker("", { stack: "run" }).settings).plan);
+await provisionOnDocker(judge(onDocker("", { stack: "run" }).settings).plan);

@@ -1,8 +1,10 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Loaded, load, type Selection } from "../../config/load/load.ts";
-import { type PlanResult, plan } from "../../plan/plan.ts";
+import { type Loaded, load, type Selection, type Settings } from "../../config/load/load.ts";
+import { plan, type Plan } from "../../plan/plan.ts";
+import { message } from "../../preflight/report.ts";
+import { judgeSettings } from "../../rules/judge.ts";
 
 export const projectRoot = join(import.meta.dirname, "../..");
 
@@ -48,12 +50,45 @@ export function settingsWith(
   return folder.load(selection);
 }
 
-/** The Plan of a shipped experiment, changed by some YAML. */
-export function planWith(yaml = "", selection: Basis = {}): PlanResult {
-  return plan(settingsWith(yaml, selection).settings);
+/** A stack's Plan, and what the rules of the settings find wrong with it. */
+export interface Judged {
+  readonly plan: Plan;
+  readonly problems: readonly RuleProblem[];
+  readonly warnings: readonly RuleProblem[];
+  readonly unknowns: readonly RuleProblem[];
 }
 
-/** What a Plan finds wrong, as `path: message`. */
-export function problemsOf({ problems }: PlanResult): string[] {
+export interface RuleProblem {
+  readonly rule: string;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+export function judge(settings: Settings): Judged {
+  const { plan: planned, problems, warnings, unknowns } = plan(settings);
+  const findings = judgeSettings({ settings, plan: planned });
+  const of = (severity: string) =>
+    findings
+      .filter((finding) => finding.severity === severity)
+      .map((finding) => ({
+        rule: finding.id,
+        path: finding.path ?? [],
+        message: message(finding),
+      }));
+  return {
+    plan: planned,
+    problems: [...of("fatal"), ...problems],
+    warnings: [...of("warn"), ...warnings],
+    unknowns: [...of("unknown"), ...unknowns],
+  };
+}
+
+/** The Plan of a shipped experiment, changed by some YAML. */
+export function planWith(yaml = "", selection: Basis = {}): Judged {
+  return judge(settingsWith(yaml, selection).settings);
+}
+
+/** What the rules find wrong, as `path: message`. */
+export function problemsOf({ problems }: Pick<Judged, "problems">): string[] {
   return problems.map(({ path, message }) => `${path.join(".")}: ${message}`);
 }

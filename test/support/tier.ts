@@ -1,7 +1,7 @@
 import type { Settings } from "../../config/load/load.ts";
-import { plan, type Plan } from "../../plan/plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { KubernetesSite } from "../../config/schema/site.ts";
-import { settingsWith } from "./settings.ts";
+import { judge, settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
 
 /** Records a whole tier. Program modules are imported only after the mocks are there. */
@@ -21,7 +21,7 @@ export async function recordTier(
     ...(options.stack === undefined ? {} : { stack: options.stack, experiment: "run" }),
   });
   const changed = { ...settings, site: { ...settings.site, ...options.site } };
-  const result = plan(changed);
+  const result = judge(changed);
   if (result.problems.length > 0) throw new Error(JSON.stringify(result.problems));
   const pulumi = await import("@pulumi/pulumi");
   const secrets = Object.fromEntries(

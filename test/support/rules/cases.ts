@@ -1,5 +1,9 @@
 /** For every rule of the configuration: settings that break it and nothing else, and settings that just meet it. */
-import type { configurationRules } from "../../../rules/configuration.ts";
+import type { SettingsRuleId } from "../../../rules/index.ts";
+import type { configurationRules } from "../../../rules/old/configuration.ts";
+
+/** Rules of the settings; those of memory, sandboxes and Docker hosts have tests of their own. */
+export type CaseId = SettingsRuleId | keyof typeof configurationRules;
 
 /** What a stack's files say beyond those that they extend. */
 export interface Written {
@@ -72,7 +76,7 @@ const custom =
 const pool = `{ kind: karpenter, ${nodeClass} }`;
 const keyed = "trainer.my_api_key: abc";
 
-export const cases: Readonly<Record<keyof typeof configurationRules, RuleCase>> = {
+export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "C-01": {
     breaks: ["vllm: { gen_tp: 8 }", `serving: [${frozen("a", ", gpus: 3")}]`],
     meets: "vllm: { gen_tp: 2 }",

@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { load } from "../../../config/load/load.ts";
 import { ConfigError } from "../../../config/load/problem.ts";
-import { catalogue, type RuleId } from "../../../rules/catalogue.ts";
+import { ruleById, type RuleId } from "../../../rules/index.ts";
 import type { Finding } from "../../../rules/finding.ts";
-import { findingsOf, preflight } from "../../../preflight/preflight.ts";
+import { findingsOf } from "../../../preflight/evaluate.ts";
+import { preflight } from "../../../preflight/preflight.ts";
 import { projectRoot } from "../settings.ts";
 import { models, type RuleCase, sites, type Written } from "./cases.ts";
 
@@ -48,7 +49,7 @@ function onTopOf(below: string, text = ""): string {
 export function raised(findings: readonly Finding[]): RuleId[] {
   const open = findings.filter(
     ({ id, severity, waived }) =>
-      catalogue[id].checkedBy !== "preflight" && severity !== "ok" && waived === undefined,
+      ruleById[id].judges !== "cluster" && severity !== "ok" && waived === undefined,
   );
   return [...new Set(open.map(({ id }) => id))];
 }

@@ -6,7 +6,7 @@ import { generatedPages } from "../../../cli/docs/pages.ts";
 import { constraintIds, rulesOf } from "../../../cli/docs/rules.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
 import { settingsOf } from "../../../cli/docs/reference.ts";
-import { catalogue, ruleIds } from "../../../rules/catalogue.ts";
+import { ruleById, ruleIds } from "../../../rules/index.ts";
 import { exempt } from "../../../rules/exempt.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { kubernetesSite as site } from "../../../config/schema/site.ts";
@@ -92,6 +92,6 @@ describe("docs/rules.md", () => {
 
   it("has a row for every rule", () => {
     const page = pages.get("docs/rules.md") ?? "";
-    for (const id of ruleIds) expect(page).toContain(`\n| \`${id}\` | ${catalogue[id].title} |`);
+    for (const id of ruleIds) expect(page).toContain(`\n| \`${id}\` | ${ruleById[id].title} |`);
   });
 });

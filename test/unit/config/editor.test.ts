@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ruleIds } from "../../../rules/catalogue.ts";
+import { ruleIds } from "../../../rules/index.ts";
 import { LanguageServer } from "../../support/language-server.ts";
 import { projectRoot } from "../../support/settings.ts";
 

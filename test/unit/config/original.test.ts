@@ -2,10 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import { ConfigError, describeProblem } from "../../../config/load/problem.ts";
 import { contract } from "../../support/contract.ts";
-import { ConfigFolder, projectRoot } from "../../support/settings.ts";
+import { judge, ConfigFolder, projectRoot } from "../../support/settings.ts";
 
 /** A complete file of the original system, and its input alone as one would paste it. */
 const nested = readFileSync(join(projectRoot, "test/fixtures/original-config.yaml"), "utf8");
@@ -41,8 +40,8 @@ describe("a complete config.yaml of the original system", () => {
   ])("gives the Plan of config/single-node.yaml with the same values: %s", (_form, yaml) => {
     using folder = new ConfigFolder();
     folder.write("same.yaml", "extends: single-node.yaml\ndata: { data_dir: /data/harbor_tasks }");
-    const shipped = plan(folder.load({ stack: "single-node", experiment: "same" }).settings);
-    const original = plan(load(yaml).settings);
+    const shipped = judge(folder.load({ stack: "single-node", experiment: "same" }).settings);
+    const original = judge(load(yaml).settings);
     expect(original.problems).toEqual([]);
     expect(original.plan).toEqual(shipped.plan);
   });

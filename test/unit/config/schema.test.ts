@@ -4,12 +4,11 @@ import { stringify } from "yaml";
 import { describe, expect, it } from "vitest";
 import { schemaFiles } from "../../../cli/docs/json-schema.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
-import { plan } from "../../../plan/plan.ts";
 import { ConfigError } from "../../../config/load/problem.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { site } from "../../../config/schema/sites.ts";
 import { contract } from "../../support/contract.ts";
-import { ConfigFolder, projectRoot } from "../../support/settings.ts";
+import { judge, ConfigFolder, projectRoot } from "../../support/settings.ts";
 
 describe("the schema", () => {
   it("knows every key of the input contract", () => {
@@ -61,7 +60,7 @@ describe("whatever stands in a file", () => {
       fc.property(file, (content) => {
         folder.write("run.yaml", stringify({ extends: "single-node.yaml", ...content }));
         try {
-          plan(folder.load().settings);
+          judge(folder.load().settings);
         } catch (error) {
           expect(error).toBeInstanceOf(ConfigError);
           for (const { location } of (error as ConfigError).problems)

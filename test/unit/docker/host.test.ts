@@ -2,17 +2,18 @@
 import { execFileSync } from "node:child_process";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
-import { plan, type Plan } from "../../../plan/plan.ts";
+import type { Plan } from "../../../plan/plan.ts";
 import { onDocker, provisionOnDocker } from "../../support/docker.ts";
 import { upperHalf } from "../../../plan/docker/subnet.ts";
 import { record, type Recording } from "../../support/recorder.ts";
+import { judge } from "../../support/settings.ts";
 
 let recording: Recording;
 let of: Plan;
 
 beforeAll(async () => {
   const { settings } = onDocker("", { stack: "run" });
-  const result = plan(settings);
+  const result = judge(settings);
   expect(result.problems).toEqual([]);
   of = result.plan;
   recording = await record(() => provisionOnDocker(of));

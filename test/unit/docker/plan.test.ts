@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../config/load/problem.ts";
-import { plan } from "../../../plan/plan.ts";
 import { addressIn, capacityOf, flawOf, overlap, upperHalf } from "../../../plan/docker/subnet.ts";
-import { isFatal, preflight } from "../../../preflight/preflight.ts";
+import { isFatal } from "../../../preflight/evaluate.ts";
+import { preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, onDocker } from "../../support/docker.ts";
-import { planWith } from "../../support/settings.ts";
+import { judge, planWith } from "../../support/settings.ts";
 
 function problems(experiment: string, selection: Parameters<typeof onDocker>[1] = {}): string[] {
-  return plan(onDocker(experiment, selection).settings).problems.map(
+  return judge(onDocker(experiment, selection).settings).problems.map(
     ({ rule, path }) => `${rule} ${path.join(".")}`,
   );
 }

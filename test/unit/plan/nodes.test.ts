@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
-import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
+import { judge, ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 const planOn = (site: ReturnType<typeof karpenterSite>, yaml = "") =>
-  plan({ ...settingsWith(yaml).settings, site });
+  judge({ ...settingsWith(yaml).settings, site });
 
 describe("nodes that are there", () => {
   it("must be selected by a label", () => {

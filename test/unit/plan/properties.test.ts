@@ -2,10 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../../../config/load/load.ts";
 import type { Peer } from "../../../plan/network/flows.ts";
-import { plan } from "../../../plan/plan.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { bytesOf } from "../../../config/schema/scalars.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { judge, settingsWith } from "../../support/settings.ts";
 
 const bases = Object.fromEntries(
   tiers.map((tier) => [tier, settingsWith("", { base: tier }).settings]),
@@ -76,11 +75,11 @@ const settings: fc.Arbitrary<Settings> = fc
   }));
 
 /** Whatever the Plan accepts, this holds of it. */
-function accepted(check: (result: ReturnType<typeof plan>["plan"], of: Settings) => void): void {
+function accepted(check: (result: ReturnType<typeof judge>["plan"], of: Settings) => void): void {
   let accepted = 0;
   fc.assert(
     fc.property(settings, (candidate) => {
-      const result = plan(candidate);
+      const result = judge(candidate);
       if (result.problems.length > 0) return;
       accepted += 1;
       check(result.plan, candidate);
@@ -230,10 +229,10 @@ describe("an accepted Plan", () => {
 
   it("is the same for the same settings, and a changed run has another fingerprint", () => {
     accepted((result, candidate) => {
-      expect(plan(candidate).plan).toEqual(result);
+      expect(judge(candidate).plan).toEqual(result);
       const { training } = candidate.experiment;
       const longer = { ...training, total_epochs: training.total_epochs + 1 };
-      const changed = plan({
+      const changed = judge({
         ...candidate,
         experiment: { ...candidate.experiment, training: longer },
       });

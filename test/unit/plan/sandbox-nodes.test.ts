@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type PlanResult, plan } from "../../../plan/plan.ts";
 import type { Settings } from "../../../config/load/load.ts";
 import { check } from "../../../rules/cluster/checks.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import { factsWith } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { judge, type Judged, settingsWith } from "../../support/settings.ts";
 
 type Nodes = Partial<Settings["site"]["sandbox_nodes"]>;
 
@@ -23,9 +22,9 @@ function decide(base: string, sandbox: Nodes, claim: string[] = []) {
     sandbox_nodes: { ...sandbox_nodes, pool: existing, tolerations: [], ...sandbox },
   };
   const changed: Settings = { ...settings, site };
-  return { settings: changed, result: plan(changed) };
+  return { settings: changed, result: judge(changed) };
 }
-const about = ({ problems, warnings }: PlanResult) => ({
+const about = ({ problems, warnings }: Judged) => ({
   errors: problems.filter(({ rule }) => rule === "sandbox-nodes").map(({ message }) => message),
   warnings: warnings.filter(({ rule }) => rule === "sandbox-nodes").map(({ message }) => message),
 });
@@ -68,7 +67,7 @@ describe("the nodes of sandboxes and of GPUs", () => {
 
   it("differ where Karpenter makes them", () => {
     const { settings } = settingsWith("", { base: "two-node" });
-    expect(about(plan({ ...settings, site: karpenterSite() }))).toEqual(none);
+    expect(about(judge({ ...settings, site: karpenterSite() }))).toEqual(none);
   });
 });
 

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import { summarize } from "../../../plan/summary/summary.ts";
-import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
+import { judge, ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 const model = "/models/Qwen3-30B-A3B-Instruct-2507";
 const entry = (more = "") => `{ name: judge, model_path: ${model}${more} }`;
@@ -72,13 +71,13 @@ describe("a frozen model", () => {
     expect(first(serving(entry()))).toMatchObject({ startupMinutes: 30, rolloutMinutes: 45 });
     const { settings } = settingsWith(serving(entry()));
     const site = { ...settings.site, timeouts: { deletion_seconds: 600, rollout_minutes: 60 } };
-    expect(plan({ ...settings, site }).plan.serving[0]).toMatchObject({ startupMinutes: 60 });
+    expect(judge({ ...settings, site }).plan.serving[0]).toMatchObject({ startupMinutes: 60 });
   });
 
   it("runs in its own image, else the site's for vLLM, else the training image", () => {
     const { settings } = settingsWith(serving(entry()));
     const imageOf = (images: object, change: object = {}) =>
-      plan({
+      judge({
         ...settings,
         site: { ...settings.site, images: { ...settings.site.images, ...images } },
         experiment: {
@@ -127,7 +126,7 @@ describe("a frozen model", () => {
       ([, { kv_heads }]) => kv_heads === 4,
     )!;
     const models = { [name]: { ...facts, mixture_of_experts: false } };
-    expect(problemsOf(plan({ ...settings, models }))).toEqual([
+    expect(problemsOf(judge({ ...settings, models }))).toEqual([
       expect.stringContaining(
         "serving.0.expert_parallel: is true, but the model has no experts",
       ) as string,
@@ -201,7 +200,7 @@ describe("the GPUs of a stack", () => {
     const { settings } = settingsWith(serving(entry(", gpus: 4")));
     const claiming = (claim: string[]) =>
       problemsOf(
-        plan({
+        judge({
           ...settings,
           site: { ...settings.site, gpu_nodes: { ...settings.site.gpu_nodes, claim } },
         }),

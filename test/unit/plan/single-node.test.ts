@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import { planAsJson } from "../../../plan/summary/environment.ts";
-import { ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
+import { judge, ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 function shipped(stack: string) {
   using folder = new ConfigFolder();
-  return plan(folder.load({ stack }).settings);
+  return judge(folder.load({ stack }).settings);
 }
 
 /** An entry of LiteLLM's for a rollout server behind the recorder. */
@@ -211,7 +210,7 @@ describe("a setting that contradicts another", () => {
       "C-01: TP does not divide the KV heads",
       "vllm: { gen_tp: 8 }",
       [
-        "vllm.gen_tp: is 8, which does not divide the model's 4 KV heads: training would crash with a CUDA illegal memory access at the first forward pass. Choose a divisor of 4.",
+        "vllm.gen_tp: is 8, which does not divide the model's 4 KV heads: a CUDA illegal memory access at the first forward pass. Choose a divisor of 4.",
       ],
     ],
     [
@@ -267,7 +266,7 @@ describe("a setting that contradicts another", () => {
       "node count against the tier",
       "infrastructure: { nnodes: 2 }",
       [
-        "infrastructure.nnodes: is 2, but tier single-node has 1. Leave it out, or choose another tier.",
+        "infrastructure.nnodes: is 2, but tier single-node has 1: placement waits for ever, without an error. Leave infrastructure.nnodes out, or choose another tier.",
       ],
     ],
     [
@@ -406,7 +405,7 @@ describe("a stack's name", () => {
 describe("tracking", () => {
   const online = (yaml: string, secrets?: ReadonlySet<string>) => {
     const { settings } = settingsWith(yaml, secrets ? { secrets } : {});
-    return plan({ ...settings, site: { ...settings.site, tracking: "allowed" } });
+    return judge({ ...settings, site: { ...settings.site, tracking: "allowed" } });
   };
 
   it("online needs the stack's secret", () => {
@@ -444,7 +443,7 @@ describe("the example site", () => {
       site: "example",
       secrets: new Set(["wandbApiKey"]),
     });
-    const { problems, warnings } = plan(settings);
+    const { problems, warnings } = judge(settings);
     expect([problems, warnings]).toEqual([[], []]);
   });
 });

@@ -2,12 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { EnvironmentVariable } from "../../../plan/verl/environment.ts";
-import { type Plan, plan } from "../../../plan/plan.ts";
-import { ConfigFolder, planWith, problemsOf } from "../../support/settings.ts";
+import type { Plan } from "../../../plan/plan.ts";
+import { judge, ConfigFolder, planWith, problemsOf } from "../../support/settings.ts";
 
 function shipped(stack: string) {
   using folder = new ConfigFolder();
-  return plan(folder.load({ stack }).settings);
+  return judge(folder.load({ stack }).settings);
 }
 
 const override = ({ trainer }: Plan, key: string) =>
@@ -310,7 +310,7 @@ describe("asynchronous training", () => {
       text.replace("{ kind: claim, storage_class: swe-rl-lab }", `{ ${backing} }`),
     );
     folder.write("run.yaml", "extends: two-node.yaml");
-    const found = problemsOf(plan(folder.load({ site: "mine" }).settings));
+    const found = problemsOf(judge(folder.load({ site: "mine" }).settings));
     expect(found).toEqual([expect.stringContaining("but tier two-node has 2 GPU nodes") as string]);
   });
 });

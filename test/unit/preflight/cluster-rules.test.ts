@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { plan as decide } from "../../../plan/plan.ts";
-import { catalogue } from "../../../rules/catalogue.ts";
-import type { clusterRules } from "../../../rules/cluster.ts";
+import { ruleById } from "../../../rules/index.ts";
+import type { clusterRules } from "../../../rules/old/cluster.ts";
 import type { KubernetesSite as Site } from "../../../config/schema/site.ts";
 import type { Features } from "../../../preflight/facts/apis.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
-import { isFatal } from "../../../preflight/preflight.ts";
+import { isFatal, settle } from "../../../preflight/evaluate.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
 import { check } from "../../../rules/cluster/checks.ts";
-import { settle } from "../../../preflight/waivers.ts";
+
 import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
@@ -422,7 +422,7 @@ describe("the rule about the cluster", () => {
       const broken = judge(breaks);
       expect([...new Set(broken.map((finding) => finding.id))]).toEqual([id]);
       for (const finding of broken) {
-        expect(finding.severity).toBe(severity ?? catalogue[id].severity);
+        expect(finding.severity).toBe(severity ?? ruleById[id].severity);
         expect(finding.found).toContain(found);
         const { expected, consequence, remedy } = finding;
         // What is not known has no consequence, and is found out by hand.
@@ -570,8 +570,10 @@ describe("a network that enforces nothing", () => {
   it("is refused unless the experiment waives the rule, with a reason", () => {
     const findings = judge(agent("flannel", false));
     expect(findings.some(isFatal)).toBe(true);
-    const waive = [{ rule: "network-enforced" as const, reason: "an air-gapped test cluster" }];
-    const settled = settle(findings, { strict: false, waive });
+    const waived = settingsWith(
+      "preflight: { waive: [{ rule: network-enforced, reason: an air-gapped test cluster }] }",
+    );
+    const settled = settle(findings, waived);
     expect(settled.some(isFatal)).toBe(false);
     expect(settled.map(describeFinding).join()).toContain("waived: an air-gapped test cluster");
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { catalogue, type RuleId } from "../../../rules/catalogue.ts";
-import { configurationRules } from "../../../rules/configuration.ts";
-import { isFatal } from "../../../preflight/preflight.ts";
+import { ruleById, type RuleId } from "../../../rules/index.ts";
+import { configurationRules } from "../../../rules/old/configuration.ts";
+import { isFatal } from "../../../preflight/evaluate.ts";
 import { cases } from "../../support/rules/cases.ts";
 import { findingsFor, raised } from "../../support/rules/raised.ts";
 
@@ -29,7 +29,7 @@ describe.each(Object.entries(cases))("%s", (key, { breaks, meets }) => {
     expect(ids).toEqual([id]);
     for (const finding of findings.filter((finding) => finding.id === id)) {
       expect(finding.found).not.toBe("");
-      const { severity } = catalogue[id];
+      const { severity } = ruleById[id];
       expect(["unknown", severity, "warn"]).toContain(finding.severity);
     }
   });

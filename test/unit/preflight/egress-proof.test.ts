@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import type { NodeFact } from "../../../preflight/facts/facts.ts";
-import { isFatal } from "../../../preflight/preflight.ts";
-import type { Fact } from "../../../rules/finding.ts";
+import { isFatal } from "../../../preflight/evaluate.ts";
+import type { Fact } from "../../../preflight/facts/fact.ts";
 import { egressProof, unproven } from "../../../rules/cluster/egress-proof.ts";
 import type { Subject } from "../../../rules/cluster/rule.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { judge, settingsWith } from "../../support/settings.ts";
 
 const node = (simulated: boolean) => ({ simulated }) as NodeFact;
 const nodes = (...simulated: boolean[]): Fact<NodeFact[]> => ({
@@ -18,7 +17,7 @@ function findings(known: Fact<NodeFact[]>, requireProof: boolean) {
   const { settings: shipped } = settingsWith("");
   const isolation = { ...shipped.site.isolation, require_proof: requireProof };
   const settings = { ...shipped, site: { ...shipped.site, isolation } };
-  const subject = { settings, plan: plan(settings).plan, facts: { nodes: known } };
+  const subject = { settings, plan: judge(settings).plan, facts: { nodes: known } };
   return egressProof(subject as unknown as Subject);
 }
 

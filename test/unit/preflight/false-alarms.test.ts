@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { experimentNames, type Loaded, load } from "../../../config/load/load.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
-import { isFatal, preflight } from "../../../preflight/preflight.ts";
+import { isFatal } from "../../../preflight/evaluate.ts";
+import { preflight } from "../../../preflight/preflight.ts";
 import { report } from "../../../preflight/report.ts";
 import { projectRoot, settingsWith } from "../../support/settings.ts";
 

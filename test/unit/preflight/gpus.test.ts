@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { plan } from "../../../plan/plan.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { PodFact } from "../../../preflight/facts/pods.ts";
 import type { Finding } from "../../../rules/finding.ts";
@@ -7,7 +6,7 @@ import { describe as describeFinding } from "../../../preflight/report.ts";
 import { check as checkAll } from "../../../rules/cluster/checks.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { factsWith, nodeFact } from "../../support/facts.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { judge as judgeStack, settingsWith } from "../../support/settings.ts";
 
 const claimKey = "swe-rl.dev/claimed-by";
 const node = (name: string, change: Partial<NodeFact> = {}): NodeFact =>
@@ -39,7 +38,7 @@ function check(id: string, { nodes = three, pods = [], yaml = "", claim = [] }: 
   const { settings } = settingsWith(yaml);
   const gpu_nodes = { ...settings.site.gpu_nodes, claim };
   const changed = { ...settings, site: { ...settings.site, gpu_nodes } };
-  const result = plan(changed);
+  const result = judgeStack(changed);
   expect(result.problems).toEqual([]);
   const facts = factsWith({
     nodes: { known: true, value: nodes },
@@ -167,7 +166,7 @@ describe("free GPUs", () => {
 
   it("are no question where Karpenter makes the nodes", () => {
     const { settings } = settingsWith("");
-    const result = plan({ ...settings, site: karpenterSite() });
+    const result = judgeStack({ ...settings, site: karpenterSite() });
     const ids = ["gpu-nodes", "gpu-free", "karpenter-installed"];
     const found = (nodePoolVersions: Facts["nodePoolVersions"]) =>
       checkAll({ settings, plan: result.plan, facts: factsWith({ nodePoolVersions }) })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Finding } from "../../../rules/finding.ts";
 import { broken, met, unknown } from "../../../rules/finding.ts";
-import { isFatal } from "../../../preflight/preflight.ts";
+import { isFatal } from "../../../preflight/evaluate.ts";
 import { reportAsJson } from "../../../preflight/report-json.ts";
 import { count, report } from "../../../preflight/report.ts";
 import { findingsFor } from "../../support/rules/raised.ts";
@@ -18,7 +18,7 @@ describe("the report", () => {
     unknown("storage-class", "this user may not read it (403)", "storage class fast"),
     { ...broken("gpu-nodes", { found: "1 of 2 nodes fit" }), waived: "a node is on its way" },
     broken("C-41", {
-      found: "is 0.7, but algorithm.temperature is 1.",
+      found: "is 0.7, but algorithm.temperature is 1",
       path: ["harbor_agent", "temperature"],
       location: { file: "config/run.yaml", line: 2, column: 30 },
     }),
@@ -29,7 +29,7 @@ describe("the report", () => {
     expect(report(findings).split("\n")).toEqual([
       "preflight: 1 ok, 1 warnings, 1 fatal, 1 unknown, 1 waived",
       "  fatal    kuberay-installed: no RayCluster kind; expected KubeRay 1.6 or newer, whose RayCluster is served as ray.io/v1. Otherwise: the Ray cluster could not be created. To do: install it",
-      "  warn     C-41: config/run.yaml:2:30 harbor_agent.temperature: is 0.7, but algorithm.temperature is 1.",
+      "  warn     C-41: config/run.yaml:2:30 harbor_agent.temperature: is 0.7, but algorithm.temperature is 1: log-probabilities are taken off the sampled distribution. Set harbor_agent.temperature to algorithm.temperature.",
       "  unknown  storage-class: not known: this user may not read it (403); expected storage class fast",
       "  waived   gpu-nodes: 1 of 2 nodes fit; expected as many ready nodes with the GPUs and labels as the tier has. Otherwise: the workers would wait for a node until the rollout budget is spent. To do: check gpu_nodes.selector in the site file, and with kubectl describe node: labels, readiness, the GPU device plugin (waived: a node is on its way)",
     ]);
@@ -55,7 +55,7 @@ describe("the report", () => {
           file: "config/run.yaml",
           line: 2,
           column: 30,
-          found: "is 0.7, but algorithm.temperature is 1.",
+          found: "is 0.7, but algorithm.temperature is 1",
           expected: "agents sample at the rollout's temperature",
           consequence: "log-probabilities are taken off the sampled distribution",
           remedy: "set harbor_agent.temperature to algorithm.temperature",
@@ -72,9 +72,9 @@ describe("the report", () => {
     );
     const places = found.filter(isFatal).map(({ id, location }) => [id, location?.line]);
     expect(places).toEqual([
-      ["C-11", 4],
-      ["C-02", 2],
       ["C-01", 2],
+      ["C-02", 2],
+      ["C-11", 4],
       ["ray-token", 3],
     ]);
     expect(new Set(found.map(({ location }) => location?.file))).toEqual(

@@ -4,13 +4,12 @@ import type { Finding } from "../../../rules/finding.ts";
 import { factsWith, known, nodeFact } from "../../support/facts.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
 import { check } from "../../../rules/cluster/checks.ts";
-import { plan as decide } from "../../../plan/plan.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { judge, settingsWith } from "../../support/settings.ts";
 
 const { settings: lab } = settingsWith("");
 const isolation = { ...lab.site.isolation, require_proof: true };
 const settings = { ...lab, site: { ...lab.site, isolation } };
-const { plan } = decide(settings);
+const { plan } = judge(settings);
 
 const gpuNode = nodeFact("gpu-0", "gpu");
 const usual = factsWith().nodes;

@@ -1,24 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { type PlanResult, plan } from "../../../../plan/plan.ts";
 import { summarize } from "../../../../plan/summary/summary.ts";
-import { ConfigFolder, planWith } from "../../../support/settings.ts";
+import { judge, type Judged, ConfigFolder, planWith } from "../../../support/settings.ts";
 
 const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size"]);
 
 /** What the rules of memory say, as `severity rule path`. */
-function said({ problems, warnings, unknowns }: PlanResult): string[] {
-  const of = (severity: string, list: PlanResult["problems"]) =>
+function said({ problems, warnings, unknowns }: Judged): string[] {
+  const of = (severity: string, list: Judged["problems"]) =>
     list
       .filter(({ rule }) => rules.has(rule))
       .map(({ rule, path }) => `${severity} ${rule} ${path.join(".")}`);
   return [...of("fatal", problems), ...of("warn", warnings), ...of("unknown", unknowns)];
 }
 
-function onSite(gpuNodes: string, experiment = ""): PlanResult {
+function onSite(gpuNodes: string, experiment = ""): Judged {
   using folder = new ConfigFolder();
   folder.write("sites/here.yaml", `extends: lab.yaml\ngpu_nodes: { ${gpuNodes} }`);
   folder.write("run.yaml", `extends: single-node.yaml\n${experiment}`);
-  return plan(folder.load({ site: "here" }).settings);
+  return judge(folder.load({ site: "here" }).settings);
 }
 
 describe("the shipped experiments on H200s", () => {
@@ -60,7 +59,7 @@ describe("a run that does not fit its GPUs", () => {
       `${lab}\nvolumes: { models: ${volume} /models }, data: ${volume} /data } }`,
     );
     folder.write("run.yaml", "extends: single-node.yaml");
-    expect(said(plan(folder.load({ site: "here" }).settings))).toEqual([
+    expect(said(judge(folder.load({ site: "here" }).settings))).toEqual([
       "unknown gpu-memory site.gpu_nodes.gpu_memory",
     ]);
     const stranger = planWith(

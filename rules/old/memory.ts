@@ -1,4 +1,4 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 /** Rules about the memory of GPUs and hosts, and the room for checkpoints. Formula: docs/memory.md. */
 export const memoryRules = {

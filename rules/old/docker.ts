@@ -1,4 +1,4 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 const cannotRun = "the run could not work on this host";
 

@@ -1,4 +1,4 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 const consequence =
   "a sandbox always reaches its own node, whatever the network policies say, and takes CPU, memory and disk from the trainer there";

@@ -3,7 +3,6 @@ import { clusterRules } from "./cluster.ts";
 import { configurationRules } from "./configuration.ts";
 import { memoryRules } from "./memory.ts";
 import { dockerRules } from "./docker.ts";
-import type { RuleText } from "./rule.ts";
 import { sandboxNodeRules } from "./sandbox-nodes.ts";
 import { sandboxRules } from "./sandboxes.ts";
 
@@ -16,11 +15,11 @@ const all = {
   ...sandboxNodeRules,
 } as const;
 
-export type RuleId = keyof typeof all;
+export type OldRuleId = keyof typeof all;
 
 type CheckedInPreflight = {
-  [Id in RuleId]: (typeof all)[Id]["checkedBy"] extends "preflight" ? Id : never;
-}[RuleId];
+  [Id in OldRuleId]: (typeof all)[Id]["checkedBy"] extends "preflight" ? Id : never;
+}[OldRuleId];
 
 /** Ids of the rules that preflight itself checks on a Docker host. */
 export type DockerPreflightRuleId = Extract<CheckedInPreflight, keyof typeof dockerRules>;
@@ -28,6 +27,4 @@ export type DockerPreflightRuleId = Extract<CheckedInPreflight, keyof typeof doc
 /** Ids of the rules that preflight itself checks on a cluster. */
 export type PreflightRuleId = Exclude<CheckedInPreflight, DockerPreflightRuleId>;
 
-export const catalogue: Readonly<Record<RuleId, RuleText>> = all;
-
-export const ruleIds = Object.keys(all) as [RuleId, ...RuleId[]];
+export const oldRules = all;

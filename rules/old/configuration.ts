@@ -1,27 +1,10 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 const meaningless = "the Plan would have no meaning";
 const noSettings = "there would be no settings";
 
 /** Rules about the settings alone. */
 export const configurationRules = {
-  "C-01": {
-    title: "the tensor-parallel size divides the model's KV heads",
-    severity: "fatal",
-    consequence: "a CUDA illegal memory access at the first forward pass",
-    remedy: "choose a divisor of num_key_value_heads",
-    source: "C-01",
-    checkedBy: "plan",
-  },
-  "C-02": {
-    title: "vllm.gen_tp divides the rollout GPUs",
-    severity: "fatal",
-    consequence: "a fractional number of rollout servers",
-    remedy: "choose a divisor of the rollout GPUs",
-    source: "C-02",
-    checkedBy: "plan",
-    unwaivable: meaningless,
-  },
   "C-06": {
     title: "no two programs on one port",
     severity: "fatal",
@@ -47,15 +30,6 @@ export const configurationRules = {
       "pulumi config set --secret swe-rl:wandbApiKey, or credentials.wandb_mode: offline or disabled",
     source: "C-10",
     checkedBy: "plan",
-  },
-  "C-11": {
-    title: "trainer nodes plus rollout nodes are the nodes of the tier",
-    severity: "fatal",
-    consequence: "placement waits for ever, without an error",
-    remedy: "leave infrastructure.nnodes out, or choose another tier",
-    source: "C-11",
-    checkedBy: "plan",
-    unwaivable: meaningless,
   },
   "C-12": {
     title: "the engine's parallel sizes divide the trainer's GPUs",

@@ -1,4 +1,4 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 /** Rules about the cluster that a stack is to run on. */
 export const clusterRules = {

@@ -1,4 +1,4 @@
-import type { RuleText } from "./rule.ts";
+import type { RuleText } from "./text.ts";
 
 /** Rules about the isolation of the sandboxes. */
 export const sandboxRules = {

@@ -1,0 +1,92 @@
+/** Rules about the shares of GPUs. */
+import { modelFactsOf } from "../config/schema/model-facts.ts";
+import { canShareKvHeads } from "../plan/run/kv-heads.ts";
+import { defineRule } from "./rule.ts";
+
+export const kvHeads = defineRule({
+  id: "C-01",
+  title: "the tensor-parallel size divides the model's KV heads",
+  severity: "fatal",
+  consequence: "a CUDA illegal memory access at the first forward pass",
+  remedy: "choose a divisor of num_key_value_heads",
+  source: "docs/decisions.md#c-01",
+  *check({ settings: { modelFacts, models, experiment } }) {
+    const { gen_tp: tensorParallel } = experiment.vllm;
+    if (modelFacts?.kv_heads === undefined) {
+      const missing = modelFacts
+        ? "has no kv_heads in config/models.yaml"
+        : "is not in config/models.yaml";
+      yield {
+        severity: "unknown",
+        path: ["model", "model_path"],
+        found: `${missing}, so it is unknown whether vllm.gen_tp ${tensorParallel} divides its KV heads`,
+        remedy: "name its config.json with model.config_file, or add num_key_value_heads there",
+      };
+    } else if (!canShareKvHeads(modelFacts, modelFacts.kv_heads, tensorParallel)) {
+      yield {
+        path: ["vllm", "gen_tp"],
+        found: `is ${tensorParallel}, which does not divide the model's ${modelFacts.kv_heads} KV heads`,
+        remedy: `choose a divisor of ${modelFacts.kv_heads}`,
+      };
+    }
+    for (const [i, frozen] of experiment.serving.entries()) {
+      const facts = modelFactsOf(models, frozen.model_path);
+      if (facts?.kv_heads === undefined) {
+        if (frozen.gpus === 1) continue;
+        yield {
+          severity: "unknown",
+          path: ["serving", i, "model_path"],
+          found: `has no kv_heads in config/models.yaml, so it is unknown whether gpus ${frozen.gpus} divides them`,
+          remedy: "look up num_key_value_heads in its config.json and add it there",
+        };
+      } else if (!canShareKvHeads(facts, facts.kv_heads, frozen.gpus)) {
+        yield {
+          path: ["serving", i, "gpus"],
+          found: `is ${frozen.gpus}, which does not divide the model's ${facts.kv_heads} KV heads`,
+          remedy: `choose a divisor of ${facts.kv_heads}; for more throughput, more replicas`,
+        };
+      }
+    }
+  },
+});
+
+export const rolloutServers = defineRule({
+  id: "C-02",
+  title: "vllm.gen_tp divides the rollout GPUs",
+  severity: "fatal",
+  consequence: "a fractional number of rollout servers",
+  remedy: "choose a divisor of the rollout GPUs",
+  source: "docs/decisions.md#c-02",
+  unwaivable: "the Plan would have no meaning",
+  *check({ plan: { topology } }) {
+    const { tensorParallel, rolloutGpus } = topology;
+    if (rolloutGpus % tensorParallel === 0) return;
+    yield {
+      path: ["vllm", "gen_tp"],
+      found: `is ${tensorParallel}, which does not divide the ${rolloutGpus} rollout GPUs`,
+      consequence: `${rolloutGpus / tensorParallel} rollout servers`,
+      remedy: `choose a divisor of ${rolloutGpus}`,
+    };
+  },
+});
+
+export const nodesOfTier = defineRule({
+  id: "C-11",
+  title: "trainer nodes plus rollout nodes are the nodes of the tier",
+  severity: "fatal",
+  consequence: "placement waits for ever, without an error",
+  remedy: "leave infrastructure.nnodes out, or choose another tier",
+  source: "docs/decisions.md#c-11",
+  unwaivable: "the Plan would have no meaning",
+  *check({ settings: { experiment }, plan: { topology } }) {
+    const { nnodes } = experiment.infrastructure;
+    const { tier, mode, gpuNodes, trainerNodes, rolloutNodes } = topology;
+    if (nnodes === undefined || nnodes === gpuNodes) return;
+    const split =
+      mode === "sync" ? "" : `: ${trainerNodes} of the trainer, ${rolloutNodes} of the rollout`;
+    yield {
+      path: ["infrastructure", "nnodes"],
+      found: `is ${nnodes}, but tier ${tier} has ${gpuNodes}${split}`,
+    };
+  },
+});
