@@ -2,8 +2,8 @@
  * `npm run experiment -- new | list | show | diff`: convenience around the experiment files in config/.
  * It never runs Pulumi; it writes at most one YAML file.
  */
-import { ConfigError } from "../config/load/problem.ts";
-import { type Command, CommandError, UsageError } from "./experiment/command.ts";
+import { complain, runCommand, say, UsageError } from "./command.ts";
+import type { Command } from "./experiment/command.ts";
 import { diffCommand } from "./experiment/diff.ts";
 import { listCommand } from "./experiment/list.ts";
 import { newCommand } from "./experiment/new.ts";
@@ -26,35 +26,18 @@ ${[...commands].map(([name, { summary }]) => `  ${name.padEnd(6)} ${summary}`).j
 npm run -s experiment -- COMMAND --help says more. Exit codes: 0 done, 1 the settings are wrong, 2 wrong usage.
 `;
 
-function main([name, ...args]: readonly string[]): number {
-  if (name === "--help" || name === "-h") return say(usage);
-  const command = name === undefined ? undefined : commands.get(name);
-  if (command === undefined) {
-    const wrong = name === undefined ? "The command is missing." : `There is no command ${name}.`;
-    return complain(`${wrong}\n\n${usage}`, 2);
-  }
-  if (args.includes("--help") || args.includes("-h")) return say(command.usage);
-  try {
+const [name, ...args] = process.argv.slice(2);
+const command = name === undefined ? undefined : commands.get(name);
+if (command === undefined) {
+  await runCommand(usage, () => {
+    throw new UsageError(
+      name === undefined ? "The command is missing." : `There is no command ${name}.`,
+    );
+  });
+} else {
+  await runCommand(command.usage, () => {
     const { output, warnings } = command.run(args);
-    for (const warning of warnings) complain(`warning: ${warning}\n`, 0);
-    return say(`${output}\n`);
-  } catch (error) {
-    if (error instanceof UsageError) return complain(`${error.message}\n\n${command.usage}`, 2);
-    if (error instanceof ConfigError || error instanceof CommandError) {
-      return complain(`${error.message}\n`, 1);
-    }
-    throw error;
-  }
+    for (const warning of warnings) complain(`warning: ${warning}`, 0);
+    return say(output);
+  });
 }
-
-function say(text: string): number {
-  process.stdout.write(text);
-  return 0;
-}
-
-function complain(text: string, status: number): number {
-  process.stderr.write(text);
-  return status;
-}
-
-process.exitCode = main(process.argv.slice(2));

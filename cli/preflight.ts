@@ -1,5 +1,4 @@
 /** `npm run -s preflight -- -s STACK`: what `pulumi preview` checks, for systems without a Pulumi engine. */
-import { parseArgs } from "node:util";
 import { load } from "../config/load/load.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Finding } from "../rules/finding.ts";
@@ -7,6 +6,7 @@ import { findingsOf, isFatal } from "../preflight/evaluate.ts";
 import { preflight, type PreflightOptions } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
 import { reportAsJson } from "../preflight/report-json.ts";
+import { parseCommandLine, projectRoot, runCommand, say, UsageError } from "./command.ts";
 import { selectStack } from "./decide.ts";
 
 const usage = `Usage: npm run -s preflight -- -s STACK [--site SITE] [--offline] [--strict] [--json] [--root DIRECTORY]
@@ -27,50 +27,33 @@ A secret of the stack counts as there if stacks/Pulumi.STACK.yaml has it; otherw
 Exit codes: 0 nothing fatal (warnings and unknowns are shown), 1 something is fatal, 2 wrong usage.
 `;
 
+await runCommand(usage, async (args) => {
+  const { values } = parseCommandLine(args, {
+    options: {
+      stack: { type: "string", short: "s" },
+      site: { type: "string" },
+      offline: { type: "boolean", default: false },
+      strict: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      root: { type: "string", default: projectRoot },
+    },
+  });
+  const { stack, root, json } = values;
+  if (stack === undefined) throw new UsageError("The name of a stack is missing: -s STACK");
+  const { site, findings, isolation } = await check({ ...values, root, stack });
+  const code = findings.some(isFatal) ? 1 : 0;
+  return say(
+    json
+      ? JSON.stringify(reportAsJson({ stack, site, findings, isolation }), null, 2)
+      : `Preflight of stack ${stack} (site ${site})\n\n${report(findings)}`,
+    code,
+  );
+});
+
 interface Wish extends PreflightOptions {
   readonly root: string;
   readonly stack: string;
-  readonly site: string | undefined;
-  readonly json: boolean;
-}
-
-async function main(): Promise<number> {
-  const wish = readArguments();
-  if (typeof wish === "number") return wish;
-  const { site, findings, isolation } = await check(wish);
-  const { stack } = wish;
-  const output = wish.json
-    ? JSON.stringify(reportAsJson({ stack, site, findings, isolation }), null, 2)
-    : `Preflight of stack ${stack} (site ${site})\n\n${report(findings)}`;
-  process.stdout.write(`${output}\n`);
-  return findings.some(isFatal) ? 1 : 0;
-}
-
-/** What the command line asks for, or the exit code where it asks for nothing more. */
-function readArguments(): Wish | number {
-  try {
-    const { values } = parseArgs({
-      options: {
-        stack: { type: "string", short: "s" },
-        site: { type: "string" },
-        offline: { type: "boolean", default: false },
-        strict: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        root: { type: "string", default: `${import.meta.dirname}/..` },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(usage);
-      return 0;
-    }
-    const { stack, site, root, offline, strict, json } = values;
-    if (stack === undefined) throw new Error("The name of a stack is missing: -s STACK");
-    return { root, stack, site, offline, strict, json };
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
-    return 2;
-  }
+  readonly site?: string | undefined;
 }
 
 interface Checked {
@@ -91,5 +74,3 @@ async function check({ root, stack, site, ...options }: Wish): Promise<Checked> 
     return { site: site ?? "lab", findings: findingsOf(error), isolation };
   }
 }
-
-process.exitCode = await main();

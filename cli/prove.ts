@@ -1,9 +1,16 @@
 /** `npm run -s prove -- -s STACK`: the egress proof of a stack once more, while it runs. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { ApiException } from "@kubernetes/client-node";
 import type { DockerHost } from "../plan/docker/host.ts";
 import { ConfigError } from "../config/load/problem.ts";
+import {
+  CommandError,
+  parseCommandLine,
+  projectRoot,
+  runCommand,
+  say,
+  UsageError,
+} from "./command.ts";
 import { decide } from "./decide.ts";
 import { again, apisOf, endOf, hasSimulatedNodes } from "./prove/job.ts";
 import { readStackFile } from "./stack-file.ts";
@@ -20,6 +27,28 @@ Exit codes: 0 proven, 1 the settings are wrong or the cluster does not answer, 2
 (simulated nodes, no proxy to reach, or not everything could be shown).
 `;
 
+await runCommand(usage, async (args) => {
+  const { values } = parseCommandLine(args, {
+    options: {
+      stack: { type: "string", short: "s" },
+      minutes: { type: "string", default: "15" },
+      root: { type: "string", default: projectRoot },
+    },
+  });
+  const { stack, root } = values;
+  if (stack === undefined) throw new UsageError("The name of a stack is missing.");
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) {
+    throw new UsageError(`--minutes must be a number above 0, not ${values.minutes}`);
+  }
+  try {
+    return await prove({ stack, minutes, root });
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new CommandError(explain(error));
+  }
+});
+
 interface Options {
   readonly stack: string;
   readonly minutes: number;
@@ -29,10 +58,10 @@ interface Options {
 async function prove({ stack, minutes, root }: Options): Promise<number> {
   const { plan, settings } = decide(root, readStackFile(root, stack));
   const { site } = settings;
-  if (plan.dockerHost) return say(2, onDocker(plan.dockerHost));
+  if (plan.dockerHost) return say(onDocker(plan.dockerHost), 2);
   if (site.kind === "docker") throw new Error("the Plan has no Docker host");
   const apis = apisOf(site.cluster);
-  if (await hasSimulatedNodes(apis)) return say(4, "unproven: simulated nodes");
+  if (await hasSimulatedNodes(apis)) return say("unproven: simulated nodes", 4);
   const namespace = plan.names.namespaces.sandbox;
   const { egressProof: original } = plan.names;
   const job = await apis.batch.readNamespacedJob({ name: original, namespace });
@@ -47,8 +76,8 @@ async function prove({ stack, minutes, root }: Options): Promise<number> {
       labelSelector: `job-name=${name}`,
     });
     const ended = endOf(items);
-    if (ended) return say(ended.code, `${ended.message} (${ended.node})`);
-    if (Date.now() > deadline) return say(4, `unknown: no verdict within ${minutes} minutes`);
+    if (ended) return say(`${ended.message} (${ended.node})`, ended.code);
+    if (Date.now() > deadline) return say(`unknown: no verdict within ${minutes} minutes`, 4);
     await sleep(1000);
   }
 }
@@ -58,47 +87,6 @@ function onDocker({ host, containers }: DockerHost): string {
   return `On a Docker host the proof's own container repeats it: docker --host ${host} start --attach ${containers.proof}`;
 }
 
-function say(code: number, text: string): number {
-  process.stdout.write(`${text}\n`);
-  return code;
-}
-
-function options(): Options | string {
-  try {
-    const { values } = parseArgs({
-      options: {
-        stack: { type: "string", short: "s" },
-        minutes: { type: "string", default: "15" },
-        root: { type: "string", default: `${import.meta.dirname}/..` },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) return "";
-    if (values.stack === undefined) return "The name of a stack is missing.";
-    const minutes = Number(values.minutes);
-    if (!(minutes > 0)) return `--minutes must be a number above 0, not ${values.minutes}`;
-    return { stack: values.stack, minutes, root: values.root };
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-async function main(): Promise<number> {
-  const chosen = options();
-  if (chosen === "") return say(0, usage.trimEnd());
-  if (typeof chosen === "string") {
-    process.stderr.write(`${chosen}\n\n${usage}`);
-    return 2;
-  }
-  try {
-    return await prove(chosen);
-  } catch (error) {
-    if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
-    else process.stderr.write(`${explain(error)}\n`);
-    return 1;
-  }
-}
-
 function explain(error: unknown): string {
   if (error instanceof ApiException && error.code === 404) {
     return "There is no egress proof in the stack's sandbox namespace: run pulumi up first. A site with isolation.require_proof: false has none.";
@@ -106,5 +94,3 @@ function explain(error: unknown): string {
   if (error instanceof ApiException) return `The API server answered ${error.code}.`;
   return error instanceof Error ? error.message : String(error);
 }
-
-process.exitCode = await main();

@@ -1,16 +1,6 @@
 /** What the commands of `npm run experiment` have in common. */
-import { join } from "node:path";
-import { type ParseArgsConfig, parseArgs } from "node:util";
-
-/** The command line is wrong: exit code 2, with the usage. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
-/** The command line is right, but cannot be done: exit code 1, with this one message. */
-export class CommandError extends Error {
-  override readonly name = "CommandError";
-}
+import type { ParseArgsConfig } from "node:util";
+import { parseCommandLine, projectRoot, type Values } from "../command.ts";
 
 export interface Answer {
   readonly output: string;
@@ -29,8 +19,6 @@ export interface Command {
   run(args: readonly string[]): Answer;
 }
 
-const projectRoot = join(import.meta.dirname, "../..");
-
 /** Every option that some command takes. */
 const options = {
   root: { type: "string" },
@@ -39,8 +27,6 @@ const options = {
   from: { type: "string" },
   set: { type: "string", multiple: true },
 } as const satisfies ParseArgsConfig["options"];
-
-type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
 
 /** The line of the usage that explains `--root`, which every command takes. */
 export const rootOption =
@@ -51,26 +37,17 @@ export function parse(
   args: readonly string[],
   operands: readonly string[],
   allowed: readonly (keyof typeof options)[],
-): { values: Values; positionals: string[]; root: string } {
-  const { values, positionals } = parseStrictly(args, [...allowed, "root"]);
-  const missing = operands[positionals.length];
-  if (missing !== undefined) throw new UsageError(`${missing} is missing.`);
-  const surplus = positionals[operands.length];
-  if (surplus !== undefined) throw new UsageError(`Unexpected argument ${surplus}.`);
-  return { values, positionals, root: values.root ?? projectRoot };
-}
-
-function parseStrictly(args: readonly string[], allowed: readonly (keyof typeof options)[]) {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: Object.fromEntries(allowed.map((name) => [name, options[name]])),
-    });
-    return { values: values as Values, positionals };
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+): {
+  values: Partial<Values<typeof options>>;
+  positionals: readonly string[];
+  root: string;
+} {
+  const taken = Object.fromEntries(
+    [...allowed, "root" as const].map((name) => [name, options[name]]),
+  );
+  const parsed = parseCommandLine(args, { options: taken, operands });
+  const values = parsed.values as Partial<Values<typeof options>>;
+  return { values, positionals: parsed.operands, root: values.root ?? projectRoot };
 }
 
 /** Columns as wide as their widest cell. */

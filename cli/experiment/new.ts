@@ -8,14 +8,8 @@ import { ConfigError } from "../../config/load/problem.ts";
 import { experiment } from "../../config/schema/experiment.ts";
 import { decide } from "../decide.ts";
 import { readStackFile } from "../stack-file.ts";
-import {
-  type Answer,
-  type Command,
-  CommandError,
-  parse,
-  rootOption,
-  UsageError,
-} from "./command.ts";
+import { CommandError, UsageError } from "../command.ts";
+import { type Answer, type Command, parse, rootOption } from "./command.ts";
 
 const usage = `Usage: npm run -s experiment -- new NAME --from EXPERIMENT [--set key=value …] [--site SITE]
 

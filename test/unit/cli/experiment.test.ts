@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { CommandError, UsageError } from "../../../cli/experiment/command.ts";
+import { CommandError, UsageError } from "../../../cli/command.ts";
 import { diffCommand } from "../../../cli/experiment/diff.ts";
 import { listCommand } from "../../../cli/experiment/list.ts";
 import { newCommand } from "../../../cli/experiment/new.ts";

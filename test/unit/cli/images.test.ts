@@ -89,8 +89,8 @@ describe("npm run images", () => {
     });
 
   it.each([
-    [[], 2, "The name of a stack is missing."],
-    [["a", "b"], 2, "unexpected argument b"],
+    [[], 2, "STACK is missing."],
+    [["a", "b"], 2, "Unexpected argument b"],
     [["single-node"], 2, "pulls no images ahead: sandbox.prepull.enabled is false"],
     [["no-such-stack"], 1, "no-such-stack"],
   ] as const)("%j ends with %i", (args, code, text) => {

@@ -62,8 +62,8 @@ describe("npm run plan", () => {
 
   it.each([
     [["nowhere"], 1, "config/nowhere.yaml does not exist"],
-    [[], 2, "The name of a stack is missing."],
-    [["a", "b"], 2, "unexpected argument b"],
+    [[], 2, "STACK is missing."],
+    [["a", "b"], 2, "Unexpected argument b."],
     [["a", "--jsn"], 2, "Unknown option '--jsn'"],
   ])("answers %j with exit code %i and one clear line", (args, status, line) => {
     const result = run(...args);
