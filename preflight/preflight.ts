@@ -6,8 +6,8 @@ import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
 import type { Finding } from "../rules/finding.ts";
 import { evaluate, isFatal, settle, unusedWaivers } from "./evaluate.ts";
-import { check, checkUnasked } from "../rules/cluster/checks.ts";
-import { unproven } from "../rules/cluster/egress-proof.ts";
+import { judgeCluster, judgeUnaskedCluster, judgeUnaskedHost } from "../rules/judge.ts";
+import { unproven } from "./unproven.ts";
 
 export interface PreflightResult {
   /** Meaningful only without fatal findings. */
@@ -59,7 +59,7 @@ async function askCluster(
 ): Promise<Told> {
   const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
-    findings: (offline ? checkUnasked : check)({ settings, plan, facts }),
+    findings: (offline ? judgeUnaskedCluster : judgeCluster)({ settings, plan, facts }),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
     // A failed Job is no resource yet, and made anew anyway.
@@ -73,9 +73,9 @@ async function askHost(
   certificates: Certificates | undefined,
 ): Promise<Told> {
   if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
-  const { inspectHost, unaskedHost } = await import("./docker/inspect.ts");
   const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
-  if (offline) return { findings: unaskedHost(), unproven, network: "", attempt: "" };
+  if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempt: "" };
+  const { inspectHost } = await import("./docker/inspect.ts");
   return { ...(await inspectHost({ settings, plan }, plan.dockerHost, certificates)), unproven };
 }
 

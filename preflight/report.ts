@@ -36,7 +36,7 @@ export function describe(finding: Finding): string {
 
 /** A finding without its place: what was found, what would follow, what to do. */
 export function message({ id, severity, found, expected, consequence, remedy }: Finding): string {
-  if (ruleById[id].judges === "cluster") {
+  if (["cluster", "docker"].includes(ruleById[id].judges)) {
     if (severity === "unknown") return `${found}; expected ${expected}`;
     return `${found}; expected ${expected}. Otherwise: ${consequence}. To do: ${remedy}`;
   }

@@ -6,12 +6,8 @@ export const exempt: Readonly<Record<string, string>> = {
   "C-08":
     "No repository is checked out: the training image holds the code. Named by digest, every restart runs the same; docs/training-image.md lists the pins.",
   "C-09": "As C-08: the image brings its Python environment, and nothing outside it is imported.",
-  "C-26": "Not checked before the first creation, which the API server refuses.",
-  "C-30": "No site is a Docker host.",
-  "C-31": "No site is a Docker host.",
   "C-32":
     "Nothing here imports the Docker SDK: it would be a module of the training image, which only that image can show.",
-  "C-33": "No site is a Docker host.",
   "C-35":
     "The stack makes the claims itself and mounts them for writing. Whether a server behind them lets its user write shows only when a pod does.",
   "C-37":

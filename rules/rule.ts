@@ -1,7 +1,9 @@
 /** A rule: one object with its text and its check. */
 import type { Settings } from "../config/load/load.ts";
 import type { SettingPath } from "../config/load/problem.ts";
+import type { DockerHost } from "../plan/docker/host.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { DockerFacts } from "../preflight/docker/facts.ts";
 import type { Facts } from "../preflight/facts/facts.ts";
 
 /** `unknown`: the check could not be made. It is shown, and never counts as passed. */
@@ -50,6 +52,12 @@ export interface Subject extends Decided {
   readonly facts: Facts;
 }
 
+/** What a check of a rule about a Docker host may look at. */
+export interface DockerSubject extends Decided {
+  readonly host: DockerHost;
+  readonly facts: DockerFacts;
+}
+
 /** Pure. No verdict: the rule is met, or does not concern this stack. */
 export type Check<S> = (subject: S) => Iterable<Verdict>;
 
@@ -63,6 +71,12 @@ export interface SettingsRule<Id extends string = string> extends RuleText<Id> {
 export interface ClusterRule<Id extends string = string> extends RuleText<Id> {
   readonly judges: "cluster";
   readonly check: Check<Subject>;
+}
+
+/** Judges what a Docker daemon says of itself and its host. */
+export interface DockerRule<Id extends string = string> extends RuleText<Id> {
+  readonly judges: "docker";
+  readonly check: Check<DockerSubject>;
 }
 
 /** The schema of the files refuses a breach; a setting names the rule by `.meta({ rule })`. */
@@ -84,10 +98,21 @@ export function defineClusterRule<const Id extends string>(
   return { ...rule, judges: "cluster" };
 }
 
+export function defineDockerRule<const Id extends string>(
+  rule: Defined<DockerRule<Id>>,
+): DockerRule<Id> {
+  return { ...rule, judges: "docker" };
+}
+
 export function defineSchemaRule<const Id extends string>(
   rule: Defined<SchemaRule<Id>>,
 ): SchemaRule<Id> {
   return { ...rule, judges: "files" };
+}
+
+/** Whether the check found the rule broken as it stands. */
+export function isBreach({ severity }: Verdict): boolean {
+  return severity === undefined;
 }
 
 /** The check was made, and the rule is met. */

@@ -14,11 +14,17 @@ const judgedBy: Readonly<Record<Judges, string>> = {
   files: "the files' schema",
   settings: "the settings and the Plan",
   cluster: "preflight, with what the cluster says",
+  docker: "preflight, with what the Docker daemon says",
 };
 
 /** The rules that a constraint has become. */
 export function rulesOf(constraint: string): RuleId[] {
-  return ruleIds.filter((id) => id === constraint || ruleById[id].source.includes(constraint));
+  return ruleIds.filter((id) => id === constraint || namesAnchor(ruleById[id].source, constraint));
+}
+
+/** Whether a source names the paragraph of docs/decisions.md about a constraint. */
+function namesAnchor(source: string, constraint: string): boolean {
+  return source.split("; ").includes(`docs/decisions.md#${constraint.toLowerCase()}`);
 }
 
 /** docs/rules.md */

@@ -2,11 +2,9 @@ import type { Settings } from "../../config/load/load.ts";
 import type { DockerHost } from "../../plan/docker/host.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Finding } from "../../rules/finding.ts";
-import { checkHost } from "./checks.ts";
+import { judgeHost } from "../../rules/judge.ts";
 import type { Certificates } from "./engine.ts";
 import { readDockerFacts } from "./facts.ts";
-
-export { checkHostUnasked as unaskedHost } from "./checks.ts";
 
 /** What the rules find on the Docker host of a stack, and what a new egress proof depends on. */
 export async function inspectHost(
@@ -27,7 +25,7 @@ export async function inspectHost(
   );
   const { server, attempt } = facts;
   return {
-    findings: checkHost({ settings, plan, host, facts }),
+    findings: judgeHost({ settings, plan, host, facts }),
     network: server.known ? `Docker ${server.value.version}` : "",
     attempt: attempt.known ? attempt.value : "",
   };

@@ -59,3 +59,9 @@ export function gpuMemoryMiB({ labels }: NodeFact): number | undefined {
   const value = Number(labels[memoryLabel] ?? Number.NaN);
   return Number.isFinite(value) && value > 0 ? value : undefined;
 }
+
+/** Whether pods might be simulated, which complete without having run; undefined: not known. */
+export function simulated(nodes: Fact<readonly NodeFact[]>): boolean | undefined {
+  // One is enough: nobody knows on which a pod will seem to run.
+  return nodes.known ? nodes.value.some((node) => node.simulated) : undefined;
+}

@@ -1,27 +1,36 @@
 /** Whether the API server will take what the stack makes: rights, names, admission. */
 import type { Right } from "../../preflight/facts/rights.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
 import { objectsOf } from "../../preflight/objects.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Most refusals that a message names. */
 const mostNamed = 6;
 
-export const rights: Rule = ({ plan, facts: { missingRights } }) => {
-  const id = "rights";
-  if (!missingRights.known) return [unknown(id, missingRights.reason)];
-  const missing = missingRights.value;
-  if (missing.length === 0) return [met(id, `all of ${objectsOf(plan).length} kinds of objects`)];
-  const [first] = missing;
-  return [
-    broken(id, {
-      found: `the account may not ${describeRights(missing)}`,
-      ...(first
-        ? { remedy: `have somebody grant it a role with these rights, and ask: ${question(first)}` }
-        : {}),
-    }),
-  ];
-};
+export const rights = defineClusterRule({
+  id: "rights",
+  title: "the right to make, read, change and delete everything that the stack has",
+  severity: "fatal",
+  consequence: "pulumi up would end half-way with 403",
+  remedy: "have somebody grant the account a role with these rights",
+  source: "docs/decisions.md#c-26",
+  unwaivable: "the API server would refuse the objects",
+  check: ({ plan, facts: { missingRights } }) => {
+    if (!missingRights.known) return [notRead(missingRights.reason)];
+    const missing = missingRights.value;
+    if (missing.length === 0) return [met(`all of ${objectsOf(plan).length} kinds of objects`)];
+    const [first] = missing;
+    return [
+      {
+        found: `the account may not ${describeRights(missing)}`,
+        ...(first
+          ? {
+              remedy: `have somebody grant it a role with these rights, and ask: ${question(first)}`,
+            }
+          : {}),
+      },
+    ];
+  },
+});
 
 /** `create, patch deployments.apps in a-proxy`, by kind and place. */
 function describeRights(missing: readonly Right[]): string {
@@ -42,32 +51,49 @@ function question({ verb, group, resource, namespace }: Right): string {
   return `kubectl auth can-i ${verb} ${kind}${place}`;
 }
 
-export const namesakes: Rule = ({ facts: { namesakes: found } }) => {
-  const id = "objects-ours";
-  if (!found.known) return [unknown(id, found.reason)];
-  if (found.value.length === 0) return [met(id, "no object of somebody else has their names")];
-  const [kind = "", place = ""] = found.value[0]?.split(" ") ?? [];
-  const [name, namespace] = place.split("/").reverse();
-  const where = namespace === undefined ? "" : ` -n ${namespace}`;
-  return [
-    broken(id, {
-      found: `${found.value.slice(0, mostNamed).join(", ")} ${found.value.length === 1 ? "belongs" : "belong"} to somebody else`,
-      remedy: `choose another stack name, or delete it if nobody needs it: kubectl delete ${kind} ${name ?? ""}${where}`,
-    }),
-  ];
-};
+export const namesakes = defineClusterRule({
+  id: "objects-ours",
+  title: "no object of somebody else with a name of the stack's own",
+  severity: "fatal",
+  consequence: "pulumi up would end half-way with AlreadyExists, or take over what is not its own",
+  remedy: "choose another stack name: pulumi stack init NAME",
+  source: "docs/decisions.md#c-44",
+  unwaivable: "destroy would delete what is not the stack's",
+  check: ({ facts: { namesakes: found } }) => {
+    if (!found.known) return [notRead(found.reason)];
+    if (found.value.length === 0) return [met("no object of somebody else has their names")];
+    const [kind = "", place = ""] = found.value[0]?.split(" ") ?? [];
+    const [name, namespace] = place.split("/").reverse();
+    const where = namespace === undefined ? "" : ` -n ${namespace}`;
+    return [
+      {
+        found: `${found.value.slice(0, mostNamed).join(", ")} ${found.value.length === 1 ? "belongs" : "belong"} to somebody else`,
+        remedy: `choose another stack name, or delete it if nobody needs it: kubectl delete ${kind} ${name ?? ""}${where}`,
+      },
+    ];
+  },
+});
 
-export const admission: Rule = ({ facts: { admission: asked } }) => {
-  const id = "admission";
-  if (!asked.known) return [unknown(id, asked.reason)];
-  const { refused, accepted, untried, watchers } = asked.value;
-  const findings = refused.map(({ what, message }): Finding =>
-    broken(id, { found: `${what} would be refused: ${message}` }),
-  );
-  if (findings.length > 0) return findings;
-  if (untried.length > 0 && watchers.length > 0) {
-    const reason = `${watchers.slice(0, mostNamed).join(", ")} look at pods, and ${untried.join(", ")} cannot be tried before the namespace is there`;
-    return [unknown(id, reason)];
-  }
-  return [met(id, accepted.length > 0 ? accepted.join(", ") : "nobody else looks at pods")];
-};
+export const admission = defineClusterRule({
+  id: "admission",
+  title: "admission that takes the stack's namespaces and pods",
+  severity: "fatal",
+  consequence: "pulumi up would end half-way with a refusal",
+  remedy:
+    "have whoever runs the admission exempt the stack's namespaces: kubectl get validatingwebhookconfigurations,validatingadmissionpolicies",
+  source:
+    "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/",
+  check: ({ facts: { admission: asked } }) => {
+    if (!asked.known) return [notRead(asked.reason)];
+    const { refused, accepted, untried, watchers } = asked.value;
+    const findings = refused.map(({ what, message }): Verdict => ({
+      found: `${what} would be refused: ${message}`,
+    }));
+    if (findings.length > 0) return findings;
+    if (untried.length > 0 && watchers.length > 0) {
+      const reason = `${watchers.slice(0, mostNamed).join(", ")} look at pods, and ${untried.join(", ")} cannot be tried before the namespace is there`;
+      return [notRead(reason)];
+    }
+    return [met(accepted.length > 0 ? accepted.join(", ") : "nobody else looks at pods")];
+  },
+});

@@ -1,53 +1,66 @@
 /** Whether others' quotas and limits in the stack's namespaces leave enough for it. */
 import type { Compartment } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
 import { amountOf } from "../../preflight/quantity.ts";
 import { sum, workloadsOf } from "../../preflight/workloads.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
-export const quotas: Rule = ({ plan, facts: { bounds } }) => {
-  const id = "quota";
-  if (!bounds.known) return [unknown(id, bounds.reason)];
-  const foreign = bounds.value.quotas.filter(({ stack }) => stack !== plan.names.stack);
-  const findings = foreign.flatMap(({ namespace, name, scoped, hard }): Finding[] => {
-    if (scoped) return [unknown(id, `quota ${namespace}/${name} holds for some pods only`)];
-    const needs = needsIn(plan, namespace);
-    const small = Object.entries(hard).filter(([resource, most]) => (needs[resource] ?? 0) > most);
-    if (small.length === 0) return [];
-    const change = small.map(([resource]) => `"${resource}":"${needs[resource] ?? 0}"`).join(",");
-    return [
-      broken(id, {
-        found: `quota ${name} in ${namespace} allows ${small.map(([resource, most]) => `${most} ${resource}`).join(", ")}`,
-        expected: `at least ${small.map(([resource]) => `${needs[resource] ?? 0} ${resource}`).join(", ")}`,
-        remedy: `have it raised: kubectl patch quota ${name} -n ${namespace} --type merge -p '{"spec":{"hard":{${change}}}}'`,
-      }),
-    ];
-  });
-  return findings.length > 0 ? findings : [met(id, `${foreign.length} quotas of others`)];
-};
-
-export const limitRanges: Rule = ({ plan, facts: { bounds } }) => {
-  const id = "limit-range";
-  if (!bounds.known) return [unknown(id, bounds.reason)];
-  const foreign = bounds.value.limitRanges.filter(({ stack }) => stack !== plan.names.stack);
-  const findings = foreign.flatMap(({ namespace, name, limits }) =>
-    limits.flatMap(({ type, max }): Finding[] => {
-      const largest = largestIn(plan, namespace, type);
-      const small = Object.entries(max).filter(
-        ([resource, most]) => (largest[resource] ?? 0) > most,
+export const quotas = defineClusterRule({
+  id: "quota",
+  title: "quotas of others that leave what the stack needs",
+  severity: "fatal",
+  consequence: "the API server would refuse the last pods, and the run would wait for them",
+  remedy: "have the quota raised",
+  source: "https://kubernetes.io/docs/concepts/policy/resource-quotas/",
+  check: ({ plan, facts: { bounds } }) => {
+    if (!bounds.known) return [notRead(bounds.reason)];
+    const foreign = bounds.value.quotas.filter(({ stack }) => stack !== plan.names.stack);
+    const findings = foreign.flatMap(({ namespace, name, scoped, hard }): Verdict[] => {
+      if (scoped) return [notRead(`quota ${namespace}/${name} holds for some pods only`)];
+      const needs = needsIn(plan, namespace);
+      const small = Object.entries(hard).filter(
+        ([resource, most]) => (needs[resource] ?? 0) > most,
       );
-      return small.map(([resource, most]) =>
-        broken(id, {
+      if (small.length === 0) return [];
+      const change = small.map(([resource]) => `"${resource}":"${needs[resource] ?? 0}"`).join(",");
+      return [
+        {
+          found: `quota ${name} in ${namespace} allows ${small.map(([resource, most]) => `${most} ${resource}`).join(", ")}`,
+          expected: `at least ${small.map(([resource]) => `${needs[resource] ?? 0} ${resource}`).join(", ")}`,
+          remedy: `have it raised: kubectl patch quota ${name} -n ${namespace} --type merge -p '{"spec":{"hard":{${change}}}}'`,
+        },
+      ];
+    });
+    return findings.length > 0 ? findings : [met(`${foreign.length} quotas of others`)];
+  },
+});
+
+export const limitRanges = defineClusterRule({
+  id: "limit-range",
+  title: "limit ranges of others that admit the stack's pods",
+  severity: "fatal",
+  consequence: "the API server would refuse the pods",
+  remedy: "have the limit range raised",
+  source: "https://kubernetes.io/docs/concepts/policy/limit-range/",
+  check: ({ plan, facts: { bounds } }) => {
+    if (!bounds.known) return [notRead(bounds.reason)];
+    const foreign = bounds.value.limitRanges.filter(({ stack }) => stack !== plan.names.stack);
+    const findings = foreign.flatMap(({ namespace, name, limits }) =>
+      limits.flatMap(({ type, max }): Verdict[] => {
+        const largest = largestIn(plan, namespace, type);
+        const small = Object.entries(max).filter(
+          ([resource, most]) => (largest[resource] ?? 0) > most,
+        );
+        return small.map(([resource, most]) => ({
           found: `limit range ${name} in ${namespace} allows a ${type} at most ${most} ${resource}`,
           expected: `at least ${largest[resource] ?? 0} ${resource}`,
           remedy: `have it raised: kubectl edit limitrange ${name} -n ${namespace}`,
-        }),
-      );
-    }),
-  );
-  return findings.length > 0 ? findings : [met(id, `${foreign.length} limit ranges of others`)];
-};
+        }));
+      }),
+    );
+    return findings.length > 0 ? findings : [met(`${foreign.length} limit ranges of others`)];
+  },
+});
 
 type Amounts = Readonly<Record<string, number>>;
 

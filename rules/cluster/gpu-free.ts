@@ -3,7 +3,6 @@ import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../plan/nod
 import type { Plan } from "../../plan/plan.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
-import { broken, met, unknown } from "../finding.ts";
 import {
   claimOf,
   gpusFor,
@@ -12,7 +11,7 @@ import {
   tolerates,
 } from "../../plan/nodes/placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, isBreach, met, notRead } from "../rule.ts";
 
 /** Most nodes that a message names. */
 const mostNamed = 8;
@@ -33,44 +32,53 @@ interface Candidate {
  * The stack's pods fit beside what others hold. Its own pods do not count, so that a second `up` does not refuse
  * itself. Two stacks that come up in the same moment can both pass; the pods of one then wait.
  */
-export const gpuFree: Rule = (subject) => {
-  const { plan, facts } = subject;
-  const { nodes, pods } = facts;
-  const id = "gpu-free";
-  const { gpuDemand: demand, names } = plan;
-  const expected = `free GPUs for ${names.stack}: ${describeDemand(demand)}`;
-  if (madeByKarpenter(plan)) return [met(id, "Karpenter makes the GPU nodes when pods need them")];
-  if (!nodes.known) return [unknown(id, nodes.reason, expected)];
-  if (!pods.known) return [unknown(id, pods.reason, expected)];
-  const withGpus = pods.value.filter(({ requests }) => requests.gpus > 0);
-  const others = withGpus.filter(({ stack }) => stack !== names.stack);
-  const all = candidatesOf(plan, nodes.value, withGpus);
-  // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
-  const tooFew = plan.ray.groups.some(
-    (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
-  );
-  if (tooFew || gpuNodeClaim(subject).some(({ severity }) => severity === "fatal")) return [];
-  const candidates = all.filter(({ node }) => plan.nodeClaim?.nodes.includes(node.name) ?? true);
-  const total = candidates.reduce((sum, { gpus }) => sum + gpus, 0);
-  const whole = candidates.filter(({ free }) => free >= demand.gpusPerNode).length;
-  const found = `of ${candidates.length} GPU nodes (${total} GPUs) ${whole} ${whole === 1 ? "is" : "are"} free`;
-  if (fits(demand, candidates)) return [met(id, found)];
-  const taken = candidates.filter(({ held, closed }) => held.size > 0 || closed !== undefined);
-  const stacks = stacksThatHold(taken, others);
-  return [
-    broken(id, {
-      found: `${names.stack} needs ${describeNeed(demand)}; ${found}${describeTaken(taken)}`,
-      expected,
-      remedy: [
-        ...(stacks.length > 0
-          ? [`end another run: ${stacks.map((stack) => `pulumi destroy -s ${stack}`).join(" or ")}`]
-          : []),
-        ...(taken.length > 0 ? ["wait until they are free"] : []),
-        "add GPU nodes that gpu_nodes.selector of the site file matches",
-      ].join("; or "),
-    }),
-  ];
-};
+export const gpuFree = defineClusterRule({
+  id: "gpu-free",
+  title: "GPUs for every pod of the stack that nobody else holds",
+  severity: "fatal",
+  consequence: "its pods would wait for GPUs until the rollout budget is spent",
+  remedy: "end another run, or add GPU nodes that gpu_nodes.selector of the site file matches",
+  source: "docs/decisions.md#c-04; docs/decisions.md#c-05",
+  check: (subject) => {
+    const { plan, facts } = subject;
+    const { nodes, pods } = facts;
+    const { gpuDemand: demand, names } = plan;
+    const expected = `free GPUs for ${names.stack}: ${describeDemand(demand)}`;
+    if (madeByKarpenter(plan)) return [met("Karpenter makes the GPU nodes when pods need them")];
+    if (!nodes.known) return [notRead(nodes.reason, expected)];
+    if (!pods.known) return [notRead(pods.reason, expected)];
+    const withGpus = pods.value.filter(({ requests }) => requests.gpus > 0);
+    const others = withGpus.filter(({ stack }) => stack !== names.stack);
+    const all = candidatesOf(plan, nodes.value, withGpus);
+    // Too few nodes even if all were free: gpu-nodes says so. A claim that cannot be had: gpu-node-claim does.
+    const tooFew = plan.ray.groups.some(
+      (group) => all.filter(({ gpus }) => gpus >= group.gpus).length < group.replicas,
+    );
+    if (tooFew || Array.from(gpuNodeClaim.check(subject)).some(isBreach)) return [];
+    const candidates = all.filter(({ node }) => plan.nodeClaim?.nodes.includes(node.name) ?? true);
+    const total = candidates.reduce((sum, { gpus }) => sum + gpus, 0);
+    const whole = candidates.filter(({ free }) => free >= demand.gpusPerNode).length;
+    const found = `of ${candidates.length} GPU nodes (${total} GPUs) ${whole} ${whole === 1 ? "is" : "are"} free`;
+    if (fits(demand, candidates)) return [met(found)];
+    const taken = candidates.filter(({ held, closed }) => held.size > 0 || closed !== undefined);
+    const stacks = stacksThatHold(taken, others);
+    return [
+      {
+        found: `${names.stack} needs ${describeNeed(demand)}; ${found}${describeTaken(taken)}`,
+        expected,
+        remedy: [
+          ...(stacks.length > 0
+            ? [
+                `end another run: ${stacks.map((stack) => `pulumi destroy -s ${stack}`).join(" or ")}`,
+              ]
+            : []),
+          ...(taken.length > 0 ? ["wait until they are free"] : []),
+          "add GPU nodes that gpu_nodes.selector of the site file matches",
+        ].join("; or "),
+      },
+    ];
+  },
+});
 
 function candidatesOf(
   plan: Plan,

@@ -1,74 +1,96 @@
 /** Whether the sandboxes' isolation can hold: who enforces network policies, and who else makes some. */
-import { broken, type Finding, met, unknown } from "../finding.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Most policies that a message names. */
 const mostNamed = 6;
 
-export const networkEnforced: Rule = ({ facts: { nodes, networkAgents } }) => {
-  const id = "network-enforced";
-  if (!networkAgents.known) return [unknown(id, networkAgents.reason)];
-  const agents = networkAgents.value;
-  const enforcing = agents.filter(({ enforces }) => enforces === true);
-  const [first] = enforcing;
-  if (first) {
-    const late = first.late === undefined ? "" : `; a new pod is unfiltered for ${first.late}`;
-    return [met(id, `${first.product} (${first.daemonSet})${late}`)];
-  }
-  const idle = agents.find(({ enforces }) => enforces === false);
-  if (idle && agents.every(({ enforces }) => enforces === false)) {
-    return [
-      broken(id, {
-        found: `${idle.product} (${idle.daemonSet}) carries the network, and it enforces no network policy as it is set up`,
-      }),
-    ];
-  }
-  if (nodes.known && nodes.value.length > 0 && nodes.value.every(({ simulated }) => simulated)) {
-    return [notKnown("all nodes are simulated: no packet flows")];
-  }
-  const named = agents.map(({ product }) => product).join(", ");
-  return [notKnown(named === "" ? "no network agent that is known" : `${named} may or may not`)];
-};
+export const networkEnforced = defineClusterRule({
+  id: "network-enforced",
+  title: "a network that enforces NetworkPolicy",
+  severity: "fatal",
+  consequence:
+    "network policies are declared and nobody enforces them: untrusted code in the sandboxes reaches the internet and the cluster",
+  remedy:
+    "install a network that enforces them (Calico, Cilium, Antrea, kube-router), or an enforcer beside this one: https://github.com/kubernetes-sigs/kube-network-policies",
+  source: "https://github.com/k3s-io/k3s/issues/947; docs/isolation.md",
+  check: ({ facts: { nodes, networkAgents } }) => {
+    if (!networkAgents.known) return [notRead(networkAgents.reason)];
+    const agents = networkAgents.value;
+    const enforcing = agents.filter(({ enforces }) => enforces === true);
+    const [first] = enforcing;
+    if (first) {
+      const late = first.late === undefined ? "" : `; a new pod is unfiltered for ${first.late}`;
+      return [met(`${first.product} (${first.daemonSet})${late}`)];
+    }
+    const idle = agents.find(({ enforces }) => enforces === false);
+    if (idle && agents.every(({ enforces }) => enforces === false)) {
+      return [
+        {
+          found: `${idle.product} (${idle.daemonSet}) carries the network, and it enforces no network policy as it is set up`,
+        },
+      ];
+    }
+    if (nodes.known && nodes.value.length > 0 && nodes.value.every(({ simulated }) => simulated)) {
+      return [notKnown("all nodes are simulated: no packet flows")];
+    }
+    const named = agents.map(({ product }) => product).join(", ");
+    return [notKnown(named === "" ? "no network agent that is known" : `${named} may or may not`)];
+  },
+});
 
-function notKnown(reason: string): Finding {
+function notKnown(reason: string): Verdict {
   const remedy = "rely on nothing that no proof has shown: outputs.isolation says what was";
-  return { ...unknown("network-enforced", reason), remedy };
+  return { ...notRead(reason), remedy };
 }
 
 /** Policies add up: a second one can only open what ours close. */
-export const policiesOurs: Rule = ({ plan, facts: { policies } }) => {
-  const id = "policies-ours";
-  const { stack, namespaces } = plan.names;
-  if (!policies.known) return [unknown(id, policies.reason)];
-  const foreign = policies.value.filter((policy) => policy.stack !== stack);
-  const findings = foreign.flatMap(
-    ({ compartment, name, allowsEgress, allowsIngress }): Finding[] => {
-      const opens = [
-        // Training pods may reach the outside anyway.
-        ...(allowsEgress && compartment !== "train" ? ["out"] : []),
-        ...(allowsIngress ? ["in"] : []),
-      ];
-      if (opens.length === 0) return [];
-      const namespace = namespaces[compartment];
-      return [
-        broken(id, {
-          found: `network policy ${name} in ${namespace} lets more ${opens.join(" and ")}`,
-          ...(compartment === "sandbox" && allowsEgress
-            ? { consequence: "untrusted code in the sandboxes could send to wherever it allows" }
-            : {}),
-          remedy: `delete it: kubectl delete networkpolicy ${name} -n ${namespace}`,
-        }),
-      ];
-    },
-  );
-  return findings.length > 0 ? findings : [met(id, `${foreign.length} of others`)];
-};
+export const policiesOurs = defineClusterRule({
+  id: "policies-ours",
+  title: "no network policy of somebody else that opens the stack's namespaces",
+  severity: "fatal",
+  consequence: "policies add up: whoever it lets in reaches the policy and the run",
+  remedy: "delete the policy",
+  source: "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
+  check: ({ plan, facts: { policies } }) => {
+    const { stack, namespaces } = plan.names;
+    if (!policies.known) return [notRead(policies.reason)];
+    const foreign = policies.value.filter((policy) => policy.stack !== stack);
+    const findings = foreign.flatMap(
+      ({ compartment, name, allowsEgress, allowsIngress }): Verdict[] => {
+        const opens = [
+          // Training pods may reach the outside anyway.
+          ...(allowsEgress && compartment !== "train" ? ["out"] : []),
+          ...(allowsIngress ? ["in"] : []),
+        ];
+        if (opens.length === 0) return [];
+        const namespace = namespaces[compartment];
+        return [
+          {
+            found: `network policy ${name} in ${namespace} lets more ${opens.join(" and ")}`,
+            ...(compartment === "sandbox" && allowsEgress
+              ? { consequence: "untrusted code in the sandboxes could send to wherever it allows" }
+              : {}),
+            remedy: `delete it: kubectl delete networkpolicy ${name} -n ${namespace}`,
+          },
+        ];
+      },
+    );
+    return findings.length > 0 ? findings : [met(`${foreign.length} of others`)];
+  },
+});
 
-export const otherPolicies: Rule = ({ facts: { otherPolicies: others } }) => {
-  const id = "policies-known";
-  if (!others.known) return [unknown(id, others.reason)];
-  if (others.value.length === 0) return [met(id, "none")];
-  const named = others.value.slice(0, mostNamed).join(", ");
-  const remedy = "look at them: do they select the stack's namespaces?";
-  return [{ ...unknown(id, `what ${named} open is not evaluated`), remedy }];
-};
+export const otherPolicies = defineClusterRule({
+  id: "policies-known",
+  title: "no network policies of other kinds than Kubernetes' own",
+  severity: "warn",
+  consequence: "they may open what the stack's own close",
+  remedy: "look at them: do they select the stack's namespaces?",
+  source: "https://network-policy-api.sigs.k8s.io/",
+  check: ({ facts: { otherPolicies: others } }) => {
+    if (!others.known) return [notRead(others.reason)];
+    if (others.value.length === 0) return [met("none")];
+    const named = others.value.slice(0, mostNamed).join(", ");
+    const remedy = "look at them: do they select the stack's namespaces?";
+    return [{ ...notRead(`what ${named} open is not evaluated`), remedy }];
+  },
+});

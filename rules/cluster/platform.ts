@@ -1,69 +1,91 @@
 /** Version of Kubernetes, KubeRay's operator, and images. */
-import { ruleById } from "../index.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
-import type { Rule } from "./rule.ts";
+import { rayOperator } from "./cluster.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** The first that serves validating admission policies as v1 and knows every field that we set. */
 const leastMinor = 30;
 
-export const kubernetesVersion: Rule = ({ facts: { server, features } }) => {
-  const id = "kubernetes-version";
-  if (!server.known) return [];
-  const minor = Number(/^v1\.(\d+)/.exec(server.value)?.[1] ?? Number.NaN);
-  if (Number.isNaN(minor)) return [unknown(id, `the API server calls itself ${server.value}`)];
-  if (minor < leastMinor) return [broken(id, { found: server.value })];
-  const mutating = features.known ? features.value.mutatingAdmissionPolicy : [];
-  const offers = mutating.length > 0 ? `; MutatingAdmissionPolicy ${mutating.join(", ")}` : "";
-  return [met(id, `${server.value}${offers}`)];
-};
+export const kubernetesVersion = defineClusterRule({
+  id: "kubernetes-version",
+  title: "Kubernetes 1.30 or newer",
+  severity: "fatal",
+  consequence: "the API server would refuse or ignore what isolates the sandboxes",
+  remedy: "upgrade the control plane, or name another cluster in cluster.context of the site file",
+  source:
+    "https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/3488-cel-admission-control",
+  check: ({ facts: { server, features } }) => {
+    if (!server.known) return [];
+    const minor = Number(/^v1\.(\d+)/.exec(server.value)?.[1] ?? Number.NaN);
+    if (Number.isNaN(minor)) return [notRead(`the API server calls itself ${server.value}`)];
+    if (minor < leastMinor) return [{ found: server.value }];
+    const mutating = features.known ? features.value.mutatingAdmissionPolicy : [];
+    const offers = mutating.length > 0 ? `; MutatingAdmissionPolicy ${mutating.join(", ")}` : "";
+    return [met(`${server.value}${offers}`)];
+  },
+});
 
-export const kuberayOperator: Rule = ({ facts: { operator, rayClusterVersions } }) => {
-  const id = "kuberay-operator";
-  // Without the kind there is no operator; kuberay-installed says so.
-  if (rayClusterVersions.known && rayClusterVersions.value.length === 0) return [];
-  if (!operator.known) return [unknown(id, operator.reason)];
-  const found = operator.value;
-  if (!found) {
-    const reason = "no Deployment of this cluster looks like it; it may run elsewhere";
-    const remedy = `see that it runs: a RayCluster gets pods within seconds; else ${ruleById["kuberay-installed"].remedy}`;
-    return [{ ...unknown(id, reason), remedy }];
-  }
-  const { namespace, name, image, version, ready } = found;
-  const what = `${namespace}/${name} (${image})`;
-  if (ready === 0) {
-    return [
-      broken(id, {
-        found: `no pod of ${what} is ready`,
-        remedy: `see why: kubectl describe deployment ${name} -n ${namespace}`,
-      }),
-    ];
-  }
-  if (version === undefined) return [unknown(id, `the image of ${what} tells no version`)];
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major < 1 || (major === 1 && minor < 6)) return [broken(id, { found: what })];
-  return [met(id, what)];
-};
+export const kuberayOperator = defineClusterRule({
+  id: "kuberay-operator",
+  title: "a KubeRay operator 1.6 or newer with a ready pod",
+  severity: "fatal",
+  consequence: "the RayCluster would be accepted, and nobody would make its pods",
+  remedy:
+    "helm repo update && helm upgrade kuberay-operator kuberay/kuberay-operator -n kuberay-system",
+  source: "https://github.com/ray-project/kuberay/releases/tag/v1.6.0",
+  check: ({ facts: { operator, rayClusterVersions } }) => {
+    // Without the kind there is no operator; kuberay-installed says so.
+    if (rayClusterVersions.known && rayClusterVersions.value.length === 0) return [];
+    if (!operator.known) return [notRead(operator.reason)];
+    const found = operator.value;
+    if (!found) {
+      const reason = "no Deployment of this cluster looks like it; it may run elsewhere";
+      const remedy = `see that it runs: a RayCluster gets pods within seconds; else ${rayOperator.remedy}`;
+      return [{ ...notRead(reason), remedy }];
+    }
+    const { namespace, name, image, version, ready } = found;
+    const what = `${namespace}/${name} (${image})`;
+    if (ready === 0) {
+      return [
+        {
+          found: `no pod of ${what} is ready`,
+          remedy: `see why: kubectl describe deployment ${name} -n ${namespace}`,
+        },
+      ];
+    }
+    if (version === undefined) return [notRead(`the image of ${what} tells no version`)];
+    const [major = 0, minor = 0] = version.split(".").map(Number);
+    if (major < 1 || (major === 1 && minor < 6)) return [{ found: what }];
+    return [met(what)];
+  },
+});
 
 /** Only a node knows whether it can pull; images that it has already, it need not. */
-export const images: Rule = ({ plan, facts: { nodes } }) => {
-  const id = "images-there";
-  if (!nodes.known) return [unknown(id, nodes.reason)];
-  const there = new Set(nodes.value.flatMap((node) => node.images));
-  const wanted = [
-    plan.ray.image,
-    ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
-    ...plan.serving.map(({ image }) => image),
-  ];
-  const missing = [...new Set(wanted)].filter((image) => !has(there, image));
-  if (missing.length === 0) return [met(id, "each is on some node")];
-  if (nodes.value.every(({ simulated }) => simulated)) {
-    return [unknown(id, "simulated nodes pull nothing")];
-  }
-  return missing.map((image): Finding => ({
-    ...unknown(id, `no node has ${image} yet, and only a node can tell whether it can pull it`),
-    remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
-  }));
-};
+export const images = defineClusterRule({
+  id: "images-there",
+  title: "images that the nodes have, or can pull",
+  severity: "warn",
+  consequence: "pods that cannot pull wait until the rollout budget is spent",
+  remedy: "pull it once on a node, or check name and credentials",
+  source: "https://github.com/SWE-agent/SWE-agent/issues/1260",
+  check: ({ plan, facts: { nodes } }) => {
+    if (!nodes.known) return [notRead(nodes.reason)];
+    const there = new Set(nodes.value.flatMap((node) => node.images));
+    const wanted = [
+      plan.ray.image,
+      ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
+      ...plan.serving.map(({ image }) => image),
+    ];
+    const missing = [...new Set(wanted)].filter((image) => !has(there, image));
+    if (missing.length === 0) return [met("each is on some node")];
+    if (nodes.value.every(({ simulated }) => simulated)) {
+      return [notRead("simulated nodes pull nothing")];
+    }
+    return missing.map((image): Verdict => ({
+      ...notRead(`no node has ${image} yet, and only a node can tell whether it can pull it`),
+      remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
+    }));
+  },
+});
 
 /** Nodes write names out: `docker.io/library/x:1`. */
 function has(there: ReadonlySet<string>, image: string): boolean {

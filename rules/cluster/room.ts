@@ -1,14 +1,13 @@
 /** Whether the stack's pods fit on the nodes by CPU, memory, disk and number. */
 import type { Plan } from "../../plan/plan.ts";
 import type { Fact } from "../../preflight/facts/fact.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
 import { admits, gpusFor, madeByKarpenter } from "../../plan/nodes/placement.ts";
 import { amountOf, inGiB } from "../../preflight/quantity.ts";
 import { sum, type Workload, workloadsOf } from "../../preflight/workloads.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** What a node has for the stack. */
 interface Room {
@@ -20,121 +19,154 @@ interface Room {
 }
 
 /** The workers of each Ray group: one on a node, with its CPUs and its memory, of which /dev/shm is a part. */
-export const gpuNodeRoom: Rule = ({ plan, facts }) => {
-  const id = "gpu-node-room";
-  if (madeByKarpenter(plan)) return [];
-  const known = both(facts);
-  if (!known.known) return [unknown(id, known.reason)];
-  // Pods with GPUs are counted by gpu-free.
-  const pods = known.value.pods.filter(({ requests }) => requests.gpus === 0);
-  const rooms = roomsOn(plan, { ...known.value, pods }, (node) => gpusFor(plan, node) > 0);
-  return plan.ray.groups.flatMap((group): Finding[] => {
-    const withGpus = rooms.filter(({ node }) => gpusFor(plan, node) >= group.gpus);
-    // Too few of them: gpu-nodes or gpu-free says so.
-    if (withGpus.length < group.replicas) return [];
-    const fitting = withGpus.filter((room) => holds(room, group));
-    const need = `${group.cpus} CPUs and ${inGiB(group.memoryBytes)} memory, of which /dev/shm ${inGiB(group.sharedMemoryBytes)}`;
-    const expected = `${group.replicas} GPU nodes with ${need} free for a worker of group ${group.name}`;
-    const best = withGpus.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
-    const has = `${best.node.name} has ${Math.floor(best.cpus)} CPUs and ${inGiB(best.memoryBytes)} free`;
-    if (fitting.length >= group.replicas) return [met(id, `${fitting.length} nodes; ${has}`)];
-    return [
-      broken(id, {
-        found: `${fitting.length} of ${withGpus.length} nodes fit; ${has}`,
-        expected,
-        remedy: `set gpu_nodes.cpus and gpu_nodes.memory of the site file to what is free: kubectl describe node ${best.node.name}`,
-      }),
-    ];
-  });
-};
+export const gpuNodeRoom = defineClusterRule({
+  id: "gpu-node-room",
+  title: "GPU nodes with the CPUs and the memory of a Ray worker free, /dev/shm counted",
+  severity: "fatal",
+  consequence: "the workers would wait for a node until the rollout budget is spent",
+  remedy: "set gpu_nodes.cpus and gpu_nodes.memory of the site file to what is free",
+  source:
+    "docs/decisions.md#c-38; https://github.com/vllm-project/vllm/issues/37982; https://github.com/volcengine/verl/issues/242",
+  check: ({ plan, facts }) => {
+    if (madeByKarpenter(plan)) return [];
+    const known = both(facts);
+    if (!known.known) return [notRead(known.reason)];
+    // Pods with GPUs are counted by gpu-free.
+    const pods = known.value.pods.filter(({ requests }) => requests.gpus === 0);
+    const rooms = roomsOn(plan, { ...known.value, pods }, (node) => gpusFor(plan, node) > 0);
+    return plan.ray.groups.flatMap((group): Verdict[] => {
+      const withGpus = rooms.filter(({ node }) => gpusFor(plan, node) >= group.gpus);
+      // Too few of them: gpu-nodes or gpu-free says so.
+      if (withGpus.length < group.replicas) return [];
+      const fitting = withGpus.filter((room) => holds(room, group));
+      const need = `${group.cpus} CPUs and ${inGiB(group.memoryBytes)} memory, of which /dev/shm ${inGiB(group.sharedMemoryBytes)}`;
+      const expected = `${group.replicas} GPU nodes with ${need} free for a worker of group ${group.name}`;
+      const best = withGpus.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
+      const has = `${best.node.name} has ${Math.floor(best.cpus)} CPUs and ${inGiB(best.memoryBytes)} free`;
+      if (fitting.length >= group.replicas) return [met(`${fitting.length} nodes; ${has}`)];
+      return [
+        {
+          found: `${fitting.length} of ${withGpus.length} nodes fit; ${has}`,
+          expected,
+          remedy: `set gpu_nodes.cpus and gpu_nodes.memory of the site file to what is free: kubectl describe node ${best.node.name}`,
+        },
+      ];
+    });
+  },
+});
 
 /** The head, the proxy and what follows the run, on nodes without GPUs. */
-export const cpuNodeRoom: Rule = ({ plan, facts }) => {
-  const id = "cpu-node-room";
-  const known = both(facts);
-  if (!known.known) return [unknown(id, known.reason)];
-  const ground = plan.ray.head;
-  const rooms = roomsOn(plan, known.value, (node) => admits(ground, node));
-  const pods = workloadsOf(plan).filter(({ gpus }) => gpus === 0);
-  const [cpus, memory] = [sum(pods, (pod) => pod.cpus), sum(pods, (pod) => pod.memoryBytes)];
-  const expected = `nodes of cpu_nodes.selector with ${Math.ceil(cpus)} CPUs and ${inGiB(memory)} memory free: ${pods.map(({ what }) => what).join(", ")}`;
-  const homeless = pods.find((pod) => !rooms.some((room) => holds(room, pod)));
-  const total = `${rooms.length} nodes have ${Math.floor(add(rooms, "cpus"))} CPUs and ${inGiB(add(rooms, "memoryBytes"))} memory free`;
-  if (homeless) {
-    const need = `${homeless.what} (${homeless.cpus} CPUs, ${inGiB(homeless.memoryBytes)})`;
-    return [broken(id, { found: `none of them has room for ${need}; ${total}`, expected })];
-  }
-  if (cpus > add(rooms, "cpus") || memory > add(rooms, "memoryBytes")) {
-    return [broken(id, { found: total, expected })];
-  }
-  return [met(id, total)];
-};
+export const cpuNodeRoom = defineClusterRule({
+  id: "cpu-node-room",
+  title: "nodes of cpu_nodes.selector with room for the Ray head and the proxy",
+  severity: "fatal",
+  consequence:
+    "Ray would have no head, or sandboxes no proxy: pulumi up would wait until its time is up",
+  remedy:
+    "correct cpu_nodes.selector in the site file, add a node, or lower ray.head_memory: kubectl get nodes --show-labels",
+  source:
+    "https://github.com/volcengine/verl/issues/242; https://github.com/ray-project/kuberay/issues/3414",
+  check: ({ plan, facts }) => {
+    const known = both(facts);
+    if (!known.known) return [notRead(known.reason)];
+    const ground = plan.ray.head;
+    const rooms = roomsOn(plan, known.value, (node) => admits(ground, node));
+    const pods = workloadsOf(plan).filter(({ gpus }) => gpus === 0);
+    const [cpus, memory] = [sum(pods, (pod) => pod.cpus), sum(pods, (pod) => pod.memoryBytes)];
+    const expected = `nodes of cpu_nodes.selector with ${Math.ceil(cpus)} CPUs and ${inGiB(memory)} memory free: ${pods.map(({ what }) => what).join(", ")}`;
+    const homeless = pods.find((pod) => !rooms.some((room) => holds(room, pod)));
+    const total = `${rooms.length} nodes have ${Math.floor(add(rooms, "cpus"))} CPUs and ${inGiB(add(rooms, "memoryBytes"))} memory free`;
+    if (homeless) {
+      const need = `${homeless.what} (${homeless.cpus} CPUs, ${inGiB(homeless.memoryBytes)})`;
+      return [{ found: `none of them has room for ${need}; ${total}`, expected }];
+    }
+    if (cpus > add(rooms, "cpus") || memory > add(rooms, "memoryBytes")) {
+      return [{ found: total, expected }];
+    }
+    return [met(total)];
+  },
+});
 
 /** As many sandboxes as may run at once. Fewer only wait for each other; none at all end the run. */
-export const sandboxRoom: Rule = ({ plan, facts }) => {
-  const id = "sandbox-room";
-  const { sandboxes } = plan;
-  if (plan.nodePools.some(({ purpose }) => purpose === "sandbox")) {
-    return [met(id, "Karpenter makes nodes for them")];
-  }
-  const known = both(facts);
-  if (!known.known) return [unknown(id, known.reason)];
-  const { perPod, parallelTrials } = sandboxes;
-  const rooms = roomsOn(plan, known.value, (node) => admits(sandboxes, node));
-  const places = rooms.map((room) => ({
-    cpu: Math.floor(room.cpus / perPod.cpus),
-    memory: Math.floor(room.memoryBytes / perPod.memoryRequestBytes),
-    "ephemeral storage": Math.floor(room.ephemeralBytes / perPod.ephemeralStorageBytes),
-    "pods per node": room.pods,
-  }));
-  const total = places.reduce(
-    (all, place) => all + Math.max(0, Math.min(...Object.values(place))),
-    0,
-  );
-  const need = `${perPod.cpus} CPUs, ${inGiB(perPod.memoryRequestBytes)} memory and ${inGiB(perPod.ephemeralStorageBytes)} ephemeral storage each`;
-  const expected = `room for ${parallelTrials} sandboxes, ${need}`;
-  const found = `room for ${total} on ${rooms.length} nodes`;
-  if (total >= parallelTrials) return [met(id, found)];
-  const scarce = (["cpu", "memory", "ephemeral storage", "pods per node"] as const).filter(
-    (what) => places.reduce((all, place) => all + place[what], 0) < parallelTrials,
-  );
-  return [
-    broken(id, {
-      found: `${found}${scarce.length > 0 && rooms.length > 0 ? `; too little ${scarce.join(", ")}` : ""}`,
-      expected,
-      ...(total === 0
-        ? {}
-        : {
-            severity: "warn" as const,
-            consequence:
-              "the other sandboxes wait for a place, and their trials may run out of time",
-          }),
-    }),
-  ];
-};
+export const sandboxRoom = defineClusterRule({
+  id: "sandbox-room",
+  title: "room for as many sandboxes as may run at once",
+  severity: "fatal",
+  consequence: "no sandbox would ever start, and every trial would end with env_setup_failed",
+  remedy:
+    "add nodes that sandbox_nodes.selector of the site file matches, raise their maxPods, or lower sandbox.parallel_trials",
+  source: "docs/decisions.md#capacity-for-sandboxes",
+  check: ({ plan, facts }) => {
+    const { sandboxes } = plan;
+    if (plan.nodePools.some(({ purpose }) => purpose === "sandbox")) {
+      return [met("Karpenter makes nodes for them")];
+    }
+    const known = both(facts);
+    if (!known.known) return [notRead(known.reason)];
+    const { perPod, parallelTrials } = sandboxes;
+    const rooms = roomsOn(plan, known.value, (node) => admits(sandboxes, node));
+    const places = rooms.map((room) => ({
+      cpu: Math.floor(room.cpus / perPod.cpus),
+      memory: Math.floor(room.memoryBytes / perPod.memoryRequestBytes),
+      "ephemeral storage": Math.floor(room.ephemeralBytes / perPod.ephemeralStorageBytes),
+      "pods per node": room.pods,
+    }));
+    const total = places.reduce(
+      (all, place) => all + Math.max(0, Math.min(...Object.values(place))),
+      0,
+    );
+    const need = `${perPod.cpus} CPUs, ${inGiB(perPod.memoryRequestBytes)} memory and ${inGiB(perPod.ephemeralStorageBytes)} ephemeral storage each`;
+    const expected = `room for ${parallelTrials} sandboxes, ${need}`;
+    const found = `room for ${total} on ${rooms.length} nodes`;
+    if (total >= parallelTrials) return [met(found)];
+    const scarce = (["cpu", "memory", "ephemeral storage", "pods per node"] as const).filter(
+      (what) => places.reduce((all, place) => all + place[what], 0) < parallelTrials,
+    );
+    return [
+      {
+        found: `${found}${scarce.length > 0 && rooms.length > 0 ? `; too little ${scarce.join(", ")}` : ""}`,
+        expected,
+        ...(total === 0
+          ? {}
+          : {
+              severity: "warn" as const,
+              consequence:
+                "the other sandboxes wait for a place, and their trials may run out of time",
+            }),
+      },
+    ];
+  },
+});
 
 /** Nodes that Karpenter may make for the stack, against what its pods ask for. */
-export const nodePoolLimits: Rule = ({ plan }) => {
-  const id = "node-pool-limits";
-  const needs = {
-    gpu: totalsOf(workloadsOf(plan).filter(({ gpus }) => gpus > 0)),
-    sandbox: {
-      cpus: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.cpus,
-      memoryBytes: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.memoryRequestBytes,
-    },
-  };
-  return plan.nodePools.map((pool) => {
-    const { cpus, memoryBytes } = needs[pool.purpose];
-    const { cpu, memory } = pool.limits;
-    const need = `${Math.ceil(cpus)} CPUs and ${inGiB(memoryBytes)}`;
-    const found = `pool ${pool.name} may have ${cpu ?? "any number of"} CPUs and ${memory ?? "any amount of"} memory`;
-    const enough =
-      (cpu === undefined || amountOf(cpu) >= cpus) &&
-      (memory === undefined || amountOf(memory) >= memoryBytes);
-    if (enough) return met(id, found);
-    return broken(id, { found, expected: `at least ${need} in the limits of pool ${pool.name}` });
-  });
-};
+export const nodePoolLimits = defineClusterRule({
+  id: "node-pool-limits",
+  title: "Karpenter pools whose limits hold the stack's pods",
+  severity: "fatal",
+  consequence: "Karpenter would stop before the last node",
+  remedy: "raise pool.limits in the site file, or leave it out",
+  source: "https://karpenter.sh/docs/concepts/nodepools/#speclimits",
+  check: ({ plan }) => {
+    const needs = {
+      gpu: totalsOf(workloadsOf(plan).filter(({ gpus }) => gpus > 0)),
+      sandbox: {
+        cpus: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.cpus,
+        memoryBytes: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.memoryRequestBytes,
+      },
+    };
+    return plan.nodePools.map((pool) => {
+      const { cpus, memoryBytes } = needs[pool.purpose];
+      const { cpu, memory } = pool.limits;
+      const need = `${Math.ceil(cpus)} CPUs and ${inGiB(memoryBytes)}`;
+      const found = `pool ${pool.name} may have ${cpu ?? "any number of"} CPUs and ${memory ?? "any amount of"} memory`;
+      const enough =
+        (cpu === undefined || amountOf(cpu) >= cpus) &&
+        (memory === undefined || amountOf(memory) >= memoryBytes);
+      if (enough) return met(found);
+      return { found, expected: `at least ${need} in the limits of pool ${pool.name}` };
+    });
+  },
+});
 
 function totalsOf(workloads: readonly Workload[]) {
   return {

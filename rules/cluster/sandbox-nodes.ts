@@ -1,28 +1,35 @@
-import { broken, met, unknown } from "../finding.ts";
 import { matches, tolerates } from "../../plan/nodes/placement.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** How many nodes a message names. */
 const shownNodes = 3;
 
 /** Selectors alone do not tell: a node may have the labels of both, and no taint. */
-export const sandboxGpuNodes: Rule = ({ plan, facts: { nodes } }) => {
-  const id = "sandbox-gpu-nodes";
-  if (!nodes.known) return [unknown(id, nodes.reason)];
-  const { nodeSelector, tolerations } = plan.sandboxes;
-  const taking = nodes.value.filter(
-    (node) => matches(node, Object.entries(nodeSelector)) && tolerates(tolerations, node),
-  );
-  const withGpus = taking.filter(
-    ({ allocatable }) => Number(allocatable[plan.gpuDemand.resource] ?? 0) > 0,
-  );
-  if (withGpus.length === 0)
-    return [met(id, `${taking.length} nodes take sandboxes, none has GPUs`)];
-  const names = withGpus.slice(0, shownNodes).map(({ name }) => name);
-  const rest = withGpus.length - names.length;
-  const found = `${names.join(", ")}${rest > 0 ? ` and ${rest} more` : ""} would take sandboxes`;
-  if (plan.topology.mode === "sync") {
-    return [met(id, `${found}; tier ${plan.topology.tier} may share its node`)];
-  }
-  return [broken(id, { found })];
-};
+export const sandboxGpuNodes = defineClusterRule({
+  id: "sandbox-gpu-nodes",
+  title: "no node with GPUs among those that take sandboxes",
+  severity: "fatal",
+  consequence:
+    "a sandbox always reaches its own node, whatever the network policies say, and takes CPU, memory and disk from the trainer there",
+  remedy:
+    "taint the GPU nodes, or narrow sandbox_nodes.selector and sandbox_nodes.tolerations in the site file",
+  source: "docs/decisions.md#sandboxes-keep-off-gpu-nodes",
+  check: ({ plan, facts: { nodes } }) => {
+    if (!nodes.known) return [notRead(nodes.reason)];
+    const { nodeSelector, tolerations } = plan.sandboxes;
+    const taking = nodes.value.filter(
+      (node) => matches(node, Object.entries(nodeSelector)) && tolerates(tolerations, node),
+    );
+    const withGpus = taking.filter(
+      ({ allocatable }) => Number(allocatable[plan.gpuDemand.resource] ?? 0) > 0,
+    );
+    if (withGpus.length === 0) return [met(`${taking.length} nodes take sandboxes, none has GPUs`)];
+    const names = withGpus.slice(0, shownNodes).map(({ name }) => name);
+    const rest = withGpus.length - names.length;
+    const found = `${names.join(", ")}${rest > 0 ? ` and ${rest} more` : ""} would take sandboxes`;
+    if (plan.topology.mode === "sync") {
+      return [met(`${found}; tier ${plan.topology.tier} may share its node`)];
+    }
+    return [{ found }];
+  },
+});

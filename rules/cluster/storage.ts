@@ -2,61 +2,82 @@
 import type { Plan } from "../../plan/plan.ts";
 import type { Volume } from "../../plan/storage/storage.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "../../preflight/facts/storage.ts";
-import { broken, type Finding, met, unknown } from "../finding.ts";
 import { amountOf, inGiB } from "../../preflight/quantity.ts";
-import type { Rule } from "./rule.ts";
+import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Provisioner of classes whose volumes somebody makes by hand. */
 const byHand = "kubernetes.io/no-provisioner";
 
-export const storageClasses: Rule = ({ plan, facts: { storageClasses: classes } }) => {
-  const id = "storage-class";
-  const wanted = new Set(claimed(plan).map(({ backing }) => backing.storage_class));
-  return [...wanted].map((name): Finding => {
-    const expected = name === undefined ? "a default storage class" : `storage class ${name}`;
-    if (!classes.known) return unknown(id, classes.reason, expected);
-    const found = classOf(name, classes.value);
-    if (found) return met(id, `${found.name} (${found.provisioner})`);
-    const there = classes.value.map((one) => one.name).join(", ") || "none";
-    if (name !== undefined) return broken(id, { found: `only ${there}`, expected });
-    return broken(id, {
-      found: `no default among ${there}`,
-      expected,
-      remedy:
-        "name a class in the site file under storage, or mark one: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true",
+export const storageClasses = defineClusterRule({
+  id: "storage-class",
+  title: "the storage classes that the site names",
+  severity: "fatal",
+  consequence: "claims would wait for a volume for ever",
+  remedy: "name an existing class in the site file under storage, or create it",
+  source: "https://kubernetes.io/docs/concepts/storage/persistent-volumes/",
+  check: ({ plan, facts: { storageClasses: classes } }) => {
+    const wanted = new Set(claimed(plan).map(({ backing }) => backing.storage_class));
+    return [...wanted].map((name): Verdict => {
+      const expected = name === undefined ? "a default storage class" : `storage class ${name}`;
+      if (!classes.known) return notRead(classes.reason, expected);
+      const found = classOf(name, classes.value);
+      if (found) return met(`${found.name} (${found.provisioner})`);
+      const there = classes.value.map((one) => one.name).join(", ") || "none";
+      if (name !== undefined) return { found: `only ${there}`, expected };
+      return {
+        found: `no default among ${there}`,
+        expected,
+        remedy:
+          "name a class in the site file under storage, or mark one: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true",
+      };
     });
-  });
-};
+  },
+});
 
 /** Checkpoints are kept on destroy, but a class may delete what the claim held when somebody deletes the claim. */
-export const storageReclaim: Rule = ({ plan, facts: { storageClasses: classes } }) => {
-  const id = "storage-reclaim";
-  const kept = claimed(plan).filter(({ removal, readOnly }) => removal === "retain" && !readOnly);
-  const names = [...new Set(kept.map(({ backing }) => backing.storage_class))];
-  return names.flatMap((name): Finding[] => {
-    if (!classes.known) return [unknown(id, classes.reason)];
-    const found = classOf(name, classes.value);
-    // storage-class says that it is missing.
-    if (!found) return [];
-    const policy = `${found.name} has reclaim policy ${found.reclaimPolicy}`;
-    return [found.reclaimPolicy === "Retain" ? met(id, policy) : broken(id, { found: policy })];
-  });
-};
+export const storageReclaim = defineClusterRule({
+  id: "storage-reclaim",
+  title: "checkpoints on a storage class that keeps what a deleted claim held",
+  severity: "warn",
+  consequence: "whoever deletes the kept claim or its namespace deletes the checkpoints as well",
+  remedy:
+    "name a class with reclaimPolicy Retain in the site file under storage: kubectl get storageclasses",
+  source: "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reclaiming",
+  check: ({ plan, facts: { storageClasses: classes } }) => {
+    const kept = claimed(plan).filter(({ removal, readOnly }) => removal === "retain" && !readOnly);
+    const names = [...new Set(kept.map(({ backing }) => backing.storage_class))];
+    return names.flatMap((name): Verdict[] => {
+      if (!classes.known) return [notRead(classes.reason)];
+      const found = classOf(name, classes.value);
+      // storage-class says that it is missing.
+      if (!found) return [];
+      const policy = `${found.name} has reclaim policy ${found.reclaimPolicy}`;
+      return [found.reclaimPolicy === "Retain" ? met(policy) : { found: policy }];
+    });
+  },
+});
 
 /** Volumes that the site names exist, are free for us, and are large enough. */
-export const storageVolumes: Rule = ({ plan, facts: { volumes } }) => {
-  const id = "storage-volume";
-  return plan.storage.volumes.flatMap((wanted): Finding[] => {
-    const { backing } = wanted;
-    if (backing.kind !== "existing") return [];
-    const expected = `volume ${backing.volume}, ${backing.access_mode}, free for claim ${wanted.name}`;
-    if (!volumes.known) return [unknown(id, volumes.reason, expected)];
-    const volume = volumes.value.find(({ name }) => name === backing.volume);
-    const wrong = wrongWith(volume, backing.access_mode, claimName(plan, wanted));
-    if (!wrong) return [met(id, `${backing.volume} (${inGiB(volume?.bytes ?? 0)})`)];
-    return [broken(id, { ...wrong, expected })];
-  });
-};
+export const storageVolumes = defineClusterRule({
+  id: "storage-volume",
+  title: "existing volumes that are free, with the access mode that the site says",
+  severity: "fatal",
+  consequence: "the claim would wait for the volume for ever",
+  remedy: "correct the volume in the site file: kubectl get persistentvolumes",
+  source: "https://github.com/kubernetes/kubernetes/issues/135387",
+  check: ({ plan, facts: { volumes } }) => {
+    return plan.storage.volumes.flatMap((wanted): Verdict[] => {
+      const { backing } = wanted;
+      if (backing.kind !== "existing") return [];
+      const expected = `volume ${backing.volume}, ${backing.access_mode}, free for claim ${wanted.name}`;
+      if (!volumes.known) return [notRead(volumes.reason, expected)];
+      const volume = volumes.value.find(({ name }) => name === backing.volume);
+      const wrong = wrongWith(volume, backing.access_mode, claimName(plan, wanted));
+      if (!wrong) return [met(`${backing.volume} (${inGiB(volume?.bytes ?? 0)})`)];
+      return [{ ...wrong, expected }];
+    });
+  },
+});
 
 function wrongWith(
   volume: VolumeFact | undefined,
@@ -84,17 +105,25 @@ function wrongWith(
 }
 
 /** Claims of an earlier life are taken over as they are; Kubernetes lets nobody change or shrink them. */
-export const storageClaims: Rule = ({ plan, facts: { claims } }) => {
-  const id = "storage-claim";
-  if (!claims.known) return [unknown(id, claims.reason)];
-  const findings = plan.storage.volumes.flatMap((wanted): Finding[] => {
-    const claim = claims.value.find(({ name }) => name === wanted.name);
-    if (!claim) return [];
-    const found = mismatch(wanted, claim);
-    return found === undefined ? [] : [broken(id, { found: `claim ${claim.name} ${found}` })];
-  });
-  return findings.length > 0 ? findings : [met(id, `${claims.value.length} there already`)];
-};
+export const storageClaims = defineClusterRule({
+  id: "storage-claim",
+  title: "kept claims that are as the stack wants them",
+  severity: "fatal",
+  consequence:
+    "the API server would refuse the change, since a claim keeps its class and never shrinks",
+  remedy: "set class, access mode and size in the files to those of the claim: kubectl get pvc -A",
+  source: "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#persistentvolumeclaims",
+  check: ({ plan, facts: { claims } }) => {
+    if (!claims.known) return [notRead(claims.reason)];
+    const findings = plan.storage.volumes.flatMap((wanted): Verdict[] => {
+      const claim = claims.value.find(({ name }) => name === wanted.name);
+      if (!claim) return [];
+      const found = mismatch(wanted, claim);
+      return found === undefined ? [] : [{ found: `claim ${claim.name} ${found}` }];
+    });
+    return findings.length > 0 ? findings : [met(`${claims.value.length} there already`)];
+  },
+});
 
 function mismatch({ backing, size }: Volume, claim: ClaimFact): string | undefined {
   if (claim.phase === "Lost") return `is Lost: its volume ${claim.volume ?? ""} is gone`;
@@ -109,73 +138,87 @@ function mismatch({ backing, size }: Volume, claim: ClaimFact): string | undefin
 }
 
 /** Where nobody makes volumes on demand, there are enough that are free. */
-export const storageSupply: Rule = ({ plan, facts: { storageClasses, volumes, claims } }) => {
-  const id = "storage-supply";
-  if (!storageClasses.known) return [unknown(id, storageClasses.reason)];
-  const wanted = claimed(plan).filter(
-    ({ backing }) => classOf(backing.storage_class, storageClasses.value)?.provisioner === byHand,
-  );
-  if (wanted.length === 0) return [];
-  if (!volumes.known) return [unknown(id, volumes.reason)];
-  if (!claims.known) return [unknown(id, claims.reason)];
-  const free = volumes.value
-    .filter(({ phase, claim }) => phase === "Available" && claim === undefined)
-    .sort((a, b) => a.bytes - b.bytes);
-  const findings = wanted
-    .filter((volume) => !claims.value.some(({ name, volume: of }) => name === volume.name && of))
-    .sort((a, b) => amountOf(a.size) - amountOf(b.size))
-    .flatMap(({ name, size, backing }): Finding[] => {
-      const of = classOf(backing.storage_class, storageClasses.value)?.name ?? "";
-      const chosen = free.findIndex(
-        (volume) =>
-          volume.storageClass === of &&
-          volume.bytes >= amountOf(size) &&
-          volume.accessModes.includes(backing.access_mode),
-      );
-      if (chosen >= 0) {
-        free.splice(chosen, 1);
-        return [];
-      }
-      const released = volumes.value.filter(
-        ({ storageClass, phase }) => storageClass === of && phase === "Released",
-      );
-      return [
-        broken(id, {
-          found: `no volume of class ${of} is free for claim ${name}${released.length > 0 ? `; ${released.length} are Released` : ""}`,
-          expected: `a volume of class ${of} with ${size} and ${backing.access_mode}`,
-          ...(released[0]
-            ? {
-                remedy: `make a released one free again, if nobody needs its data: kubectl patch pv ${released[0].name} --type merge -p '{"spec":{"claimRef":null}}'`,
-              }
-            : {}),
-        }),
-      ];
-    });
-  return findings.length > 0 ? findings : [met(id, `${free.length} more are free`)];
-};
+export const storageSupply = defineClusterRule({
+  id: "storage-supply",
+  title: "a free volume for every claim of a class without a provisioner",
+  severity: "fatal",
+  consequence: "the claim would wait for a volume for ever",
+  remedy: "make one, or name a class that makes them on demand: kubectl get persistentvolumes",
+  source: "https://github.com/kubernetes/kubernetes/issues/135387",
+  check: ({ plan, facts: { storageClasses, volumes, claims } }) => {
+    if (!storageClasses.known) return [notRead(storageClasses.reason)];
+    const wanted = claimed(plan).filter(
+      ({ backing }) => classOf(backing.storage_class, storageClasses.value)?.provisioner === byHand,
+    );
+    if (wanted.length === 0) return [];
+    if (!volumes.known) return [notRead(volumes.reason)];
+    if (!claims.known) return [notRead(claims.reason)];
+    const free = volumes.value
+      .filter(({ phase, claim }) => phase === "Available" && claim === undefined)
+      .sort((a, b) => a.bytes - b.bytes);
+    const findings = wanted
+      .filter((volume) => !claims.value.some(({ name, volume: of }) => name === volume.name && of))
+      .sort((a, b) => amountOf(a.size) - amountOf(b.size))
+      .flatMap(({ name, size, backing }): Verdict[] => {
+        const of = classOf(backing.storage_class, storageClasses.value)?.name ?? "";
+        const chosen = free.findIndex(
+          (volume) =>
+            volume.storageClass === of &&
+            volume.bytes >= amountOf(size) &&
+            volume.accessModes.includes(backing.access_mode),
+        );
+        if (chosen >= 0) {
+          free.splice(chosen, 1);
+          return [];
+        }
+        const released = volumes.value.filter(
+          ({ storageClass, phase }) => storageClass === of && phase === "Released",
+        );
+        return [
+          {
+            found: `no volume of class ${of} is free for claim ${name}${released.length > 0 ? `; ${released.length} are Released` : ""}`,
+            expected: `a volume of class ${of} with ${size} and ${backing.access_mode}`,
+            ...(released[0]
+              ? {
+                  remedy: `make a released one free again, if nobody needs its data: kubectl patch pv ${released[0].name} --type merge -p '{"spec":{"claimRef":null}}'`,
+                }
+              : {}),
+          },
+        ];
+      });
+    return findings.length > 0 ? findings : [met(`${free.length} more are free`)];
+  },
+});
 
 /** Space for checkpoints, as far as a cluster tells: what a server or a directory has left, it does not. */
-export const checkpointSpace: Rule = ({ plan, facts: { volumes } }) => {
-  const id = "C-34";
-  const wanted = plan.storage.volumes.find(({ name }) => name === "checkpoints");
-  if (!wanted) return [];
-  const { backing, size } = wanted;
-  const judge = (bytes: number, what: string) =>
-    bytes >= leastCheckpointBytes ? met(id, what) : broken(id, { found: what });
-  switch (backing.kind) {
-    case "claim":
-      return [judge(amountOf(size), `a claim of ${size}`)];
-    case "existing": {
-      if (!volumes.known) return [unknown(id, volumes.reason)];
-      const volume = volumes.value.find(({ name }) => name === backing.volume);
-      return volume ? [judge(volume.bytes, `a volume of ${inGiB(volume.bytes)}`)] : [];
+export const checkpointSpace = defineClusterRule({
+  id: "C-34",
+  title: "at least 50 GB for checkpoints",
+  severity: "warn",
+  consequence: "a checkpoint cannot be written, and the run ends",
+  remedy: "raise storage.checkpoints.size",
+  source: "docs/decisions.md#c-34",
+  check: ({ plan, facts: { volumes } }) => {
+    const wanted = plan.storage.volumes.find(({ name }) => name === "checkpoints");
+    if (!wanted) return [];
+    const { backing, size } = wanted;
+    const judge = (bytes: number, what: string) =>
+      bytes >= leastCheckpointBytes ? met(what) : { found: what };
+    switch (backing.kind) {
+      case "claim":
+        return [judge(amountOf(size), `a claim of ${size}`)];
+      case "existing": {
+        if (!volumes.known) return [notRead(volumes.reason)];
+        const volume = volumes.value.find(({ name }) => name === backing.volume);
+        return volume ? [judge(volume.bytes, `a volume of ${inGiB(volume.bytes)}`)] : [];
+      }
+      case "nfs":
+        return [notRead(`what ${backing.server}:${backing.path} has left, only it can say`)];
+      case "host_path":
+        return [notRead(`what the disk under ${backing.path} has left, only its node can say`)];
     }
-    case "nfs":
-      return [unknown(id, `what ${backing.server}:${backing.path} has left, only it can say`)];
-    case "host_path":
-      return [unknown(id, `what the disk under ${backing.path} has left, only its node can say`)];
-  }
-};
+  },
+});
 
 const leastCheckpointBytes = 50e9;
 

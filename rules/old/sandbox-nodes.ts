@@ -14,13 +14,4 @@ export const sandboxNodeRules = {
     source: "practice.md 3 and 5.2",
     checkedBy: "plan",
   },
-  "sandbox-gpu-nodes": {
-    title: "no node with GPUs among those that take sandboxes",
-    severity: "fatal",
-    consequence,
-    remedy:
-      "taint the GPU nodes, or narrow sandbox_nodes.selector and sandbox_nodes.tolerations in the site file",
-    source: "practice.md 3 and 5.2",
-    checkedBy: "preflight",
-  },
 } as const satisfies Record<string, RuleText>;

@@ -49,7 +49,9 @@ function onTopOf(below: string, text = ""): string {
 export function raised(findings: readonly Finding[]): RuleId[] {
   const open = findings.filter(
     ({ id, severity, waived }) =>
-      ruleById[id].judges !== "cluster" && severity !== "ok" && waived === undefined,
+      ["settings", "files"].includes(ruleById[id].judges) &&
+      severity !== "ok" &&
+      waived === undefined,
   );
   return [...new Set(open.map(({ id }) => id))];
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../../../config/load/load.ts";
-import { check } from "../../../rules/cluster/checks.ts";
+import { judgeCluster } from "../../../rules/judge.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import { factsWith } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
@@ -88,7 +88,7 @@ describe("preflight about sandboxes on GPU nodes", () => {
   const find = (base: string, nodes: Facts["nodes"]) => {
     const { settings, result } = decide(base, { selector: { pool: "sandbox" } });
     const facts = factsWith({ nodes });
-    return check({ settings, plan: result.plan, facts })
+    return judgeCluster({ settings, plan: result.plan, facts })
       .filter(({ id }) => id === "sandbox-gpu-nodes")
       .map(({ severity, found }) => [severity, found]);
   };

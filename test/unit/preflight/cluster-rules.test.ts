@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { plan as decide } from "../../../plan/plan.ts";
-import { ruleById } from "../../../rules/index.ts";
-import type { clusterRules } from "../../../rules/old/cluster.ts";
+import { type ClusterRuleId, ruleById } from "../../../rules/index.ts";
 import type { KubernetesSite as Site } from "../../../config/schema/site.ts";
 import type { Features } from "../../../preflight/facts/apis.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { StorageClassFact, VolumeFact } from "../../../preflight/facts/storage.ts";
 import { isFatal, settle } from "../../../preflight/evaluate.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
-import { check } from "../../../rules/cluster/checks.ts";
+import { judgeCluster } from "../../../rules/judge.ts";
 
 import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
 
-type Id = keyof typeof clusterRules | "egress-proof" | "mutating-admission";
+/** What a profile or a tier demands has tests of its own. */
+type Id = Exclude<ClusterRuleId, "runtime-class" | "sandbox-gpu-nodes">;
 
 interface Given extends Partial<Facts> {
   readonly site?: Partial<Site>;
@@ -408,7 +408,7 @@ function judge({ site, ...facts }: Given, yaml = "") {
   const isolation = { ...lab.isolation, require_proof: true };
   const changed = { ...settings, site: { ...lab, isolation, ...site } };
   const { plan } = decide(changed);
-  return check({ settings: changed, plan, facts: factsWith(facts) }).filter(
+  return judgeCluster({ settings: changed, plan, facts: factsWith(facts) }).filter(
     ({ severity }) => severity !== "ok",
   );
 }
@@ -558,7 +558,7 @@ describe("the network", () => {
     const networkAgents = known([
       { daemonSet: "a/b", product: "kube-router", enforces: true, late: "0.2 to 1.2 s measured" },
     ]);
-    const findings = check({ settings, plan, facts: factsWith({ networkAgents }) });
+    const findings = judgeCluster({ settings, plan, facts: factsWith({ networkAgents }) });
     expect(findings.find(({ id }) => id === "network-enforced")).toMatchObject({
       severity: "ok",
       found: "kube-router (a/b); a new pod is unfiltered for 0.2 to 1.2 s measured",

@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import type { NodeFact } from "../../../preflight/facts/facts.ts";
 import { isFatal } from "../../../preflight/evaluate.ts";
 import type { Fact } from "../../../preflight/facts/fact.ts";
-import { egressProof, unproven } from "../../../rules/cluster/egress-proof.ts";
-import type { Subject } from "../../../rules/cluster/rule.ts";
+import { unproven } from "../../../preflight/unproven.ts";
+import { egressProof } from "../../../rules/cluster/egress-proof.ts";
+import { findingOf } from "../../../rules/finding.ts";
+import type { Subject } from "../../../rules/rule.ts";
 import { judge, settingsWith } from "../../support/settings.ts";
 
 const node = (simulated: boolean) => ({ simulated }) as NodeFact;
@@ -18,7 +20,9 @@ function findings(known: Fact<NodeFact[]>, requireProof: boolean) {
   const isolation = { ...shipped.site.isolation, require_proof: requireProof };
   const settings = { ...shipped, site: { ...shipped.site, isolation } };
   const subject = { settings, plan: judge(settings).plan, facts: { nodes: known } };
-  return egressProof(subject as unknown as Subject);
+  return Array.from(egressProof.check(subject as unknown as Subject), (verdict) =>
+    findingOf(egressProof, verdict),
+  );
 }
 
 describe("the demand for a proof", () => {

@@ -3,7 +3,7 @@ import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { PodFact } from "../../../preflight/facts/pods.ts";
 import type { Finding } from "../../../rules/finding.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
-import { check as checkAll } from "../../../rules/cluster/checks.ts";
+import { judgeCluster as checkAll } from "../../../rules/judge.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { factsWith, nodeFact } from "../../support/facts.ts";
 import { judge as judgeStack, settingsWith } from "../../support/settings.ts";
@@ -34,7 +34,10 @@ interface Case {
   claim?: string[];
 }
 
-function check(id: string, { nodes = three, pods = [], yaml = "", claim = [] }: Case): Finding[] {
+function judgeCluster(
+  id: string,
+  { nodes = three, pods = [], yaml = "", claim = [] }: Case,
+): Finding[] {
   const { settings } = settingsWith(yaml);
   const gpu_nodes = { ...settings.site.gpu_nodes, claim };
   const changed = { ...settings, site: { ...settings.site, gpu_nodes } };
@@ -94,7 +97,7 @@ describe("free GPUs", () => {
       "of 1 GPU nodes (8 GPUs) 1 is free",
     ],
   ])("are enough: %s", (_case, given, found) => {
-    expect(check("gpu-free", given)).toMatchObject([{ severity: "ok", found }]);
+    expect(judgeCluster("gpu-free", given)).toMatchObject([{ severity: "ok", found }]);
   });
 
   it.each<[string, Case, string]>([
@@ -138,18 +141,18 @@ describe("free GPUs", () => {
       "run needs 1 node with 8 free GPUs; of 1 GPU nodes (8 GPUs) 0 are free: gpu-0 is held by a (4)",
     ],
   ])("are too few: %s", (_case, given, found) => {
-    expect(check("gpu-free", given)).toMatchObject([{ severity: "fatal", found }]);
+    expect(judgeCluster("gpu-free", given)).toMatchObject([{ severity: "fatal", found }]);
   });
 
   it("names on a big cluster only the first holders", () => {
     const nodes = Array.from({ length: 40 }, (_, i) => node(`gpu-${i}`));
     const pods = nodes.map(({ name }) => pod("a", 8, name));
-    const [finding] = check("gpu-free", { nodes, pods });
+    const [finding] = judgeCluster("gpu-free", { nodes, pods });
     expect(finding?.found).toMatch(/gpu-7 is held by a \(8\) and 32 more$/);
   });
 
   it("are freed by the stacks that hold them", () => {
-    const [finding] = check("gpu-free", {
+    const [finding] = judgeCluster("gpu-free", {
       nodes: [node("gpu-0"), node("gpu-1", claimedBy("c"))],
       pods: [pod("b", 4, "gpu-0"), pod("a", 1, "gpu-0")],
     });
@@ -160,14 +163,14 @@ describe("free GPUs", () => {
   });
 
   it("are no question where too few nodes are there at all: gpu-nodes says so", () => {
-    expect(check("gpu-free", { nodes: [] })).toEqual([]);
-    expect(check("gpu-nodes", { nodes: [] })).toMatchObject([{ severity: "fatal" }]);
+    expect(judgeCluster("gpu-free", { nodes: [] })).toEqual([]);
+    expect(judgeCluster("gpu-nodes", { nodes: [] })).toMatchObject([{ severity: "fatal" }]);
   });
 
   it("are no question where Karpenter makes the nodes", () => {
     const { settings } = settingsWith("");
     const result = judgeStack({ ...settings, site: karpenterSite() });
-    const ids = ["gpu-nodes", "gpu-free", "karpenter-installed"];
+    const ids = ["gpu-free", "gpu-nodes", "karpenter-installed"];
     const found = (nodePoolVersions: Facts["nodePoolVersions"]) =>
       checkAll({ settings, plan: result.plan, facts: factsWith({ nodePoolVersions }) })
         .filter(({ id }) => ids.includes(id))
@@ -212,22 +215,22 @@ describe("a claim of nodes", () => {
       },
     ],
   ])("is refused: %s", (_case, { found, remedy, ...given }) => {
-    const findings = check("gpu-node-claim", { ...given, claim: ["gpu-0"] });
+    const findings = judgeCluster("gpu-node-claim", { ...given, claim: ["gpu-0"] });
     expect(findings).toMatchObject([{ severity: "fatal", found }]);
     expect(findings[0]?.remedy).toContain(remedy);
-    expect(check("gpu-free", { ...given, claim: ["gpu-0"] })).toEqual([]);
+    expect(judgeCluster("gpu-free", { ...given, claim: ["gpu-0"] })).toEqual([]);
   });
 
   it.each<[string, Case]>([
     ["free nodes", {}],
     ["the stack's own, on a second up", { nodes: [node("gpu-0", claimedBy("run"))] }],
   ])("is granted: %s", (_case, given) => {
-    expect(check("gpu-node-claim", { ...given, claim: ["gpu-0"] })).toMatchObject([
+    expect(judgeCluster("gpu-node-claim", { ...given, claim: ["gpu-0"] })).toMatchObject([
       { severity: "ok", found: "gpu-0" },
     ]);
   });
 
   it("is no question without one", () => {
-    expect(check("gpu-node-claim", {})).toEqual([]);
+    expect(judgeCluster("gpu-node-claim", {})).toEqual([]);
   });
 });

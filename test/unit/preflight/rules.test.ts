@@ -3,7 +3,7 @@ import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { Finding } from "../../../rules/finding.ts";
 import { factsWith, known, nodeFact } from "../../support/facts.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
-import { check } from "../../../rules/cluster/checks.ts";
+import { judgeCluster } from "../../../rules/judge.ts";
 import { judge, settingsWith } from "../../support/settings.ts";
 
 const { settings: lab } = settingsWith("");
@@ -20,7 +20,7 @@ const nodesWith = (change: Partial<NodeFact>) => ({
 const unread = { known: false, reason: "this user may not read it (403)" } as const;
 
 function findings(change: Partial<Facts>): Finding[] {
-  return check({ settings, plan, facts: factsWith(change) });
+  return judgeCluster({ settings, plan, facts: factsWith(change) });
 }
 const bad = (change: Partial<Facts>) =>
   findings(change)
@@ -124,7 +124,7 @@ describe("preflight", () => {
     ["otherPolicies", ["policies-known"]],
   ])("calls what it could not read unknown, never fine: %s", (fact, ids) => {
     expect(bad({ [fact]: unread })).toEqual(
-      ids.map((id) => [id, "unknown", `not known: ${unread.reason}`]),
+      ids.sort().map((id) => [id, "unknown", `not known: ${unread.reason}`]),
     );
   });
 
