@@ -1,5 +1,4 @@
 import type { Settings } from "../config/load/load.ts";
-import type { Problems } from "./problems.ts";
 
 /** The three namespaces of an experiment, by what lives in them. */
 export const compartments = ["train", "proxy", "sandbox"] as const;
@@ -31,29 +30,12 @@ export interface Names {
 /** Kubernetes' limit for a namespace and for a label value. */
 const longestLabel = 63;
 
-/** Weights & Biases' limit for the name of a project or a run. */
-const longestRunName = 128;
+/** Longest name of a stack whose namespaces (`<stack>-sandbox`) Kubernetes still takes. */
+export const longestStackName =
+  longestLabel - Math.max(...compartments.map((name) => `-${name}`.length));
 
-export function planNames(settings: Settings, problems: Problems): Names {
-  const { stack, experiment } = settings;
-  const longestSuffix = Math.max(...compartments.map((name) => `-${name}`.length));
-  const longest = longestLabel - longestSuffix;
-  if (stack.length > longest) {
-    problems.error(
-      "stack-name",
-      [],
-      `the stack name "${stack}" has ${stack.length} characters; its namespaces (<stack>-sandbox) may have ${longestLabel}, so at most ${longest} remain. Choose a shorter one: pulumi stack init NAME`,
-    );
-  }
-  if (!/^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(stack)) {
-    problems.error(
-      "stack-name",
-      [],
-      `the stack name "${stack}" cannot name a Kubernetes namespace: it must begin with a lower-case letter and have only lower-case letters, digits and inner hyphens. Choose another: pulumi stack init NAME`,
-    );
-  }
+export function planNames({ stack, experiment }: Settings): Names {
   const run = experiment.experiment.exp_name || stack;
-  checkRunNames(experiment.experiment, problems);
   return {
     stack,
     project: experiment.experiment.project_name,
@@ -74,17 +56,6 @@ export function planNames(settings: Settings, problems: Problems): Names {
 /** PriorityClass of a stack's own pods: sandboxes have none, so that they never evict them. */
 export function priorityClassOf(stack: string): string {
   return `${stack}-training`;
-}
-
-function checkRunNames(run: Settings["experiment"]["experiment"], problems: Problems): void {
-  for (const key of ["project_name", "exp_name"] as const) {
-    if (run[key].length <= longestRunName) continue;
-    problems.error(
-      "run-name",
-      ["experiment", key],
-      `has ${run[key].length} characters; the tracker takes at most ${longestRunName}. Choose a shorter name.`,
-    );
-  }
 }
 
 /** Labels that every object of a stack carries. */

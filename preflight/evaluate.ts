@@ -23,7 +23,7 @@ export interface EvaluateOptions {
 /** Plans a stack and judges the Plan and its settings by every rule that needs no cluster. Reads nothing else. */
 export function evaluate(loaded: Loaded, options: EvaluateOptions = {}): Evaluation {
   const { settings, warnings, locate } = loaded;
-  const { plan, ...old } = decide(settings);
+  const plan = decide(settings);
   const located = (finding: Finding): Finding => ({
     ...finding,
     location: finding.location ?? locate(finding.path ?? []),
@@ -33,10 +33,7 @@ export function evaluate(loaded: Loaded, options: EvaluateOptions = {}): Evaluat
   const findings = [
     ...of(wrongWaivers(loaded), "fatal"),
     ...judgeSettings({ settings, plan }),
-    ...of(old.problems, "fatal"),
     ...of(warnings, "warn", "no-effect"),
-    ...of(old.warnings, "warn"),
-    ...of(old.unknowns, "unknown"),
   ];
   return { plan, findings: settle(findings.map(located), loaded, options) };
 }

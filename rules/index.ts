@@ -13,39 +13,71 @@ import * as room from "./cluster/room.ts";
 import * as sandboxAdmission from "./cluster/sandbox-admission.ts";
 import * as sandboxNodes from "./cluster/sandbox-nodes.ts";
 import * as storage from "./cluster/storage.ts";
+import * as agent from "./agent.ts";
+import * as asyncTraining from "./async-training.ts";
+import * as batches from "./batches.ts";
 import * as daemon from "./docker/daemon.ts";
-import { type OldRuleId, oldRules } from "./old/catalogue.ts";
+import * as dockerSite from "./docker/site.ts";
+import * as engine from "./engine.ts";
+import * as files from "./files.ts";
+import * as learning from "./learning.ts";
+import * as memory from "./memory.ts";
+import * as names from "./names.ts";
+import * as siteNodes from "./nodes.ts";
 import * as parallelism from "./parallelism.ts";
+import * as ray from "./ray.ts";
+import * as sandboxes from "./sandboxes.ts";
+import * as serving from "./serving.ts";
+import * as volumes from "./storage.ts";
+import * as verl from "./verl.ts";
 import type { ClusterRule, DockerRule, RuleText, SchemaRule, SettingsRule } from "./rule.ts";
 
-const settings = { ...parallelism };
+const settings = [
+  agent,
+  asyncTraining,
+  batches,
+  dockerSite,
+  engine,
+  learning,
+  memory,
+  names,
+  parallelism,
+  ray,
+  sandboxes,
+  serving,
+  siteNodes,
+  verl,
+  volumes,
+] as const;
+const clusters = [
+  access,
+  bounds,
+  cluster,
+  egressProof,
+  gpuClaim,
+  gpuFree,
+  network,
+  nodePools,
+  nodes,
+  platform,
+  room,
+  sandboxAdmission,
+  sandboxNodes,
+  storage,
+] as const;
+const hosts = [daemon] as const;
 
-const clusters = {
-  ...access,
-  ...bounds,
-  ...cluster,
-  ...egressProof,
-  ...gpuClaim,
-  ...gpuFree,
-  ...network,
-  ...nodePools,
-  ...nodes,
-  ...platform,
-  ...room,
-  ...sandboxAdmission,
-  ...sandboxNodes,
-  ...storage,
-};
-
-const hosts = { ...daemon };
-
-type IdOf<Group> = Group[keyof Group] extends RuleText<infer Id> ? Id : never;
+/** The rules that a module exports; two modules may give theirs the same name. */
+type RuleIn<Module> = Module extends unknown ? Module[keyof Module] : never;
+type IdIn<Modules extends readonly unknown[]> =
+  RuleIn<Modules[number]> extends RuleText<infer Id> ? Id : never;
 
 /** Ids of the rules that judge settings and Plan. */
-export type SettingsRuleId = IdOf<typeof settings>;
+export type SettingsRuleId = IdIn<typeof settings>;
 /** Ids of the rules that judge what a cluster says of itself. */
-export type ClusterRuleId = IdOf<typeof clusters>;
-export type RuleId = SettingsRuleId | ClusterRuleId | IdOf<typeof hosts> | OldRuleId;
+export type ClusterRuleId = IdIn<typeof clusters>;
+export type RuleId =
+  SettingsRuleId | ClusterRuleId | IdIn<typeof hosts> | IdIn<readonly [typeof files]>;
 
 type AnyRule = SettingsRule | ClusterRule | DockerRule | SchemaRule;
 export type Judges = AnyRule["judges"];
@@ -54,29 +86,21 @@ export type Judges = AnyRule["judges"];
 export type RuleEntry = RuleText<RuleId> & { readonly judges: Judges };
 
 /** The order of a module's exports depends on who loads it; ids give an order that stays. */
-function sorted<R extends RuleText>(group: Readonly<Record<string, R>>): readonly R[] {
-  return Object.values(group).sort((a, b) => (a.id < b.id ? -1 : 1));
+function sorted<R extends RuleText>(modules: readonly Readonly<Record<string, R>>[]): readonly R[] {
+  return modules.flatMap((module) => Object.values(module)).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-export const settingsRules: readonly SettingsRule<RuleId>[] = sorted(settings);
-export const clusterRules: readonly ClusterRule<RuleId>[] = sorted(clusters);
-export const dockerRules: readonly DockerRule<RuleId>[] = sorted(hosts);
+export const settingsRules: readonly SettingsRule<RuleId>[] =
+  sorted<SettingsRule<RuleId>>(settings);
+export const clusterRules: readonly ClusterRule<RuleId>[] = sorted<ClusterRule<RuleId>>(clusters);
+export const dockerRules: readonly DockerRule<RuleId>[] = sorted<DockerRule<RuleId>>(hosts);
 
-const judgesOf = { plan: "settings", schema: "files", preflight: "cluster" } as const;
-
-const old = Object.fromEntries(
-  Object.entries(oldRules).map(([id, { checkedBy, ...text }]): [string, RuleEntry] => [
-    id,
-    { id: id as OldRuleId, ...text, judges: judgesOf[checkedBy] },
-  ]),
-);
-
-export const rules: readonly RuleEntry[] = sorted<RuleEntry>({
+export const rules: readonly RuleEntry[] = sorted<RuleEntry>([
   ...settings,
   ...clusters,
   ...hosts,
-  ...old,
-});
+  files,
+]);
 
 export const ruleById = Object.fromEntries(rules.map((rule) => [rule.id, rule])) as Readonly<
   Record<RuleId, RuleEntry>

@@ -115,6 +115,9 @@ export function isBreach({ severity }: Verdict): boolean {
   return severity === undefined;
 }
 
+/** Why a rule without which there is no meaningful Plan cannot be waived. */
+export const noPlan = "without it there is no meaningful Plan";
+
 /** The check was made, and the rule is met. */
 export function met(found: string, expected?: string): Verdict {
   return { severity: "ok", found, ...(expected === undefined ? {} : { expected }) };

@@ -24,7 +24,7 @@ export function differences(root: string): SiteDifference[] {
   }
   const { kind: _kind, docker: _docker, ...facts } = docker.site;
   const asCluster = { ...cluster, site: { ...cluster.site, ...facts } };
-  const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsAbout(plan(one).plan));
+  const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsAbout(plan(one)));
   if (!ofCluster || !ofDocker) return [];
   return [...new Set([...ofCluster.keys(), ...ofDocker.keys()])].flatMap((decision) => {
     const [a, b] = [ofCluster.get(decision), ofDocker.get(decision)].map(shown);

@@ -1,7 +1,6 @@
 import { type Judges, ruleById, type RuleId, ruleIds } from "../../rules/index.ts";
 import { exempt } from "../../rules/exempt.ts";
 
-import { rulings } from "../../rules/rulings.ts";
 import { code, markdownTable } from "./markdown.ts";
 
 /** Constraints of the original system: C-01 to C-50. */
@@ -60,9 +59,6 @@ export function rulesPage(): string {
       ["Id", "Why not"],
       rest.map((id) => [id, exempt[id] ?? ""]),
     ),
-    "## Rulings",
-    "Where the documents of the original system disagree, sources and comments name the ruling (`D-…`):",
-    markdownTable(["Id", "Ruling"], Object.entries(rulings)),
   ].join("\n\n")}\n`;
 }
 

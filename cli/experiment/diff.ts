@@ -72,7 +72,7 @@ function decideBoth(
  */
 function compare(a: Decided, b: Decided): { differences: Difference[]; names: string[] } {
   const [ofA, ofB] = [decisionsOf(a.plan), decisionsOf(b.plan)];
-  const renamed = decisionsOf(plan({ ...b.settings, stack: a.settings.stack }).plan);
+  const renamed = decisionsOf(plan({ ...b.settings, stack: a.settings.stack }));
   const real = changed(ofA, renamed);
   const differences = real.map((key): Difference => ({
     decision: key,

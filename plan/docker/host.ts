@@ -2,13 +2,9 @@ import { createHash } from "node:crypto";
 import type { Settings } from "../../config/load/load.ts";
 import type { DockerSite } from "../../config/schema/docker-site.ts";
 import type { Names } from "../names.ts";
-import type { Problems } from "../problems.ts";
-import type { Sandboxes } from "../sandbox/bounds.ts";
 import type { Scaffold } from "../run/scaffold.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Topology } from "../run/topology.ts";
 import { type FixedAddresses, fixedAddresses } from "./addresses.ts";
-import { checkBackend, checkHost } from "./check.ts";
 import { addressIn, upperHalf } from "./subnet.ts";
 
 /** A mount of a training container: a Docker volume, or a directory of the host. */
@@ -77,22 +73,11 @@ export const attemptLabel = "swe-rl.dev/attempt";
 
 /** undefined where the site is a cluster. */
 export function planDockerHost(
-  settings: Settings,
-  parts: {
-    names: Names;
-    topology: Topology;
-    storage: Storage;
-    scaffold: Scaffold;
-    sandboxes: Sandboxes;
-  },
-  problems: Problems,
+  { site }: Settings,
+  { names, scaffold, storage }: { names: Names; scaffold: Scaffold; storage: Storage },
 ): DockerHost | undefined {
-  const { site } = settings;
-  checkBackend(settings, problems);
   if (site.kind !== "docker") return undefined;
-  const { names, scaffold } = parts;
   const { docker } = site;
-  checkHost(settings, { ...parts, docker }, problems);
   const { stack, namespaces } = names;
   const of = (part: string) => `${stack}-${part}`;
   return {
@@ -120,7 +105,7 @@ export function planDockerHost(
       proofPeer: of("proof-peer"),
       proof: of("egress-proof"),
     },
-    mounts: parts.storage.volumes.map((volume) => mountOf(volume, site, stack)),
+    mounts: storage.volumes.map((volume) => mountOf(volume, site, stack)),
     agentRuntime: {
       // Another image is another volume: what is in one is never changed under running sandboxes.
       volume: of(`agent-runtime-${digest(scaffold.runtimeImage)}`),

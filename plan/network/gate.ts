@@ -4,7 +4,6 @@ import type { Compartment } from "../names.ts";
 import type { Flow, Role } from "./flows.ts";
 import { fixedAddresses } from "../docker/addresses.ts";
 import { dockerProofTargets } from "../docker/proof-targets.ts";
-import type { Problems } from "../problems.ts";
 import { proofTargets, type ProofTarget } from "./targets.ts";
 import type { RayPorts } from "../ray/ray.ts";
 import type { FrozenModel } from "../serving/frozen-models.ts";
@@ -64,7 +63,6 @@ export function exceptAccepted({ accepted }: Isolation): string {
 export function planIsolation(
   settings: Settings,
   parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },
-  problems: Problems,
 ): Isolation {
   const { experiment, site } = settings;
   const { ports: rayPorts, flows, serving } = parts;
@@ -88,7 +86,6 @@ export function planIsolation(
           alsoDenied,
         })
       : proofTargets({ ...ports, alsoDenied });
-  checkAccepted(settings, targets, problems);
   return {
     requireProof,
     // A Docker host has the training image anyway.
@@ -122,20 +119,4 @@ export function planIsolation(
       .digest("hex")
       .slice(0, 16),
   };
-}
-
-function checkAccepted(
-  { site }: Settings,
-  targets: readonly ProofTarget[],
-  problems: Problems,
-): void {
-  const names = targets.map(({ name }) => name);
-  for (const [index, { target }] of site.isolation.accepted.entries()) {
-    if (names.includes(target)) continue;
-    problems.error(
-      "accepted-target",
-      ["site", "isolation", "accepted", index, "target"],
-      `"${target}" is no target of the egress proof, so nothing is accepted by it. Targets: ${names.join("; ")}.`,
-    );
-  }
 }

@@ -1,7 +1,5 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Toleration } from "../../config/schema/scalars.ts";
-import { describeDemand, type GpuDemand } from "./demand.ts";
-import type { Problems } from "../problems.ts";
 
 /** Label and taint of a claimed node; their value is the stack. */
 export const claimKey = "swe-rl.dev/claimed-by";
@@ -17,20 +15,9 @@ export interface NodeClaim {
 }
 
 /** Undefined where the site names no nodes: then the stack takes any node that its selector matches. */
-export function planNodeClaim(
-  settings: Settings,
-  demand: GpuDemand,
-  problems: Problems,
-): NodeClaim | undefined {
+export function planNodeClaim(settings: Settings): NodeClaim | undefined {
   const nodes = settings.site.gpu_nodes.claim;
   if (nodes.length === 0) return undefined;
-  if (nodes.length !== demand.nodes) {
-    problems.error(
-      "gpu-claim-size",
-      ["site", "gpu_nodes", "claim"],
-      `names ${nodes.length} nodes, but the stack takes ${demand.nodes} (${describeDemand(demand)}): the rest would wait for ever, or stand idle.`,
-    );
-  }
   const [key, value, effect] = [claimKey, settings.stack, "NoSchedule"] as const;
   return {
     nodes,

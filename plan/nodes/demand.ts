@@ -1,5 +1,4 @@
 import type { Settings } from "../../config/load/load.ts";
-import type { Problems } from "../problems.ts";
 import type { Topology } from "../run/topology.ts";
 
 /** Pods of one kind, each of which needs all its GPUs on one node. */
@@ -21,20 +20,8 @@ export interface GpuDemand {
   readonly nodes: number;
 }
 
-export function planGpuDemand(
-  { experiment, site }: Settings,
-  topology: Topology,
-  problems: Problems,
-): GpuDemand {
+export function planGpuDemand({ experiment, site }: Settings, topology: Topology): GpuDemand {
   const { gpusPerNode } = topology;
-  experiment.serving.forEach(({ gpus }, i) => {
-    if (gpus <= gpusPerNode) return;
-    problems.error(
-      "serving-gpus",
-      ["serving", i, "gpus"],
-      `is ${gpus}, but a node has ${gpusPerNode} (infrastructure.ngpus_per_node), and a frozen model does not span nodes: its pods would wait for ever. Choose at most ${gpusPerNode}.`,
-    );
-  });
   const pods = [
     ...topology.groups.map((group): GpuPods => ({
       what: `Ray group ${group.name}`,

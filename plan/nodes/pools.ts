@@ -1,11 +1,9 @@
 import type { Settings } from "../../config/load/load.ts";
 import { bytesOf, type Toleration } from "../../config/schema/scalars.ts";
-import { mutationOf } from "../sandbox/admission.ts";
 import type { Disruption, PoolDisruption } from "./disruption.ts";
 import type { GpuDemand } from "./demand.ts";
 import type { NodeClaim } from "./claim.ts";
 import { priorityClassOf } from "../names.ts";
-import type { Problems } from "../problems.ts";
 import type { Sandboxes } from "../sandbox/bounds.ts";
 
 /** Where pods may run. */
@@ -70,35 +68,19 @@ export function sandboxPlacement(settings: Settings): Placement {
 export function planNodePools(
   settings: Settings,
   parts: { demand: GpuDemand; sandboxes: Sandboxes; disruption: Disruption },
-  problems: Problems,
 ): NodePool[] {
   const { gpu_nodes: gpu, sandbox_nodes: sandbox } = settings.site;
   const { demand, sandboxes, disruption } = parts;
   const pools: NodePool[] = [];
   if (gpu.pool.kind === "karpenter") {
-    if (gpu.pool.capacity_types.includes("spot")) {
-      problems.warn(
-        "spot-gpus",
-        ["site", "gpu_nodes", "pool", "capacity_types"],
-        "has spot: a reclaimed node ends the run, which then goes on from its newest checkpoint.",
-      );
-    }
     const gpus = demand.nodes * demand.gpusPerNode;
     pools.push({
       ...ownPool(settings, "gpu", disruption),
       ...made(gpu.pool),
       limits: gpu.pool.limits ?? { [demand.resource]: gpus },
     });
-    checkGpuLimit(gpu.pool.limits?.[demand.resource], { demand, gpus }, problems);
   }
   if (sandbox.pool.kind === "karpenter") {
-    if (mutationOf(settings) === "none") {
-      problems.warn(
-        "sandbox-pool",
-        ["site", "sandbox_nodes", "pool"],
-        "makes nodes only for pods that select and tolerate them; Harbor's pods do neither by themselves, and cluster.mutating_admission is none. Have the API server complete them.",
-      );
-    }
     pools.push({
       ...ownPool(settings, "sandbox", disruption),
       ...made(sandbox.pool),
@@ -145,19 +127,6 @@ function poolPlacement(settings: Settings, purpose: NodePool["purpose"]): Placem
     nodeSelector: { [poolLabel]: value },
     tolerations: [{ key: poolLabel, operator: "Equal", value, effect: "NoSchedule" }],
   };
-}
-
-function checkGpuLimit(
-  limit: string | number | undefined,
-  { demand, gpus }: { demand: GpuDemand; gpus: number },
-  problems: Problems,
-): void {
-  if (limit === undefined || Number(limit) >= gpus) return;
-  problems.error(
-    "pool-limit",
-    ["site", "gpu_nodes", "pool", "limits", demand.resource],
-    `is ${limit}, but the stack needs ${demand.nodes} nodes with ${demand.gpusPerNode} GPUs: Karpenter would stop before the last. Leave it out, or give at least ${gpus}.`,
-  );
 }
 
 function sandboxLimits({ quota }: Sandboxes): NodePool["limits"] {

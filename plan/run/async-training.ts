@@ -1,7 +1,6 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Experiment } from "../../config/schema/experiment.ts";
 import type { Batches } from "./batches.ts";
-import type { Problems } from "../problems.ts";
 import type { Topology } from "./topology.ts";
 
 /** How rollout and training overlap. */
@@ -24,7 +23,7 @@ export interface AsyncTraining {
 }
 
 /** Prompts in flight for each rollout server, as the code of each distribution has it (domain 9.3). */
-const samplesPerServer: Record<Experiment["verl"]["distribution"], number> = {
+export const samplesPerServer: Record<Experiment["verl"]["distribution"], number> = {
   fork: 32,
   stock: 16,
 };
@@ -33,23 +32,15 @@ const samplesPerServer: Record<Experiment["verl"]["distribution"], number> = {
 export function planAsyncTraining(
   settings: Settings,
   parts: { topology: Topology; batches: Batches },
-  problems: Problems,
 ): AsyncTraining | undefined {
   const { topology, batches } = parts;
   if (topology.mode === "sync") return undefined;
   const { async_training: wanted, verl } = settings.experiment;
   const requiredSamples = batches.miniBatchPrompts * wanted.require_batches;
   const steps = wanted.trigger_parameter_sync_step ?? batches.prompts / requiredSamples;
-  if (!Number.isInteger(steps) || steps < 1) {
-    problems.error(
-      "sync-step",
-      ["async_training", "require_batches"],
-      `is ${wanted.require_batches}: train_batch_size ${batches.prompts} / (mini-batch ${batches.miniBatchPrompts} × ${wanted.require_batches}) = ${steps} trainer steps between weight syncs, and a whole number is needed (D-29). Choose sizes that divide, or set async_training.trigger_parameter_sync_step.`,
-    );
-  }
   // Both distributions compute it so (fully_async_rollouter.py, set_max_required_samples).
   const maxQueuedSamples = Math.floor(requiredSamples * (1 + wanted.staleness_threshold) * steps);
-  const perServer = planSamplesPerServer(settings, topology, problems);
+  const perServer = concurrencyOf(settings, topology);
   return {
     stalenessThreshold: wanted.staleness_threshold,
     partialRollout: wanted.partial_rollout,
@@ -58,37 +49,19 @@ export function planAsyncTraining(
     totalRolloutSteps: wanted.total_rollout_steps,
     requiredSamples,
     maxConcurrentSamples: Math.min(topology.rolloutServers * perServer, maxQueuedSamples),
-    concurrentSamplesPerServer: canBeTold(verl) ? perServer : undefined,
+    concurrentSamplesPerServer: canSetConcurrency(verl) ? perServer : undefined,
     maxQueuedSamples,
     validationMinIdleWorkers: wanted.validation_rollout_min_idle_workers,
   };
 }
 
-function planSamplesPerServer(
-  { experiment }: Settings,
-  topology: Topology,
-  problems: Problems,
-): number {
+function concurrencyOf({ experiment }: Settings, { rolloutServers }: Topology): number {
   const { async_training: wanted, verl } = experiment;
-  const usual = samplesPerServer[verl.distribution];
   const { max_concurrent_samples: most } = wanted;
-  if (most === undefined || most === usual * topology.rolloutServers) return usual;
-  const path = ["async_training", "max_concurrent_samples"];
-  if (!canBeTold(verl)) {
-    problems.error(
-      "concurrent-samples",
-      path,
-      `is ${most}, but verl ${verl.version} (${verl.distribution}) derives it: ${topology.rolloutServers} rollout servers × ${usual} (D-11). Leave it out, or use stock verl 0.9.1.`,
-    );
-  }
-  problems.divides(
-    "concurrent-samples",
-    { path, divisor: topology.rolloutServers, value: most },
-    `is ${most}, which the ${topology.rolloutServers} rollout servers cannot share evenly. Choose a multiple of ${topology.rolloutServers}.`,
-  );
-  return most / topology.rolloutServers;
+  return most === undefined ? samplesPerServer[verl.distribution] : most / rolloutServers;
 }
 
-function canBeTold(verl: Experiment["verl"]): boolean {
+/** Whether verl takes the number of prompts in flight from its configuration. */
+export function canSetConcurrency(verl: Experiment["verl"]): boolean {
   return verl.distribution === "stock" && verl.version !== "0.8.0";
 }

@@ -1,6 +1,5 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Scaffold as ScaffoldName } from "../../config/schema/harbor.ts";
-import type { Problems } from "../problems.ts";
 
 /** The agent in the sandbox, and what must be in step with it. */
 export interface Scaffold {
@@ -57,16 +56,13 @@ const presets: Readonly<Record<Exclude<ScaffoldName, "custom">, Preset>> = {
   },
 };
 
-export function planScaffold(settings: Settings, problems: Problems): Scaffold {
+export function planScaffold(settings: Settings): Scaffold {
   const { harbor_agent: agent } = settings.experiment;
   const name = agent.scaffold ?? scaffoldOf(agent.agent_import_path);
   const preset = name === "custom" ? undefined : presets[name];
-  if (!preset) demandCustomSettings(settings, problems);
-  checkImportPath(name, agent.agent_import_path, problems);
   const runtimeImage = agent.runtime_image ?? preset?.runtimeImage ?? "";
   const mountPath = agent.runtime_mount_path ?? preset?.mountPath ?? "";
   const agentName = agent.agent_name === undefined ? preset?.agentName : agent.agent_name;
-  checkName(name, agentName ?? null, problems);
   return {
     name,
     agentName: agentName ?? null,
@@ -76,80 +72,16 @@ export function planScaffold(settings: Settings, problems: Problems): Scaffold {
     imageSubpath: agent.runtime_image_subpath ?? mountPath.slice(1),
     version: runtimeImage === preset?.runtimeImage ? preset.version : undefined,
     loopConfig: preset?.loopConfig ?? presets["claude-code"].loopConfig,
-    toolCallParser: planToolCallParser(settings, name, problems),
+    toolCallParser:
+      settings.experiment.verl.tool_call_parser ??
+      settings.modelFacts?.tool_call_parser[name] ??
+      "",
   };
 }
 
 /** Original files name the class and not the scaffold. */
-function scaffoldOf(importPath: string | undefined): ScaffoldName {
+export function scaffoldOf(importPath: string | undefined): ScaffoldName {
   if (importPath === undefined) return "claude-code";
   const known = Object.entries(presets).find(([, preset]) => preset.importPath === importPath);
   return (known?.[0] as ScaffoldName | undefined) ?? "custom";
-}
-
-function checkImportPath(
-  name: ScaffoldName,
-  importPath: string | undefined,
-  problems: Problems,
-): void {
-  const other = scaffoldOf(importPath);
-  if (importPath === undefined || other === name || other === "custom") return;
-  problems.error(
-    "scaffold-class",
-    ["harbor_agent", "agent_import_path"],
-    `is that of ${other}, but harbor_agent.scaffold is ${name}: its image and its tool calls would not fit. Change one of the two.`,
-  );
-}
-
-function demandCustomSettings({ experiment }: Settings, problems: Problems): void {
-  const { harbor_agent: agent, trainer } = experiment;
-  for (const key of ["agent_import_path", "runtime_image", "runtime_mount_path"] as const) {
-    if (agent[key] !== undefined) continue;
-    problems.error(
-      "scaffold-custom",
-      ["harbor_agent", key],
-      "is not set, and a custom scaffold has no default. Set it.",
-    );
-  }
-  if (trainer.agent_loop_config === undefined) {
-    problems.error(
-      "scaffold-custom",
-      ["trainer", "agent_loop_config"],
-      "is not set, and a custom scaffold has no default: name the agent-loop configuration in the training image that drives it.",
-    );
-  }
-}
-
-function checkName(name: ScaffoldName, agentName: string | null, problems: Problems): void {
-  if ((name !== "openhands" && name !== "openhands-sdk") || agentName === null) return;
-  problems.error(
-    "C-23",
-    ["harbor_agent", "agent_name"],
-    `is ${agentName}, but the scaffold ${name} needs null: with a name Harbor installs the agent inside the sandbox, which has no way out, and every trial fails. Set it to null, or leave it out.`,
-  );
-}
-
-function planToolCallParser(
-  { experiment, modelFacts }: Settings,
-  scaffold: ScaffoldName,
-  problems: Problems,
-): string {
-  const wanted = experiment.verl.tool_call_parser;
-  const fitting = modelFacts?.tool_call_parser[scaffold];
-  const path = ["verl", "tool_call_parser"];
-  if (wanted !== undefined && fitting !== undefined && wanted !== fitting) {
-    problems.error(
-      "C-22",
-      path,
-      `is ${wanted}, but this model with ${scaffold} emits what ${fitting} parses (config/models.yaml): no tool call would be understood, and the first update fails for want of a valid token. Leave it out.`,
-    );
-  }
-  if (wanted === undefined && fitting === undefined) {
-    problems.error(
-      "C-22",
-      path,
-      `is not set, and config/models.yaml has none for this model with ${scaffold}: with the wrong parser no tool call is understood, and the first update fails for want of a valid token. Set it to the format of the model's chat template, for example qwen3_coder or hermes.`,
-    );
-  }
-  return wanted ?? fitting ?? "";
 }

@@ -3,7 +3,6 @@ import type { Settings } from "../../config/load/load.ts";
 import type { SandboxProfile } from "../../config/schema/sandbox.ts";
 import type { Names } from "../names.ts";
 import type { PodSecurity } from "../network/namespaces.ts";
-import type { Problems } from "../problems.ts";
 import type { Sandboxes } from "./bounds.ts";
 
 /** One named condition on a pod. */
@@ -52,9 +51,7 @@ const sidecar = { container: "netadmin", capabilities: ["NET_ADMIN", "NET_RAW"] 
 export function planAdmission(
   settings: Settings,
   parts: { names: Names; sandboxes: Sandboxes },
-  problems: Problems,
 ): Admission {
-  checkProfile(settings, problems);
   const { profile } = settings.experiment.sandbox;
   const { runtime_classes: runtimeClasses } = settings.site.sandbox_nodes;
   const { names } = parts;
@@ -90,22 +87,6 @@ export function planAdmission(
       ...labels(settings),
     ],
   };
-}
-
-function checkProfile({ experiment, site }: Settings, problems: Problems): void {
-  if (experiment.sandbox.profile !== "sidecar") return;
-  problems.warn(
-    "sandbox-profile",
-    ["sandbox", "profile"],
-    "is sidecar: every sandbox carries a container with NET_ADMIN and NET_RAW, and the namespace enforces no pod security level. Leave it at standard, whose network policies close more.",
-  );
-  if (site.harbor.netadmin_image === undefined) {
-    problems.error(
-      "C-29",
-      ["sandbox", "profile"],
-      "is sidecar, but the site names no harbor.netadmin_image: Harbor would raise for every pod. Name the image of the in-pod firewall.",
-    );
-  }
 }
 
 /** Who completes Harbor's pods; on a Docker host there are none. */

@@ -2,8 +2,6 @@ import type { Settings } from "../../config/load/load.ts";
 import { modelFactsOf } from "../../config/schema/model-facts.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Flow, Peer } from "../network/flows.ts";
-import type { Problems } from "../problems.ts";
-import { checkOnModels } from "../storage/storage.ts";
 import type { Topology } from "../run/topology.ts";
 
 const GiB = 2 ** 30;
@@ -12,7 +10,7 @@ const GiB = 2 ** 30;
 const sharedMemoryBytes = 20 * GiB;
 
 /** Least memory that must remain for the processes, or the server could not even load the model. */
-const leastProcessMemoryBytes = 16 * GiB;
+export const leastProcessMemoryBytes = 16 * GiB;
 
 /** Least minutes that a replica may take to start: loading weights and capturing CUDA graphs normally take 10 to 20. */
 const leastStartupMinutes = 30;
@@ -53,36 +51,16 @@ export interface FrozenModel {
 
 type Wanted = Settings["experiment"]["serving"][number];
 
-export function planServing(
-  settings: Settings,
-  topology: Topology,
-  problems: Problems,
-): FrozenModel[] {
+export function planServing(settings: Settings, topology: Topology): FrozenModel[] {
   const { experiment, site } = settings;
   const startupMinutes = Math.max(leastStartupMinutes, site.timeouts.rollout_minutes);
-  return experiment.serving.map((wanted, i): FrozenModel => {
-    if (experiment.serving.findIndex(({ name }) => name === wanted.name) < i) {
-      problems.error(
-        "serving-name",
-        ["serving", i, "name"],
-        `is ${wanted.name}, like another of the list: their objects would have the same names. Choose another.`,
-      );
-    }
-    checkOnModels({ path: ["serving", i, "model_path"], value: wanted.model_path }, site, problems);
+  return experiment.serving.map((wanted): FrozenModel => {
     const memoryBytes = planMemory(wanted, settings, topology);
-    const rest = memoryBytes - sharedMemoryBytes;
-    if (rest < leastProcessMemoryBytes) {
-      problems.error(
-        "serving-memory",
-        ["serving", i, "memory"],
-        `is ${memoryBytes / GiB}Gi${wanted.memory === undefined ? ` (the share of ${wanted.gpus} GPUs in the site's gpu_nodes.memory)` : ""}, of which /dev/shm takes ${sharedMemoryBytes / GiB}Gi: too little remains to load a model. Give at least ${(sharedMemoryBytes + leastProcessMemoryBytes) / GiB}Gi.`,
-      );
-    }
     return {
       name: wanted.name,
       object: `frozen-${wanted.name}`,
       image: wanted.image ?? site.images.vllm ?? experiment.trainer.image ?? site.images.training,
-      argv: command(wanted, planExpertParallel(wanted, { settings, i }, problems)),
+      argv: command(wanted, hasExpertParallelism(wanted, settings)),
       environment: {
         // Weights come from the volume, and nothing is reported outside.
         HF_HUB_OFFLINE: "1",
@@ -111,22 +89,10 @@ function planMemory(wanted: Wanted, { site }: Settings, { gpusPerNode }: Topolog
   return Math.floor(share / GiB) * GiB;
 }
 
-/** Whether experts are spread over the GPUs; also the rules that need to know the model. */
-function planExpertParallel(
-  wanted: Wanted,
-  { settings, i }: { settings: Settings; i: number },
-  problems: Problems,
-): boolean {
-  const facts = modelFactsOf(settings.models, wanted.model_path);
-  if (!facts) return wanted.expert_parallel ?? false;
-  if (wanted.expert_parallel === true && !facts.mixture_of_experts) {
-    problems.error(
-      "serving-experts",
-      ["serving", i, "expert_parallel"],
-      "is true, but the model has no experts: vLLM refuses to start. Leave it out.",
-    );
-  }
-  return wanted.expert_parallel ?? (facts.mixture_of_experts && wanted.gpus > 1);
+/** Whether experts are spread over the GPUs. */
+function hasExpertParallelism(wanted: Wanted, { models }: Settings): boolean {
+  const facts = modelFactsOf(models, wanted.model_path);
+  return wanted.expert_parallel ?? (facts?.mixture_of_experts === true && wanted.gpus > 1);
 }
 
 function command(wanted: Wanted, expertParallel: boolean): string[] {

@@ -1,9 +1,6 @@
 import type { Settings } from "../../config/load/load.ts";
-import type { SettingPath } from "../../config/load/problem.ts";
 import type { Site } from "../../config/schema/sites.ts";
 import type { Names } from "../names.ts";
-import type { Problems } from "../problems.ts";
-import type { Topology } from "../run/topology.ts";
 
 /** What holds a volume's data. */
 export type Backing = Site["storage"]["checkpoints"];
@@ -38,11 +35,7 @@ export interface Storage {
   readonly directories: Directories;
 }
 
-export function planStorage(
-  settings: Settings,
-  { names, topology }: { names: Names; topology: Topology },
-  problems: Problems,
-): Storage {
+export function planStorage(settings: Settings, names: Names): Storage {
   const { experiment, site } = settings;
   const project = experiment.trainer.project_dir;
   const output = (name: "checkpoints" | "logs" | "trials", folder: string): Volume => ({
@@ -67,12 +60,6 @@ export function planStorage(
   ];
   const [models, data] = [input("models"), input("data")];
   const volumes = [checkpoints, logs, trials, models, data];
-  checkMounts(volumes, problems);
-  if (topology.gpuNodes > 1) checkShared(volumes, topology, problems);
-  const { model, data: index } = experiment;
-  checkInside({ path: ["model", "model_path"], value: model.model_path }, models, problems);
-  checkInside({ path: ["data", "train_index"], value: index.train_index }, data, problems);
-  checkInside({ path: ["data", "val_index"], value: index.val_index }, data, problems);
   const below = `${names.project}/${names.run}`;
   const trialsDir = experiment.experiment.trials_dir;
   return {
@@ -83,83 +70,15 @@ export function planStorage(
       logs: logs.mountPath,
       trainingLog: `${logs.mountPath}/${names.run}.log`,
       vllmLog: `${logs.mountPath}/${names.run}_vllm.log`,
-      trials: planTrialsDir(trialsDir, { project, trials, below }, problems),
+      trials: trialsDirectory(trialsDir, { project, trials, below }),
     },
   };
 }
 
-/** Pods on several nodes write the same checkpoints and logs. */
-function checkShared(volumes: readonly Volume[], topology: Topology, problems: Problems): void {
-  for (const { name, backing, readOnly } of volumes) {
-    if (readOnly) continue;
-    if (backing.kind === "host_path") {
-      problems.error(
-        "shared-volume",
-        ["site", "storage", name, "kind"],
-        `is host_path, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: each would write to a directory of its own. Use a volume that all of them see.`,
-      );
-    } else if (backing.kind !== "nfs" && backing.access_mode === "ReadWriteOnce") {
-      problems.error(
-        "shared-volume",
-        ["site", "storage", name, "access_mode"],
-        `is ReadWriteOnce, but tier ${topology.tier} has ${topology.gpuNodes} GPU nodes: the pods of the second would wait for the volume for ever. Use ReadWriteMany.`,
-      );
-    }
-  }
-}
-
-function planTrialsDir(
+function trialsDirectory(
   wanted: string,
   { project, trials, below }: { project: string; trials: Volume; below: string },
-  problems: Problems,
 ): string {
   if (wanted === "") return `${trials.mountPath}/${below}`;
-  const path = wanted.startsWith("/") ? wanted : `${project}/${wanted}`;
-  checkInside({ path: ["experiment", "trials_dir"], value: path }, trials, problems);
-  return path;
-}
-
-/** Reports a path that is not on the models volume. */
-export function checkOnModels(
-  setting: { path: SettingPath; value: string },
-  { volumes: { models } }: Site,
-  problems: Problems,
-): void {
-  checkInside(setting, { name: "models", mountPath: models.mount_path }, problems);
-}
-
-function checkInside(
-  setting: { path: SettingPath; value: string },
-  volume: Pick<Volume, "name" | "mountPath">,
-  problems: Problems,
-): void {
-  if (isInside(setting.value, volume.mountPath)) return;
-  problems.error(
-    "C-07",
-    setting.path,
-    `is ${setting.value}, which is not on the ${volume.name} volume (mounted at ${volume.mountPath}): the pods would not see it, or lose it with the pod.`,
-  );
-}
-
-function checkMounts(volumes: readonly Volume[], problems: Problems): void {
-  volumes.forEach((volume, i) => {
-    const other = volumes
-      .slice(i + 1)
-      .find(
-        (candidate) =>
-          isInside(candidate.mountPath, volume.mountPath) ||
-          isInside(volume.mountPath, candidate.mountPath),
-      );
-    if (other) {
-      problems.error(
-        "nested-mounts",
-        ["trainer", "project_dir"],
-        `the volumes ${volume.name} (${volume.mountPath}) and ${other.name} (${other.mountPath}) are mounted one inside the other: one would hide the other.`,
-      );
-    }
-  });
-}
-
-function isInside(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(`${directory.replace(/\/$/, "")}/`);
+  return wanted.startsWith("/") ? wanted : `${project}/${wanted}`;
 }

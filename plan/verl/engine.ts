@@ -2,6 +2,9 @@ import type { Engine } from "../run/engine.ts";
 import type { Override, OverrideValue } from "./override.ts";
 import { add, type OverrideInputs, set } from "./sections.ts";
 
+/** Source of the keys without which VeOmni crashes. */
+export const fusedKernels = "docs/decisions.md#c-14";
+
 type Row = readonly [key: string, value: OverrideValue, source: string];
 
 /** Keys of one training engine, below the prefix of a model. */
@@ -64,8 +67,8 @@ const engines: Record<Engine["name"], EngineKeys> = {
       ["veomni.param_offload", training.ref_offload, "training.ref_offload"],
     ],
     shared: [
-      ["use_fused_kernels", false, "C-14"],
-      ["enable_activation_offload", false, "C-14"],
+      ["use_fused_kernels", false, fusedKernels],
+      ["enable_activation_offload", false, fusedKernels],
     ],
   },
   megatron: {

@@ -6,7 +6,6 @@ import {
   planEnvironment,
   trackingMode,
 } from "./environment.ts";
-import type { Problems } from "../problems.ts";
 import { commandLine, planOverrides } from "./command.ts";
 import type { Override } from "./override.ts";
 import { rayNamespaceOverride } from "./sections.ts";
@@ -28,22 +27,16 @@ export interface Trainer {
   readonly tracked: boolean;
 }
 
-export function planTrainer(
-  settings: Settings,
-  inputs: EnvironmentInputs,
-  problems: Problems,
-): Trainer {
+export function planTrainer(settings: Settings, inputs: EnvironmentInputs): Trainer {
   const { experiment, site } = settings;
   const { scaffold, names } = inputs;
   const tracked = trackingMode(settings) === "online";
-  checkTemperatures(settings, problems);
-  if (tracked) checkWandbKey(settings, problems);
   const environment = planEnvironment(settings, inputs);
   const image = experiment.trainer.image ?? site.images.training;
   const agentLoopConfig =
     experiment.trainer.agent_loop_config ??
     `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;
-  const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked }, problems);
+  const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
   const fingerprint = createHash("sha256")
     .update(JSON.stringify([commandLine(experiment, run), environment, image]))
     .digest("hex")
@@ -62,33 +55,4 @@ export function planTrainer(
     maxRestarts: experiment.trainer.max_restarts,
     tracked,
   };
-}
-
-function checkTemperatures({ experiment }: Settings, problems: Problems): void {
-  const [agent, rollout] = [experiment.harbor_agent.temperature, experiment.algorithm.temperature];
-  if (agent !== rollout) {
-    problems.warn(
-      "C-41",
-      ["harbor_agent", "temperature"],
-      `is ${agent}, but algorithm.temperature is ${rollout}: log-probabilities would be taken off the sampled distribution.`,
-    );
-  }
-}
-
-function checkWandbKey({ secrets }: Settings, problems: Problems): void {
-  const remedy =
-    "Store it with: pulumi config set --secret swe-rl:wandbApiKey — or set credentials.wandb_mode to offline or disabled.";
-  if (secrets === undefined) {
-    problems.unknown(
-      "C-10",
-      ["credentials", "wandb_mode"],
-      `is online; whether the stack has the secret wandbApiKey is unknown here. ${remedy}`,
-    );
-  } else if (!secrets.has("wandbApiKey")) {
-    problems.error(
-      "C-10",
-      ["credentials", "wandb_mode"],
-      `is online, but the stack has no secret wandbApiKey: the tracker would refuse and orphan the run. ${remedy}`,
-    );
-  }
 }

@@ -4,16 +4,16 @@
  *
  *   node docker_stack.ts IMAGE    with this image for everything
  */
-import { plan } from "../../plan/plan.ts";
 import { dockerSiteYaml, onDocker, provisionOnDocker } from "../support/docker.ts";
 import { record } from "../support/recorder.ts";
+import { judge } from "../support/settings.ts";
 
 const image = process.argv[2] ?? "";
 const site = dockerSiteYaml.replace(
   /images: .*/,
   `images: { training: "${image}", litellm: "${image}" }`,
 );
-const { plan: decided, problems } = plan(onDocker("", { site, stack: "run" }).settings);
+const { plan: decided, problems } = judge(onDocker("", { site, stack: "run" }).settings);
 if (problems.length > 0) throw new Error(JSON.stringify(problems));
 const { registrations } = await record(() => provisionOnDocker(decided));
 const objects = registrations

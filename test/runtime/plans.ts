@@ -10,8 +10,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { stringify } from "yaml";
 import { load } from "../../config/load/load.ts";
-import { plan } from "../../plan/plan.ts";
 import { formatOverride, type OverrideValue } from "../../plan/verl/override.ts";
+import { judge } from "../support/settings.ts";
 
 interface Changes {
   /** Shipped file that is changed; single-node.yaml if none is named. */
@@ -201,7 +201,7 @@ function printPlans(): void {
 function planned(root: string, name: string, stack: string): unknown {
   const secrets = new Set(["wandbApiKey"]);
   const { settings } = load(root, { stack, site: "real", secrets });
-  const { plan: result, problems } = plan(settings);
+  const { plan: result, problems } = judge(settings);
   if (problems.length > 0) throw new Error(`${name}: ${JSON.stringify(problems)}`);
   return {
     name,

@@ -65,7 +65,7 @@ export interface RuleProblem {
 }
 
 export function judge(settings: Settings): Judged {
-  const { plan: planned, problems, warnings, unknowns } = plan(settings);
+  const planned = plan(settings);
   const findings = judgeSettings({ settings, plan: planned });
   const of = (severity: string) =>
     findings
@@ -77,9 +77,9 @@ export function judge(settings: Settings): Judged {
       }));
   return {
     plan: planned,
-    problems: [...of("fatal"), ...problems],
-    warnings: [...of("warn"), ...warnings],
-    unknowns: [...of("unknown"), ...unknowns],
+    problems: of("fatal"),
+    warnings: of("warn"),
+    unknowns: of("unknown"),
   };
 }
 

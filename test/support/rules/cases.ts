@@ -1,9 +1,23 @@
 /** For every rule of the configuration: settings that break it and nothing else, and settings that just meet it. */
+import type * as dockerSite from "../../../rules/docker/site.ts";
+import type * as files from "../../../rules/files.ts";
 import type { SettingsRuleId } from "../../../rules/index.ts";
-import type { configurationRules } from "../../../rules/old/configuration.ts";
+import type * as memory from "../../../rules/memory.ts";
 
-/** Rules of the settings; those of memory, sandboxes and Docker hosts have tests of their own. */
-export type CaseId = SettingsRuleId | keyof typeof configurationRules;
+type Ids<Group extends Record<string, { readonly id: string }>> = Group[keyof Group]["id"];
+
+/** Rules of the settings; the excluded ones need a site or a model of their own, and have tests of their own. */
+export type CaseId =
+  | Exclude<
+      SettingsRuleId,
+      | Ids<typeof dockerSite>
+      | Ids<typeof memory>
+      | "C-29"
+      | "accepted-target"
+      | "sandbox-nodes"
+      | "sandbox-profile"
+    >
+  | Ids<typeof files>;
 
 /** What a stack's files say beyond those that they extend. */
 export interface Written {

@@ -122,7 +122,7 @@ experiment:
 
   it.each([
     ["Exp_42", "cannot name a Kubernetes namespace"],
-    ["x".repeat(56), "at most 55 remain"],
+    ["x".repeat(56), "at most 55 fit"],
     ["../exp", "is not the name of a file in config/"],
   ])("refuses the name %s, which no stack can have", (name, expected) => {
     using folder = new ConfigFolder();

@@ -152,7 +152,7 @@ describe("a scaffold that cannot work", () => {
       "a parser that does not fit the model",
       "harbor_agent: { scaffold: openhands-sdk }\nverl: { tool_call_parser: qwen3_coder }",
       [
-        /^verl.tool_call_parser: is qwen3_coder, but this model with openhands-sdk emits what hermes parses/,
+        /^verl.tool_call_parser: is qwen3_coder, but this model with openhands-sdk writes what hermes parses/,
       ],
     ],
     [

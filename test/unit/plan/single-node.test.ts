@@ -231,7 +231,7 @@ describe("a setting that contradicts another", () => {
       "C-24: window longer than the model's",
       "vllm: { max_model_length: 100000 }",
       [
-        "vllm.max_model_length: is 100000, less than prompt 40000 + response 68000 = 108000: requests would be refused at the context limit. Raise it, or shorten the window.",
+        "vllm.max_model_length: is 100000, less than prompt 40000 + response 68000 = 108000: requests are refused at the context limit. Raise vllm.max_model_length, or shorten the window.",
       ],
     ],
     [
@@ -273,103 +273,105 @@ describe("a setting that contradicts another", () => {
       "C-06: two programs on one port",
       "infrastructure: { ray_dashboard_port: 6379 }",
       [
-        "infrastructure.ray_dashboard_port: port 6379 of Ray's dashboard is also that of Ray's control store.",
+        "infrastructure.ray_dashboard_port: port 6379 of Ray's dashboard is also that of Ray's control store: the second program does not start, or takes another port silently. Choose another port.",
       ],
     ],
     [
       "C-06: a port in the rollout range",
       "infrastructure: { ray_port: 45000 }",
       [
-        "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first.",
+        "infrastructure.ray_port: port 45000 of Ray's control store lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first. Choose another port.",
       ],
     ],
     [
       "C-06: the recorder on LiteLLM's port",
       "proxy: { recorder_port: 8002 }",
-      ["proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM."],
+      [
+        "proxy.recorder_port: port 8002 of the recorder is also that of LiteLLM: the second program does not start, or takes another port silently. Choose another port.",
+      ],
     ],
     [
       "C-06: the recorder in the rollout range",
       "proxy: { recorder_port: 40000 }",
       [
-        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first.",
+        "proxy.recorder_port: port 40000 of the recorder lies in the range 40000-49999 of the rollout servers (site network.rollout_ports): either could take it first. Choose another port.",
       ],
     ],
     [
       "a port of Ray's workers",
       "infrastructure: { ray_port: 16379 }",
       [
-        "infrastructure.ray_port: port 16379 of Ray's control store lies in the range 10002-19999 of Ray's workers: Ray refuses to start.",
+        "infrastructure.ray_port: port 16379 of Ray's control store lies in the range 10002-19999 of Ray's workers: Ray refuses to start. Choose another port.",
       ],
     ],
     [
       "C-07: model outside its volume",
       "model: { model_path: /elsewhere/Qwen3-30B-A3B-Instruct-2507 }",
       [
-        "model.model_path: is /elsewhere/Qwen3-30B-A3B-Instruct-2507, which is not on the models volume (mounted at /models): the pods would not see it, or lose it with the pod.",
+        "model.model_path: is /elsewhere/Qwen3-30B-A3B-Instruct-2507, which is not on the models volume (mounted at /models): the pods would not see it, or lose it with the pod. Name a path below the volume's mount path.",
       ],
     ],
     [
       "C-22: no parser for the model",
       "model: { model_path: /models/Unheard-Of-7B }",
       [
-        "verl.tool_call_parser: is not set, and config/models.yaml has none for this model with claude-code: with the wrong parser no tool call is understood, and the first update fails for want of a valid token. Set it to the format of the model's chat template, for example qwen3_coder or hermes.",
+        "verl.tool_call_parser: is not set, and config/models.yaml has none for this model with claude-code: vLLM recognizes no tool call, and the first update fails without a valid token. Set it to the format of the model's chat template, for example qwen3_coder or hermes.",
       ],
     ],
     [
       "deadline before the agent's timeout",
       "k8s: { pod_active_deadline_seconds: 2400 }",
       [
-        "k8s.pod_active_deadline_seconds: is 2400 s, not more than harbor_agent.max_timeout_sec 2400 s: Kubernetes would end sandboxes before their verifier has run. Leave at least 15 minutes.",
+        "k8s.pod_active_deadline_seconds: is 2400 s, not more than harbor_agent.max_timeout_sec 2400 s: Kubernetes ends sandboxes before their verifier has run. Leave at least 15 minutes for the verifier.",
       ],
     ],
     [
       "quota below the workers",
       "sandbox: { parallel_trials: 8 }",
       [
-        "sandbox.parallel_trials: is 8, less than harbor_runtime.num_workers 16: the quota would refuse the pods of the other workers. Choose at least 16.",
+        "sandbox.parallel_trials: is 8, less than harbor_runtime.num_workers 16: the API server refuses the other pods, and their trials fail. Choose at least 16.",
       ],
     ],
     [
       "an old Ray",
       "ray: { version: 2.51.0 }",
       [
-        "ray.version: is 2.51.0; token authentication needs at least 2.52.0, and without it anyone who reaches the dashboard runs code (ray#56563).",
+        "ray.version: is 2.51.0, but token authentication needs at least 2.52.0: anyone who reaches the dashboard runs code. Use a newer Ray in the training image, and say so in ray.version.",
       ],
     ],
     [
       "no memory beside /dev/shm",
       "ray: { head_memory: 40Gi }",
       [
-        "ray.head_memory: is 40Gi, of which /dev/shm takes 32Gi (object store 18Gi): 8Gi remain for processes, and the kernel would kill them. Give at least 48Gi.",
+        "ray.head_memory: is 40Gi, of which /dev/shm takes 32Gi (object store 18Gi) and 8Gi remain for processes: the kernel kills the run's processes. Give at least 48Gi.",
       ],
     ],
     [
       "an override that the Plan sets",
       "verl: { overrides: { trainer.save_freq: 9 } }",
       [
-        "verl.overrides.trainer.save_freq: the Plan sets this key itself, from training.save_freq. Change that instead.",
+        "verl.overrides.trainer.save_freq: is a key that the Plan sets itself, from training.save_freq: the Plan would show one value and the run would take another. Change the setting instead.",
       ],
     ],
     [
       "a loss that verl does not have yet",
       "algorithm: { policy_loss_mode: dro }",
       [
-        "algorithm.policy_loss_mode: is dro, which verl 0.8.0 does not have: the run would fail at its first update. Use verl.version 0.9.1, or another loss.",
+        "algorithm.policy_loss_mode: is dro, which verl 0.8.0 does not have: the run fails at its first update. Use verl.version 0.9.1, or another algorithm.policy_loss_mode.",
       ],
     ],
     [
       "hostPath in sandboxes",
       "harbor_agent: { host_path_mounts: [{ host_path: /a, mount_path: /b }] }",
       [
-        "harbor_agent.host_path_mounts: pod security baseline refuses hostPath in sandboxes, so every trial would fail. Put the files into the task images.",
+        "harbor_agent.host_path_mounts: names 1 hostPath mount: pod security baseline refuses the pod, so every trial fails. Put the files into the task images.",
       ],
     ],
     [
       "trials outside their volume",
       "experiment: { trials_dir: /tmp/trials }",
       [
-        "experiment.trials_dir: is /tmp/trials, which is not on the trials volume (mounted at /workspace/repos/harbor-verl-train/harbor_trials): the pods would not see it, or lose it with the pod.",
+        "experiment.trials_dir: is /tmp/trials, which is not on the trials volume (mounted at /workspace/repos/harbor-verl-train/harbor_trials): the pods would not see it, or lose it with the pod. Name a path below the volume's mount path.",
       ],
     ],
   ])("%s", (_case, yaml, expected) => {
@@ -397,7 +399,7 @@ describe("a stack's name", () => {
   it("that is too long is told by how much", () => {
     const [problem] = problemsOf(planWith("", { stack: "a".repeat(60), experiment: "run" }));
     expect(problem).toContain(
-      "has 60 characters; its namespaces (<stack>-sandbox) may have 63, so at most 55 remain",
+      "has 60 characters, and with the endings of its namespaces at most 55 fit",
     );
   });
 });

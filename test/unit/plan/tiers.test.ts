@@ -209,7 +209,7 @@ describe("asynchronous training", () => {
     [
       "in-flight prompts that nothing can be told",
       "async_training: { max_concurrent_samples: 40 }",
-      /^async_training.max_concurrent_samples: is 40, but verl 0.8.0 \(fork\) derives it: 2 rollout servers × 32 \(D-11\)/,
+      /^async_training.max_concurrent_samples: is 40, but verl 0.8.0 \(fork\) derives it: 2 rollout servers × 32: /,
     ],
     [
       "batches that do not divide",
@@ -229,7 +229,7 @@ describe("asynchronous training", () => {
     [
       "Ulysses on hybrid attention",
       "training: { sp_size: 4 }",
-      /^training.sp_size: is 4, but this model mixes attention kinds, of which Ulysses corrupts one/,
+      /^training.sp_size: is 4, but this model mixes kinds of attention: Ulysses corrupts/,
     ],
     [
       "a range of ports that collides",
@@ -244,7 +244,7 @@ describe("asynchronous training", () => {
     [
       "sizes that do not divide",
       "verl: { engine: megatron }\ntraining: { tp_size: 8, pp_size: 2 }",
-      /^training.tp_size: tp_size 8 × pp_size 2 × cp_size 1 = 16 does not divide the 8 trainer GPUs/,
+      /^training.tp_size: gives tp_size 8 × pp_size 2 × cp_size 1 = 16, which does not divide the 8 trainer GPUs/,
     ],
     [
       "replay without experts",

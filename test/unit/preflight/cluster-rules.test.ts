@@ -32,7 +32,7 @@ interface Case {
 }
 
 const lab = settingsWith("").settings.site as Site;
-const trials = decide(settingsWith("").settings).plan.sandboxes.parallelTrials;
+const trials = decide(settingsWith("").settings).sandboxes.parallelTrials;
 const GiB = 2 ** 30;
 
 function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFact>>>) {
@@ -407,7 +407,7 @@ function judge({ site, ...facts }: Given, yaml = "") {
   const { settings } = settingsWith(yaml);
   const isolation = { ...lab.isolation, require_proof: true };
   const changed = { ...settings, site: { ...lab, isolation, ...site } };
-  const { plan } = decide(changed);
+  const plan = decide(changed);
   return judgeCluster({ settings: changed, plan, facts: factsWith(facts) }).filter(
     ({ severity }) => severity !== "ok",
   );
@@ -554,7 +554,7 @@ describe("the network", () => {
 
   it("is late where that was measured, and the report says so", () => {
     const { settings } = settingsWith("");
-    const { plan } = decide(settings);
+    const plan = decide(settings);
     const networkAgents = known([
       { daemonSet: "a/b", product: "kube-router", enforces: true, late: "0.2 to 1.2 s measured" },
     ]);

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ruleById, type RuleId } from "../../../rules/index.ts";
-import { configurationRules } from "../../../rules/old/configuration.ts";
+import { ruleById, type RuleId, ruleIds } from "../../../rules/index.ts";
 import { isFatal } from "../../../preflight/evaluate.ts";
-import { cases } from "../../support/rules/cases.ts";
+import { type CaseId, cases } from "../../support/rules/cases.ts";
 import { findingsFor, raised } from "../../support/rules/raised.ts";
 
 /** Rules that only what `written` adds to a case's common settings breaks. */
@@ -15,9 +14,7 @@ async function newlyRaised(id: keyof typeof cases, written: Parameters<typeof fi
 }
 
 it("every rule of the configuration has settings that break it and settings that meet it", () => {
-  const without = (Object.keys(configurationRules) as (keyof typeof cases)[]).filter(
-    (id) => cases[id].breaks.length === 0,
-  );
+  const without = (Object.keys(cases) as CaseId[]).filter((id) => cases[id].breaks.length === 0);
   expect(without).toEqual([]);
 });
 
@@ -37,4 +34,8 @@ describe.each(Object.entries(cases))("%s", (key, { breaks, meets }) => {
   it("is just met", async () => {
     expect((await newlyRaised(id, meets)).ids).toEqual([] satisfies RuleId[]);
   });
+});
+
+it("no two rules have the same id", () => {
+  expect(new Set(ruleIds).size).toBe(ruleIds.length);
 });

@@ -59,7 +59,7 @@ describe("the report", () => {
           expected: "agents sample at the rollout's temperature",
           consequence: "log-probabilities are taken off the sampled distribution",
           remedy: "set harbor_agent.temperature to algorithm.temperature",
-          source: "C-41",
+          source: "docs/decisions.md#c-41",
         },
       ],
       isolation,
@@ -138,7 +138,7 @@ describe("strict", () => {
     const yaml =
       "algorithm: { temperature: 0.9 }\nk8s: { kubeconfig: /x }\npreflight: { strict: true }";
     const found = (await of(yaml)).filter(isFatal).map(({ id }) => id);
-    expect(found).toEqual(["no-effect", "C-41"]);
+    expect(found).toEqual(["C-41", "no-effect"]);
   });
 
   it("leaves waivers and unknowns as they are", async () => {

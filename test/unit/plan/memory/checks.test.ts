@@ -34,7 +34,7 @@ describe("a run that does not fit its GPUs", () => {
     const result = onSite("gpu_memory: 40Gi");
     expect(said(result)[0]).toBe("fatal gpu-memory training.max_response_length");
     expect(result.problems.find(({ rule }) => rule === "gpu-memory")?.message).toMatch(
-      /^the actor needs about \d+Gi of a GPU with 40Gi \(weights \d+Gi, .*\)\. Shorten the window/,
+      /^the actor needs about \d+Gi of a GPU with 40Gi \(weights \d+Gi, .*\): out of memory, .*\. Shorten the window/,
     );
   });
 

@@ -1,0 +1,266 @@
+/** Rules about the trainer's engine. */
+import type { SettingPath } from "../config/load/problem.ts";
+import { replayObstacle } from "../plan/run/engine.ts";
+import { type Decided, defineRule, noPlan, type Verdict } from "./rule.ts";
+
+export const foreignSizes = defineRule({
+  id: "engine-settings",
+  title: "no setting of another engine",
+  severity: "fatal",
+  consequence: "the setting would be ignored silently",
+  remedy: "leave it out, or choose the engine that has it",
+  source: "https://github.com/volcengine/verl/tree/v0.8.0/verl/trainer/config/engine",
+  unwaivable: noPlan,
+  *check({ settings: { experiment } }) {
+    const { training, verl } = experiment;
+    const foreign = {
+      fsdp: ["ep_size", "tp_size", "pp_size", "cp_size"],
+      veomni: ["tp_size", "pp_size", "cp_size"],
+      megatron: ["sp_size"],
+    } as const;
+    for (const key of foreign[verl.engine]) {
+      if (training[key] === 1) continue;
+      yield {
+        path: ["training", key],
+        found: `is ${training[key]}, which the engine ${verl.engine} does not have`,
+        remedy: key === "sp_size" ? "set it to 1; Megatron has cp_size" : "leave it at 1",
+      };
+    }
+    if (verl.engine === "megatron" && training.fsdp_size !== -1) {
+      yield {
+        path: ["training", "fsdp_size"],
+        found: `is ${training.fsdp_size}, which the engine megatron does not have`,
+        remedy: "leave it at -1",
+      };
+    }
+  },
+});
+
+export const deviceMesh = defineRule({
+  id: "C-12",
+  title: "the engine's parallel sizes divide the trainer's GPUs",
+  severity: "fatal",
+  consequence: "the device mesh cannot be built",
+  remedy: "choose divisors of the trainer's GPUs",
+  source: "docs/decisions.md#c-12",
+  unwaivable: noPlan,
+  *check(decided) {
+    yield* sizesAlone(decided);
+    yield* sizesTogether(decided);
+  },
+});
+
+function* sizesAlone({ settings, plan }: Decided): Generator<Verdict> {
+  const { training, verl } = settings.experiment;
+  const { trainerGpus: gpus } = plan.topology;
+  const keys =
+    verl.engine === "megatron"
+      ? (["tp_size", "pp_size", "cp_size", "ep_size"] as const)
+      : verl.engine === "veomni"
+        ? (["sp_size", "ep_size"] as const)
+        : (["sp_size"] as const);
+  for (const key of keys) {
+    if (gpus % training[key] !== 0) yield notDividing(["training", key], training[key], gpus);
+  }
+  if (training.fsdp_size !== -1 && gpus % training.fsdp_size !== 0) {
+    yield {
+      ...notDividing(["training", "fsdp_size"], training.fsdp_size, gpus),
+      remedy: `choose a divisor of ${gpus}, or -1 for all`,
+    };
+  }
+}
+
+function notDividing(path: SettingPath, size: number, gpus: number): Verdict {
+  return {
+    path,
+    found: `is ${size}, which does not divide the ${gpus} trainer GPUs`,
+    remedy: `choose a divisor of ${gpus}`,
+  };
+}
+
+/** Meshes of several sizes at once, each of which divides the GPUs by itself. */
+function* sizesTogether({ settings, plan }: Decided): Generator<Verdict> {
+  const { training, verl } = settings.experiment;
+  const { trainerGpus: gpus } = plan.topology;
+  const { tp_size: tp, pp_size: pp, cp_size: cp, ep_size: ep, sp_size: sp } = training;
+  if (verl.engine === "megatron" && gpus % (tp * pp * cp) !== 0) {
+    yield {
+      path: ["training", "tp_size"],
+      found: `gives tp_size ${tp} × pp_size ${pp} × cp_size ${cp} = ${tp * pp * cp}, which does not divide the ${gpus} trainer GPUs`,
+    };
+  }
+  if (verl.engine === "megatron" && ep > 1 && gpus % ep === 0 && gpus % (tp * ep * pp) !== 0) {
+    yield {
+      path: ["training", "ep_size"],
+      found: `gives tp_size ${tp} × ep_size ${ep} × pp_size ${pp} = ${tp * ep * pp}, which does not divide the ${gpus} trainer GPUs`,
+      consequence: "the mesh of the experts cannot be built",
+    };
+  }
+  const groups = gpus / sp;
+  const { fsdp_size: sharding } = training;
+  if (
+    verl.engine === "veomni" &&
+    Number.isInteger(groups) &&
+    sharding !== -1 &&
+    sharding < groups &&
+    groups % sharding !== 0
+  ) {
+    yield {
+      path: ["training", "fsdp_size"],
+      found: `is ${sharding}, which does not divide the ${gpus} trainer GPUs / sp_size ${sp} = ${groups} that VeOmni shards over`,
+      consequence: "VeOmni refuses to start",
+      remedy: `choose a divisor of ${groups}, or -1 for all`,
+    };
+  }
+}
+
+export const ulysses = defineRule({
+  id: "C-13",
+  title: "no sequence parallelism for models with hybrid attention",
+  severity: "fatal",
+  consequence: "Ulysses corrupts the GatedDeltaNet layers",
+  remedy: "set training.sp_size to 1",
+  source: "docs/decisions.md#c-13; docs/decisions.md#d-08",
+  *check({ settings: { experiment, modelFacts } }) {
+    const { training, verl } = experiment;
+    if (verl.engine === "megatron" || training.sp_size === 1 || modelFacts?.ulysses !== false) {
+      return;
+    }
+    yield {
+      path: ["training", "sp_size"],
+      found: `is ${training.sp_size}, but this model mixes kinds of attention`,
+      // On VeOmni the corruption is inferred, on FSDP it was seen.
+      ...(verl.engine === "fsdp" ? {} : { severity: "warn" as const }),
+    };
+  },
+});
+
+export const routerReplay = defineRule({
+  id: "C-15",
+  title: "router replay where the run can have it, and of the kind that it can have",
+  severity: "fatal",
+  consequence: "rollout and trainer choose different experts, and log-probabilities drift apart",
+  remedy: "leave verl.router_replay out",
+  source: "docs/decisions.md#c-15",
+  *check({ settings }) {
+    const { experiment, modelFacts } = settings;
+    const { router_replay: wanted } = experiment.verl;
+    if (wanted === undefined) return;
+    const path = ["verl", "router_replay"];
+    const obstacle = replayObstacle(settings);
+    if (wanted !== "disabled" && obstacle !== undefined) {
+      yield { path, found: `is ${wanted}, but ${obstacle}` };
+    } else if (wanted === "R2" && experiment.tier !== "single-node") {
+      yield {
+        path,
+        found:
+          "is R2, which replays what the trainer chose, but in asynchronous training the rollout chooses",
+        remedy: "use R3",
+      };
+    } else if (wanted === "disabled" && modelFacts?.mixture_of_experts && !obstacle) {
+      yield {
+        severity: "warn",
+        path,
+        found: "is disabled for a mixture-of-experts model",
+        consequence:
+          "rollout and trainer agree on about 24 % of the expert choices, and log-probabilities drift apart",
+      };
+    }
+  },
+});
+
+export const veomniExperts = defineRule({
+  id: "C-16",
+  title: "VeOmni trains mixture-of-experts models with the fork's new verl",
+  severity: "warn",
+  consequence: "the combination has never been validated",
+  remedy: "use verl.distribution fork, or the engine fsdp",
+  source: "docs/decisions.md#c-16; docs/decisions.md#d-17",
+  *check({ settings: { experiment, modelFacts } }) {
+    const { verl } = experiment;
+    if (verl.engine !== "veomni") return;
+    if (modelFacts === undefined) {
+      yield {
+        severity: "unknown",
+        path: ["verl", "engine"],
+        found:
+          "is veomni, and config/models.yaml does not know whether the model has experts, for which VeOmni needs the fork's new verl",
+        remedy: "add the model to config/models.yaml",
+      };
+    } else if (modelFacts.mixture_of_experts && verl.distribution === "stock") {
+      yield {
+        path: ["verl", "distribution"],
+        found: "is stock, for VeOmni with a mixture-of-experts model",
+      };
+    }
+  },
+});
+
+export const veomniModule = defineRule({
+  id: "C-50",
+  title: "the training image has the module of the engine VeOmni",
+  severity: "fatal",
+  consequence: "an ImportError at start",
+  remedy: "check it in the image: python3 -c 'import veomni'; then waive this rule",
+  source: "docs/decisions.md#c-50",
+  *check({ settings: { experiment }, plan: { trainer } }) {
+    if (experiment.verl.engine !== "veomni") return;
+    yield {
+      severity: "unknown",
+      path: ["verl", "engine"],
+      found: `is veomni, and it is unknown whether the training image ${trainer.image} has that module; without it the run ends with an ImportError at start`,
+      remedy: "try it in the image: python3 -c 'import veomni'",
+    };
+  },
+});
+
+/** Window from which a 35B policy does not fit one trainer node, and the one that needs full sharding. */
+const [longWindow, longestWindow] = [120_000, 131_072] as const;
+
+export const oneNodeWindow = defineRule({
+  id: "C-21",
+  title: "a 35B policy with a long window has two trainer nodes",
+  severity: "warn",
+  consequence: "seen to peak at 149 GB of 139.8",
+  remedy: "use tier three-node (about 122 GB), or a response of at most 58304",
+  source: "docs/decisions.md#c-21",
+  *check({ settings: { modelFacts }, plan: { topology, batches } }) {
+    const { windowTokens } = batches;
+    const isLarge = (modelFacts?.billion_parameters ?? 0) >= 35;
+    if (!isLarge || topology.trainerNodes > 1 || windowTokens < longWindow) return;
+    yield {
+      path: ["training", "max_response_length"],
+      found: `gives a window of ${windowTokens} tokens for a 35B policy on one trainer node`,
+    };
+  },
+});
+
+export const fullSharding = defineRule({
+  id: "C-17",
+  title: "the longest window shards over all trainer GPUs, with the optimizer in host memory",
+  severity: "warn",
+  consequence: "the update runs out of GPU memory",
+  remedy: "set training.fsdp_size to the trainer's GPUs, and training.actor_offload to true",
+  source: "docs/decisions.md#c-17; docs/decisions.md#d-09",
+  *check({ settings: { experiment }, plan: { topology, batches } }) {
+    const { training, verl } = experiment;
+    const { windowTokens } = batches;
+    if (verl.engine !== "fsdp" || topology.trainerNodes === 1 || windowTokens < longestWindow) {
+      return;
+    }
+    if (training.fsdp_size !== -1 && training.fsdp_size !== topology.trainerGpus) {
+      yield {
+        path: ["training", "fsdp_size"],
+        found: `is ${training.fsdp_size}, but the window of ${windowTokens} tokens fits only when parameters are sharded over all ${topology.trainerGpus} trainer GPUs`,
+        remedy: `set ${topology.trainerGpus}`,
+      };
+    }
+    if (!training.actor_offload) {
+      yield {
+        path: ["training", "actor_offload"],
+        found: `is false, but the window of ${windowTokens} tokens fits only with the optimizer in host memory`,
+        remedy: "set it to true",
+      };
+    }
+  },
+});

@@ -1,0 +1,121 @@
+/** Rules about what decides whether a run learns, though it would start either way. */
+import { defineRule } from "./rule.ts";
+
+/** Response from which sequence-level weights, products over all tokens, are nearly all lost (inferred). */
+const longResponse = 8192;
+
+/** Between the clip ratios of sequence-level losses, about 1e-4, and those of token-level losses, about 0.1. */
+const clipBoundary = 0.01;
+
+export const learningRate = defineRule({
+  id: "C-18",
+  title: "a constant learning rate",
+  severity: "warn",
+  consequence:
+    "where the number of steps is not known in advance, as in asynchronous training, the learning rate falls to zero",
+  remedy: "leave algorithm.lr_scheduler out",
+  source: "docs/decisions.md#c-18",
+  *check({ settings: { experiment } }) {
+    const { lr_scheduler: schedule } = experiment.algorithm;
+    if (schedule === "constant") return;
+    yield { path: ["algorithm", "lr_scheduler"], found: `is ${schedule}` };
+  },
+});
+
+export const validationTime = defineRule({
+  id: "C-19",
+  title: "validation trials have at least the time of training trials",
+  severity: "warn",
+  consequence: "unfinished validation trials are not scored: 170 of 500 were seen",
+  remedy: "leave harbor_agent.val_max_timeout_sec out, or give at least as much",
+  source: "docs/decisions.md#c-19",
+  *check({ settings: { experiment } }) {
+    const { val_max_timeout_sec: cap, max_timeout_sec: trainingCap } = experiment.harbor_agent;
+    if (cap >= trainingCap) return;
+    yield {
+      path: ["harbor_agent", "val_max_timeout_sec"],
+      found: `is ${cap} s, less than the ${trainingCap} s of a training trial (harbor_agent.max_timeout_sec)`,
+    };
+  },
+});
+
+export const importanceSampling = defineRule({
+  id: "C-20",
+  title: "importance sampling by token where responses are long",
+  severity: "warn",
+  consequence: "seen to leave an effective sample size of 0.06, so that the gradient starves",
+  remedy: "set algorithm.rollout_is to token, or leave it out",
+  source: "docs/decisions.md#c-20",
+  *check({ settings: { experiment } }) {
+    const { algorithm, training } = experiment;
+    if (algorithm.rollout_is !== "sequence" || training.max_response_length <= longResponse) return;
+    yield {
+      path: ["algorithm", "rollout_is"],
+      found: `is sequence with responses of up to ${training.max_response_length} tokens`,
+    };
+  },
+});
+
+export const temperatures = defineRule({
+  id: "C-41",
+  title: "agents sample at the rollout's temperature",
+  severity: "warn",
+  consequence: "log-probabilities are taken off the sampled distribution",
+  remedy: "set harbor_agent.temperature to algorithm.temperature",
+  source: "docs/decisions.md#c-41",
+  *check({ settings: { experiment } }) {
+    const { temperature: agent } = experiment.harbor_agent;
+    const { temperature: rollout } = experiment.algorithm;
+    if (agent === rollout) return;
+    yield {
+      path: ["harbor_agent", "temperature"],
+      found: `is ${agent}, but algorithm.temperature is ${rollout}`,
+    };
+  },
+});
+
+export const clipRange = defineRule({
+  id: "clip-range",
+  title: "clip ratios of the loss's order of magnitude",
+  severity: "warn",
+  consequence: "sequence-level ratios are hardly ever clipped, token-level ones nearly always",
+  remedy: "about 3e-4 and 4e-4 with gspo, about 0.2 with vanilla",
+  source: "https://arxiv.org/abs/2507.18071",
+  *check({ settings: { experiment } }) {
+    const { policy_loss_mode: loss, clip_ratio_high: high } = experiment.algorithm;
+    const path = ["algorithm", "clip_ratio_high"];
+    if (loss === "gspo" && high > clipBoundary) {
+      yield {
+        path,
+        found: `is ${high}, but ratios of whole sequences (policy_loss_mode gspo) hardly leave 1`,
+        consequence: "no ratio would be clipped",
+        remedy: "use about 4e-4",
+      };
+    }
+    if (loss === "vanilla" && high < clipBoundary) {
+      yield {
+        path,
+        found: `is ${high}, the order of a sequence-level loss, but policy_loss_mode vanilla clips single tokens`,
+        consequence: "nearly all tokens would be clipped",
+        remedy: "use about 0.2, and the same for clip_ratio_low",
+      };
+    }
+  },
+});
+
+export const checkpoints = defineRule({
+  id: "no-checkpoints",
+  title: "a run that may be restarted saves checkpoints",
+  severity: "warn",
+  consequence: "every restart begins at step 0, and nothing outlives the stack",
+  remedy: "training.save_freq of at least 1",
+  source: "docs/decisions.md#checkpoints-outlive-the-stack",
+  *check({ settings: { experiment } }) {
+    const { training, trainer } = experiment;
+    if (training.save_freq >= 1 || trainer.max_restarts === 0) return;
+    yield {
+      path: ["training", "save_freq"],
+      found: `is ${training.save_freq}, so that no checkpoint is saved for the ${trainer.max_restarts} restarts of trainer.max_restarts`,
+    };
+  },
+});

@@ -1,0 +1,135 @@
+/** Rules about what GPUs, hosts and the checkpoint volume hold. */
+import type { Experiment } from "../config/schema/experiment.ts";
+import { bytesOf } from "../config/schema/scalars.ts";
+import { machineSetting } from "../plan/nodes/machine.ts";
+import { logitsCopies } from "../plan/memory/logits.ts";
+import type { Memory, RoleMemory } from "../plan/memory/memory.ts";
+import { defineRule } from "./rule.ts";
+
+const GiB = 2 ** 30;
+
+export const gpuMemory = defineRule({
+  id: "gpu-memory",
+  title: "every role fits the GPU's memory",
+  severity: "fatal",
+  consequence: "out of memory, hours into the run, when the first long trial is trained on",
+  remedy: "shorten the window, or use a tier with more trainer nodes",
+  source: "docs/memory.md; docs/decisions.md#c-17; docs/decisions.md#c-21",
+  *check({ settings, plan: { memory } }) {
+    if (!memory) {
+      yield {
+        severity: "unknown",
+        path: ["model", "model_path"],
+        found: "has shapes that are not known, so it is unknown whether it fits the GPUs",
+        remedy: "name its config.json with model.config_file, or add them to config/models.yaml",
+      };
+      return;
+    }
+    const { capacity, margin } = memory;
+    if (capacity === undefined) {
+      yield {
+        severity: "unknown",
+        path: machineSetting(settings, "gpu_memory"),
+        found: `is not set, so it is unknown whether a GPU has the ${inGiB(peakOf(memory))} that the trainer needs`,
+        remedy: "set it to what nvidia-smi shows",
+      };
+      return;
+    }
+    for (const { role, peak } of memory.roles) {
+      if (peak.bytes <= capacity) continue;
+      const clearly = peak.bytes > capacity * (1 + margin);
+      const parts = Object.entries(peak.parts).map(([name, bytes]) => `${name} ${inGiB(bytes)}`);
+      const doubt = clearly ? "" : `; the estimate may be wrong by ${margin * 100} %`;
+      yield {
+        ...(clearly ? {} : { severity: "warn" as const }),
+        path: isRollout(role)
+          ? ["vllm", "gpu_memory_utilization"]
+          : ["training", "max_response_length"],
+        found: `the ${role} needs about ${inGiB(peak.bytes)} of a GPU with ${inGiB(capacity)} (${parts.join(", ")})${doubt}`,
+        remedy: remedyOf(role, settings.experiment),
+      };
+    }
+  },
+});
+
+function isRollout(role: RoleMemory["role"]): boolean {
+  return role === "rollout" || role === "weight sync";
+}
+
+function remedyOf(role: RoleMemory["role"], experiment: Experiment): string {
+  if (isRollout(role)) return "lower it, or set training.actor_offload";
+  const release =
+    logitsCopies(experiment) > 3 ? " or verl 0.9.1, which makes fewer copies of the logits," : "";
+  return `shorten the window, use a tier with more trainer nodes,${release} or verl.overrides: { actor_rollout_ref.model.use_fused_kernels: true }`;
+}
+
+export const kvCache = defineRule({
+  id: "kv-cache",
+  title: "the KV cache holds one window",
+  severity: "fatal",
+  consequence: "vLLM refuses to start",
+  remedy: "raise it, raise vllm.gen_tp, or shorten vllm.max_model_length",
+  source: "https://docs.vllm.ai/en/stable/configuration/conserving_memory/; docs/memory.md",
+  *check({ plan: { memory, batches } }) {
+    const { modelLength } = batches;
+    if (!memory?.rollout || memory.rollout.kvTokens >= modelLength) return;
+    const { kvTokens } = memory.rollout;
+    yield {
+      path: ["vllm", "gpu_memory_utilization"],
+      found:
+        kvTokens > 0
+          ? `leaves a KV cache of ${kvTokens} tokens, less than the window of ${modelLength}`
+          : "is not even enough for the weights",
+    };
+  },
+});
+
+export const hostMemory = defineRule({
+  id: "host-memory",
+  title: "the host's memory holds what GPUs offload",
+  severity: "fatal",
+  consequence: "the kernel kills the trainer",
+  remedy: "raise it, or set training.actor_offload to false",
+  source: "docs/memory.md",
+  *check({ settings, plan: { memory, ray } }) {
+    const [trainer] = ray.groups;
+    if (!memory || !trainer) return;
+    const left = trainer.memoryBytes - trainer.sharedMemoryBytes;
+    if (memory.hostBytes <= left) return;
+    yield {
+      path: machineSetting(settings, "memory"),
+      found: `leaves ${inGiB(left)} beside /dev/shm, but the trainer keeps about ${inGiB(memory.hostBytes)} in a node's memory (offloaded weights and optimizer state, and the checkpoint as it is loaded)`,
+    };
+  },
+});
+
+export const checkpointSize = defineRule({
+  id: "checkpoint-size",
+  title: "the checkpoint volume holds two checkpoints, or as many as are kept and one",
+  severity: "fatal",
+  consequence: "the volume is full before the oldest checkpoint is deleted",
+  remedy: "raise it, or keep fewer: verl.overrides: { trainer.max_actor_ckpt_to_keep: 2 }",
+  source: "docs/decisions.md#c-34; docs/memory.md",
+  *check({ settings: { experiment }, plan: { memory } }) {
+    const { training, storage, verl } = experiment;
+    if (!memory || training.save_freq === -1) return;
+    const { size } = storage.checkpoints;
+    const held = Math.floor(bytesOf(size) / memory.checkpointBytes);
+    // verl keeps every checkpoint unless it is told how many.
+    const kept = verl.overrides["trainer.max_actor_ckpt_to_keep"];
+    const needed = typeof kept === "number" && kept > 0 ? kept + 1 : 2;
+    if (held >= needed) return;
+    yield {
+      path: ["storage", "checkpoints", "size"],
+      found: `is ${size}, but a checkpoint takes about ${inGiB(memory.checkpointBytes)} and ${needed} must fit, since the last is written before the first is deleted`,
+    };
+  },
+});
+
+function peakOf({ roles }: Memory): number {
+  return Math.max(0, ...roles.map(({ peak }) => peak.bytes));
+}
+
+function inGiB(bytes: number): string {
+  return `${Math.round(bytes / GiB)}Gi`;
+}

@@ -1,0 +1,159 @@
+/** Rules about what sandboxes may be, how long they live, and where their images come from. */
+import { defineRule } from "./rule.ts";
+
+/** What the verifier needs after the agent has used all its time. */
+const verifierMinutes = 15;
+
+export const deadline = defineRule({
+  id: "sandbox-deadline",
+  title: "sandboxes live longer than the agent phase, in training and in validation",
+  severity: "fatal",
+  consequence: "Kubernetes ends sandboxes before their verifier has run",
+  remedy: `leave at least ${verifierMinutes} minutes for the verifier`,
+  source: "docs/decisions.md#deadlines-of-a-sandbox",
+  *check({ settings: { experiment } }) {
+    const { harbor_agent: agent, k8s } = experiment;
+    for (const [key, cap] of [
+      ["pod_active_deadline_seconds", "max_timeout_sec"],
+      ["val_pod_active_deadline_seconds", "val_max_timeout_sec"],
+    ] as const) {
+      if (k8s[key] > agent[cap]) continue;
+      yield {
+        path: ["k8s", key],
+        found: `is ${k8s[key]} s, not more than harbor_agent.${cap} ${agent[cap]} s`,
+      };
+    }
+  },
+});
+
+export const hostPaths = defineRule({
+  id: "sandbox-host-path",
+  title: "no hostPath in sandboxes",
+  severity: "fatal",
+  consequence: "pod security baseline refuses the pod, so every trial fails",
+  remedy: "put the files into the task images",
+  source: "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
+  unwaivable: "the API server would refuse every sandbox",
+  *check({ settings: { experiment } }) {
+    const mounts = experiment.harbor_agent.host_path_mounts ?? [];
+    if (mounts.length === 0) return;
+    yield {
+      path: ["harbor_agent", "host_path_mounts"],
+      found: `names ${mounts.length} hostPath ${mounts.length === 1 ? "mount" : "mounts"}`,
+    };
+  },
+});
+
+export const quota = defineRule({
+  id: "sandbox-quota",
+  title: "the quota admits every trial that can run at once",
+  severity: "fatal",
+  consequence: "the API server refuses the other pods, and their trials fail",
+  remedy: "raise sandbox.parallel_trials",
+  source: "docs/decisions.md#d-26",
+  *check({ settings: { experiment }, plan: { asyncTraining, batches } }) {
+    const { parallel_trials: admitted } = experiment.sandbox;
+    const { num_workers: workers } = experiment.harbor_runtime;
+    const prompts = asyncTraining?.maxConcurrentSamples;
+    const needed = prompts === undefined ? workers : prompts * batches.trialsPerPrompt;
+    if (admitted >= needed) return;
+    const what =
+      prompts === undefined
+        ? `harbor_runtime.num_workers ${workers}`
+        : `the ${prompts} prompts in flight × ${batches.trialsPerPrompt} trials = ${needed}`;
+    yield {
+      path: ["sandbox", "parallel_trials"],
+      found: `is ${admitted}, less than ${what}`,
+      remedy: `choose at least ${needed}`,
+    };
+  },
+});
+
+export const profile = defineRule({
+  id: "sandbox-profile",
+  title: "sandboxes without capabilities beyond the container runtime's own",
+  severity: "warn",
+  consequence:
+    "every sandbox carries a container with NET_ADMIN and NET_RAW, and the namespace enforces no pod security level",
+  remedy: "leave sandbox.profile at standard, whose network policies close more",
+  source: "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
+  *check({ settings: { experiment } }) {
+    if (experiment.sandbox.profile !== "sidecar") return;
+    yield { path: ["sandbox", "profile"], found: "is sidecar" };
+  },
+});
+
+export const firewallImage = defineRule({
+  id: "C-29",
+  title: "an image of the in-pod firewall where the sandbox profile has it",
+  severity: "fatal",
+  consequence: "Harbor raises for every pod",
+  remedy: "name harbor.netadmin_image in the site file, or leave sandbox.profile at standard",
+  source: "docs/decisions.md#c-29",
+  *check({ settings: { experiment, site } }) {
+    if (experiment.sandbox.profile !== "sidecar" || site.harbor.netadmin_image !== undefined)
+      return;
+    yield {
+      path: ["sandbox", "profile"],
+      found: "is sidecar, but the site names no harbor.netadmin_image",
+    };
+  },
+});
+
+export const taskImages = defineRule({
+  id: "C-27",
+  title: "exactly one source of task images: a registry, or builds inside the sandbox",
+  severity: "fatal",
+  consequence: "sandboxes have no source of task images, and their pods never start",
+  remedy: "name the registry with the prebuilt images",
+  source: "docs/decisions.md#c-27",
+  *check({ settings: { site } }) {
+    // On a Docker host Harbor builds them.
+    if (site.kind === "docker") return;
+    const { task_image_registry: registry, inline_build: builds } = site.harbor;
+    const path = ["site", "harbor", "task_image_registry"];
+    if (registry === undefined && !builds) {
+      yield { path, found: "is not set, and harbor.inline_build is false" };
+    }
+    if (registry !== undefined && builds) {
+      yield {
+        path,
+        found: `is ${registry}, and harbor.inline_build is true`,
+        consequence: "every trial would build its image anew",
+        remedy: "choose one of the two",
+      };
+    }
+  },
+});
+
+export const validationMirror = defineRule({
+  id: "C-28",
+  title: "a mirror for the validation images, which lie on Docker Hub",
+  severity: "warn",
+  consequence: "where nodes cannot pull from Docker Hub every validation reward is 0",
+  remedy: "name a mirror, or waive this rule where nodes reach Docker Hub",
+  source: "docs/decisions.md#c-28",
+  *check({ settings: { site } }) {
+    if (site.kind === "docker" || site.harbor.nydus_mirror !== undefined) return;
+    yield { path: ["site", "harbor", "nydus_mirror"], found: "is not set" };
+  },
+});
+
+export const acceptedTargets = defineRule({
+  id: "accepted-target",
+  title: "targets that the site accepts are targets of the egress proof",
+  severity: "fatal",
+  consequence: "a misspelt name accepts nothing, although it seems to",
+  remedy: "write the name as the proof's verdict does",
+  source: "docs/isolation.md",
+  *check({ settings: { site }, plan: { isolation } }) {
+    const names = isolation.targets.map(({ name }) => name);
+    for (const [i, { target }] of site.isolation.accepted.entries()) {
+      if (names.includes(target)) continue;
+      yield {
+        path: ["site", "isolation", "accepted", i, "target"],
+        found: `"${target}" is no target of the egress proof, whose targets are: ${names.join("; ")}`,
+      };
+    }
+  },
+});
