@@ -3,6 +3,7 @@ import { modelFactsOf } from "../../config/schema/model-facts.ts";
 import type { ModelFacts } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Flow, Peer } from "../network/flows.ts";
+import { frozenModelOf } from "../names.ts";
 import { canShareKvHeads } from "../run/kv-heads.ts";
 import type { Problems } from "../problems.ts";
 import { checkOnModels } from "../storage/storage.ts";
@@ -82,7 +83,7 @@ export function planServing(
     }
     return {
       name: wanted.name,
-      object: `frozen-${wanted.name}`,
+      object: frozenModelOf(wanted.name),
       image: wanted.image ?? site.images.vllm ?? experiment.trainer.image ?? site.images.training,
       argv: command(wanted, planExpertParallel(wanted, { settings, i }, problems)),
       environment: {

@@ -7,6 +7,7 @@ import {
   trackingMode,
 } from "./environment.ts";
 import type { Problems } from "../problems.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 import { commandLine, planOverrides } from "./command.ts";
 import type { Override } from "./override.ts";
 import { rayNamespaceOverride } from "./sections.ts";
@@ -26,6 +27,8 @@ export interface Trainer {
   readonly fingerprint: string;
   readonly maxRestarts: number;
   readonly tracked: boolean;
+  /** Of the program beside Ray that submits the run and follows it. */
+  readonly submitterRequests: Requests;
 }
 
 export function planTrainer(
@@ -61,6 +64,7 @@ export function planTrainer(
     fingerprint,
     maxRestarts: experiment.trainer.max_restarts,
     tracked,
+    submitterRequests: requestsOf(100, { memory: 128, limit: 512 }),
   };
 }
 

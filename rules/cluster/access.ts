@@ -1,7 +1,7 @@
 /** Whether the API server will take what the stack makes: rights, names, admission. */
 import type { Right } from "../../preflight/facts/rights.ts";
 import { broken, type Finding, met, unknown } from "../finding.ts";
-import { objectsOf } from "../../preflight/objects.ts";
+import { kindsOf } from "../../plan/resources.ts";
 import type { Rule } from "./rule.ts";
 
 /** Most refusals that a message names. */
@@ -11,7 +11,7 @@ export const rights: Rule = ({ plan, facts: { missingRights } }) => {
   const id = "rights";
   if (!missingRights.known) return [unknown(id, missingRights.reason)];
   const missing = missingRights.value;
-  if (missing.length === 0) return [met(id, `all of ${objectsOf(plan).length} kinds of objects`)];
+  if (missing.length === 0) return [met(id, `all of ${kindsOf(plan).length} kinds of objects`)];
   const [first] = missing;
   return [
     broken(id, {
