@@ -1,6 +1,7 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Placement } from "../plan/nodes/pools.ts";
+import type { Requests } from "../plan/requests.ts";
 
 /** Where pods run, and with which priority. */
 export type Nodes = Placement;
@@ -19,6 +20,18 @@ export function podBasis(
     ...(nodes.priorityClass === undefined ? {} : { priorityClassName: nodes.priorityClass }),
     nodeSelector: { ...nodes.nodeSelector },
     tolerations: nodes.tolerations.map((toleration) => ({ ...toleration })),
+  };
+}
+
+/** A container's resources as Kubernetes takes them; `more` adds to requests and limits alike. */
+export function resourcesOf(
+  { cpus, memoryBytes, memoryLimitBytes }: Requests,
+  more: Readonly<Record<string, string>> = {},
+): { requests: Record<string, string>; limits: Record<string, string> } {
+  const memory = (bytes: number) => `${bytes / 2 ** 20}Mi`;
+  return {
+    requests: { cpu: `${Math.round(cpus * 1000)}m`, memory: memory(memoryBytes), ...more },
+    limits: { memory: memory(memoryLimitBytes), ...more },
   };
 }
 

@@ -25,6 +25,18 @@ export interface Names {
   readonly recorder: string;
   /** Job that shows what sandboxes reach. */
   readonly egressProof: string;
+  /** Listener at the proxy's place, the allowed target of the egress proof. */
+  readonly allowedTarget: string;
+  /** Listener at Ray's place, a decoy that the egress proof must not reach. */
+  readonly decoy: string;
+  /** NetworkPolicy of each namespace that denies what no flow allows. */
+  readonly defaultDeny: string;
+  /** ResourceQuota and LimitRange of the sandbox namespace. */
+  readonly sandboxBounds: string;
+  /** ServiceAccount that Harbor's pods run under: the one that Kubernetes creates with the namespace. */
+  readonly sandboxServiceAccount: string;
+  readonly reaper: string;
+  readonly prepull: string;
 }
 
 /** Kubernetes' limit for a namespace and for a label value. */
@@ -50,7 +62,34 @@ export function planNames({ stack, experiment }: Settings): Names {
     proxy: "litellm",
     recorder: "recorder",
     egressProof: "egress-proof",
+    allowedTarget: "proof-door",
+    decoy: "proof-ray",
+    defaultDeny: "default-deny",
+    sandboxBounds: "sandboxes",
+    sandboxServiceAccount: "default",
+    reaper: "sandbox-reaper",
+    prepull: "image-prepull",
   };
+}
+
+/** PersistentVolume of a volume that the stack makes itself; cluster-wide, so the stack's name is in front. */
+export function persistentVolumeOf(stack: string, volume: string): string {
+  return `${stack}-${volume}`;
+}
+
+/** Deployment, Service and ServiceAccount of a frozen model. */
+export function frozenModelOf(model: string): string {
+  return `frozen-${model}`;
+}
+
+/** Karpenter NodePool of a stack. */
+export function nodePoolOf(stack: string, purpose: "gpu" | "sandbox"): string {
+  return `${stack}-${purpose}`;
+}
+
+/** NetworkPolicy that admits the sandboxes at a listener's open ports. */
+export function canaryPolicyOf(listener: string): string {
+  return `${listener}-canary`;
 }
 
 /** PriorityClass of a stack's own pods: sandboxes have none, so that they never evict them. */

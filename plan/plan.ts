@@ -66,6 +66,8 @@ export interface Plan {
   /** Frozen models beside the run. */
   readonly serving: readonly FrozenModel[];
   readonly disruption: Disruption;
+  /** Whether the namespaces get a Secret with registry credentials; also where that cannot be known (no engine). */
+  readonly pullSecrets: boolean;
   /** What the stack makes on a Docker host; undefined where the site is a cluster. */
   readonly dockerHost: DockerHost | undefined;
   /** Minutes that `pulumi up` waits for the policy to be served. */
@@ -125,7 +127,7 @@ export function plan(settings: Settings): Plan {
     sandboxes,
     admission,
     reaper: planReaper(settings, names),
-    prepull: planPrepull(settings, { scaffold, sandboxes }),
+    prepull: planPrepull(settings, { names, scaffold, sandboxes }),
     flows,
     isolation,
     nodeClaim: claim,
@@ -134,6 +136,7 @@ export function plan(settings: Settings): Plan {
     nodePools: pools,
     serving,
     disruption,
+    pullSecrets: settings.secrets?.has("registryCredentials") ?? true,
     dockerHost,
     rolloutMinutes: settings.site.timeouts.rollout_minutes,
     deletionSeconds: settings.site.timeouts.deletion_seconds,

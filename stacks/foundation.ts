@@ -24,11 +24,10 @@ export type Foundation = ReturnType<typeof layFoundation>;
 export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
   const { labels, names, storage } = plan;
   const { provider, adopting: adoptWith } = cluster;
-  const { namespaces } = names;
   const compartment = (of: CompartmentPlan) =>
     new Compartment(
       of.compartment,
-      { labels, plan: of, namespaces, flows: plan.flows, adoptWith },
+      { labels, names, plan: of, flows: plan.flows, adoptWith },
       { provider },
     );
   const train = compartment(plan.compartments.train);
@@ -62,6 +61,7 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     "sandbox-bounds",
     {
       labels,
+      names,
       sandboxes: plan.sandboxes,
       namespace: sandbox.namespace,
       pullSecret: secrets.pull.sandbox,
@@ -100,7 +100,7 @@ export function layFoundation(plan: Plan, cluster: Cluster, user: UserSecrets) {
     const { prepull } = plan;
     const { namespace } = train;
     new ImagePrepull(
-      "image-prepull",
+      prepull.name,
       { labels, prepull, namespace, pullSecret: secrets.pull.train },
       inTrain,
     );

@@ -32,6 +32,7 @@ export function closeSandboxes(
         labels,
         object: name,
         listener,
+        requests: isolation.listenerRequests,
         image: isolation.image,
         namespace: compartment.namespace,
         sandboxNamespace: sandbox.namespace,
@@ -41,8 +42,8 @@ export function closeSandboxes(
       { provider, dependsOn: [compartment] },
     );
   };
-  const door = listen("proof-door", isolation.door);
-  const ray = listen("proof-ray", isolation.standIn);
+  const door = listen(names.allowedTarget, isolation.door);
+  const ray = listen(names.decoy, isolation.standIn);
   const targets = gateTargets(isolation, door.addresses, proxyUrl);
   const gate = targets.apply((all) => entryGate(isolation.gate, all));
   const admission = new SandboxAdmission(
@@ -61,7 +62,7 @@ export function closeSandboxes(
     return { before: [door, admission], isolation: pulumi.output(cluster.unproven) };
   }
   const proof = new EgressProof(
-    "egress-proof",
+    names.egressProof,
     {
       labels,
       object: names.egressProof,

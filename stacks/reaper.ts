@@ -11,7 +11,7 @@ export function reapSandboxes(
   ray: pulumi.Resource & { readonly jobsUrl: pulumi.Output<string> },
 ): void {
   new Reaper(
-    "sandbox-reaper",
+    plan.reaper.name,
     {
       labels: plan.labels,
       reaper: plan.reaper,

@@ -4,7 +4,7 @@ import type { Names } from "../../plan/names.ts";
 import { roleLabel } from "../../plan/network/flows.ts";
 import type { Proxy } from "../../plan/serving/proxy.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import { programs } from "../runtime-program.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
 
@@ -140,7 +140,7 @@ function waiter({ proxy, rolloutMinutes }: LiteLlmProxyArgs): Container {
       { name: "RECORDER_URL", value: proxy.recorder.url },
       { name: "TIMEOUT_SECONDS", value: String(rolloutMinutes * 60) },
     ],
-    resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+    resources: resourcesOf(proxy.waitRequests),
     volumeMounts: [configurationMount],
   };
 }

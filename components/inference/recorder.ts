@@ -6,7 +6,7 @@ import { roleLabel } from "../../plan/network/flows.ts";
 import type { Recorder as RecorderPlan } from "../../plan/serving/proxy.ts";
 import type { Trainer } from "../../plan/verl/trainer.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
@@ -181,7 +181,7 @@ function discovery(args: RecorderArgs): Container {
     command: ["python3", "-u", `${programDirectory}/discover_rollouts.py`],
     securityContext: hardened,
     env: environment(args),
-    resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+    resources: resourcesOf(args.recorder.discoveryRequests),
     volumeMounts: programMounts,
   };
 }

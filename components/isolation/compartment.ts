@@ -1,16 +1,15 @@
-import { isDeepStrictEqual } from "node:util";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { CompartmentPlan, PodSecurity } from "../../plan/network/namespaces.ts";
-import type { Compartment as Name } from "../../plan/names.ts";
-import type { Flow, Peer } from "../../plan/network/flows.ts";
+import type { Names } from "../../plan/names.ts";
+import type { Flow } from "../../plan/network/flows.ts";
+import { policiesOf } from "../../plan/network/policies.ts";
 import { type Labels, labelsOf, leaf } from "../metadata.ts";
 import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
 
 export interface CompartmentArgs {
   plan: CompartmentPlan;
-  /** Names of all namespaces of the stack, by compartment. */
-  namespaces: Readonly<Record<Name, string>>;
+  names: Pick<Names, "namespaces" | "defaultDeny">;
   /** Every flow of the stack; those that begin or end here become policies. */
   flows: readonly Flow[];
   labels: Labels;
@@ -52,13 +51,13 @@ export class Compartment extends pulumi.ComponentResource {
     new k8s.networking.v1.NetworkPolicy(
       `${name}-default-deny`,
       {
-        metadata: leaf(policyIdentity, "default-deny"),
+        metadata: leaf(policyIdentity, args.names.defaultDeny),
         spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"] },
       },
       options,
     );
     for (const flow of args.flows) {
-      for (const end of endsHere(flow, compartment)) {
+      for (const end of policiesOf(flow, compartment)) {
         const { enters, leaves } = end;
         new k8s.networking.v1.NetworkPolicy(
           `${name}-${end.name}`,
@@ -69,8 +68,8 @@ export class Compartment extends pulumi.ComponentResource {
             spec: {
               podSelector: selectorOf(end.peer),
               policyTypes: [...(enters ? ["Ingress"] : []), ...(leaves ? ["Egress"] : [])],
-              ...(enters ? { ingress: [ingressRule(flow, args.namespaces)] } : {}),
-              ...(leaves ? { egress: [egressRule(flow, args.namespaces)] } : {}),
+              ...(enters ? { ingress: [ingressRule(flow, args.names.namespaces)] } : {}),
+              ...(leaves ? { egress: [egressRule(flow, args.names.namespaces)] } : {}),
             },
           },
           options,
@@ -79,30 +78,6 @@ export class Compartment extends pulumi.ComponentResource {
     }
     this.registerOutputs({ namespace: this.namespace });
   }
-}
-
-/** One policy: the pods that it selects, and which directions of the flow it lets through. */
-interface End {
-  readonly name: string;
-  readonly peer: Peer;
-  readonly leaves: boolean;
-  readonly enters: boolean;
-}
-
-/** A flow between different pods of one namespace needs a policy for each; between the same pods, one for both. */
-function endsHere({ name, from, to }: Flow, compartment: Name): End[] {
-  const leaves = isHere(from, compartment);
-  const enters = isHere(to, compartment);
-  if (leaves && enters && isDeepStrictEqual(from, to))
-    return [{ name, peer: from, leaves, enters }];
-  return [
-    ...(leaves ? [{ name, peer: from, leaves, enters: false }] : []),
-    ...(enters ? [{ name: leaves ? `${name}-in` : name, peer: to, leaves: false, enters }] : []),
-  ];
-}
-
-function isHere(peer: Peer, compartment: Name): boolean {
-  return peer.kind === "pods" && peer.compartment === compartment;
 }
 
 function podSecurityLabels(enforce: PodSecurity): Record<string, string> {

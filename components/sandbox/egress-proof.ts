@@ -1,10 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Isolation, proofGateSeconds } from "../../plan/network/gate.ts";
+import { type Isolation, proofGateSeconds, proofPods } from "../../plan/network/gate.ts";
 import { roleLabel } from "../../plan/network/flows.ts";
 import { peerPort } from "../../plan/network/targets.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { hardened, type Nodes, podBasis } from "../pod.ts";
+import { hardened, type Nodes, podBasis, resourcesOf } from "../pod.ts";
 import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";
 import { gateEnvironment, type GateTargets } from "./entry-gate.ts";
 
@@ -67,8 +67,8 @@ export class EgressProof extends pulumi.ComponentResource {
         metadata: owner(identity, args.object),
         spec: {
           completionMode: "Indexed",
-          completions: 2,
-          parallelism: 2,
+          completions: proofPods,
+          parallelism: proofPods,
           backoffLimit: 0,
           activeDeadlineSeconds: patienceMinutes * 60,
           template: {
@@ -144,10 +144,7 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
       field("HOST_IPS", "status.hostIPs"),
     ],
     securityContext: hardened,
-    resources: {
-      requests: { cpu: "100m", memory: "64Mi", "ephemeral-storage": "16Mi" },
-      limits: { memory: "256Mi", "ephemeral-storage": "16Mi" },
-    },
+    resources: resourcesOf(args.isolation.proofRequests, { "ephemeral-storage": "16Mi" }),
     volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
   };
 }

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Prepull } from "../../plan/sandbox/images.ts";
 import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { podBasis, pullSecrets } from "../pod.ts";
+import { podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 
 export interface ImagePrepullArgs {
   prepull: Prepull;
@@ -67,7 +67,7 @@ export class ImagePrepull extends pulumi.ComponentResource {
                   readOnlyRootFilesystem: true,
                   capabilities: { drop: ["ALL"] },
                 },
-                resources: { requests: { cpu: "1m", memory: "4Mi" }, limits: { memory: "16Mi" } },
+                resources: resourcesOf(prepull.requests),
                 volumeMounts: [{ name: volume.name, mountPath: "/image", readOnly: true }],
               })),
               volumes: volumes.map((volume) => ({

@@ -2,14 +2,17 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ListenerPlan } from "../../plan/network/gate.ts";
 import { roleLabel } from "../../plan/network/flows.ts";
+import { canaryPolicyOf } from "../../plan/names.ts";
+import type { Requests } from "../../plan/requests.ts";
 import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
-import { hardened, type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import { hardened, type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 
 export interface ProofListenerArgs {
   /** Name of its objects. */
   object: string;
   listener: ListenerPlan;
+  requests: Requests;
   image: string;
   namespace: pulumi.Input<string>;
   /** Namespace of the sandboxes, which its open ports admit. */
@@ -110,7 +113,7 @@ export class ProofListener extends pulumi.ComponentResource {
           ],
           securityContext: hardened,
           readinessProbe: { tcpSocket: { port }, periodSeconds: 2, timeoutSeconds: 2 },
-          resources: { requests: { cpu: "20m", memory: "48Mi" }, limits: { memory: "128Mi" } },
+          resources: resourcesOf(args.requests),
           volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
         },
       ],
@@ -130,7 +133,7 @@ export class ProofListener extends pulumi.ComponentResource {
     new k8s.networking.v1.NetworkPolicy(
       `${name}-canary`,
       {
-        metadata: leaf({ ...identity, app: "network-policy" }, `${args.object}-canary`, {
+        metadata: leaf({ ...identity, app: "network-policy" }, canaryPolicyOf(args.object), {
           annotations: {
             "swe-rl.dev/reason": "only the sandboxes' own policy may deny them the canary",
           },

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/flows.ts";
 import type { Reaper as ReaperPlan } from "../../plan/sandbox/reaper.ts";
 import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
@@ -152,7 +152,7 @@ function container(args: ReaperArgs): k8s.types.input.core.v1.Container {
       { name: "ROUND_SECONDS", value: String(reaper.roundSeconds) },
       { name: "MOST_PER_ROUND", value: String(reaper.mostPerRound) },
     ],
-    resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+    resources: resourcesOf(reaper.requests),
     volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
   };
 }

@@ -1,10 +1,12 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { Names } from "../../plan/names.ts";
 import type { Sandboxes } from "../../plan/sandbox/bounds.ts";
 import { type Labels, leaf } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 
 export interface SandboxBoundsArgs {
+  names: Pick<Names, "sandboxBounds" | "sandboxServiceAccount">;
   sandboxes: Sandboxes;
   namespace: pulumi.Input<string>;
   /** Secret with registry credentials: Harbor names none in its pods. */
@@ -28,7 +30,7 @@ export class SandboxBounds extends pulumi.ComponentResource {
     new k8s.core.v1.ResourceQuota(
       `${name}-quota`,
       {
-        metadata: leaf(identity, "sandboxes"),
+        metadata: leaf(identity, args.names.sandboxBounds),
         spec: {
           hard: {
             pods: String(pods),
@@ -49,7 +51,7 @@ export class SandboxBounds extends pulumi.ComponentResource {
     new k8s.core.v1.LimitRange(
       `${name}-limits`,
       {
-        metadata: leaf(identity, "sandboxes"),
+        metadata: leaf(identity, args.names.sandboxBounds),
         spec: {
           limits: [
             {
@@ -76,7 +78,7 @@ export class SandboxBounds extends pulumi.ComponentResource {
     new k8s.core.v1.ServiceAccount(
       `${name}-account`,
       {
-        metadata: leaf(identity, "default"),
+        metadata: leaf(identity, args.names.sandboxServiceAccount),
         automountServiceAccountToken: false,
         ...pullSecrets(args.pullSecret),
       },

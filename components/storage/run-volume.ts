@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { persistentVolumeOf } from "../../plan/names.ts";
 import type { Volume } from "../../plan/storage/storage.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
@@ -32,7 +33,7 @@ export class RunVolume extends pulumi.ComponentResource {
     };
     const source = sourceOf(volume);
     const accessModes = accessModesOf(volume);
-    const own = source && `${args.stack}-${volume.name}`;
+    const own = source && persistentVolumeOf(args.stack, volume.name);
     const persistentVolume =
       own === undefined
         ? undefined

@@ -5,7 +5,7 @@ import { roleLabel } from "../../plan/network/flows.ts";
 import type { Directories } from "../../plan/storage/storage.ts";
 import type { Trainer } from "../../plan/verl/trainer.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis } from "../pod.ts";
+import { type Nodes, podBasis, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
@@ -124,10 +124,7 @@ export class TrainerJob extends pulumi.ComponentResource {
                     },
                     { name: "HEAD_TIMEOUT_SECONDS", value: String(args.headTimeoutSeconds) },
                   ],
-                  resources: {
-                    requests: { cpu: "100m", memory: "128Mi" },
-                    limits: { memory: "512Mi" },
-                  },
+                  resources: resourcesOf(trainer.submitterRequests),
                   volumeMounts: [
                     { name: "specification", mountPath: specDirectory, readOnly: true },
                     { name: "programs", mountPath: programDirectory, readOnly: true },

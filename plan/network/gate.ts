@@ -4,6 +4,7 @@ import type { Compartment } from "../names.ts";
 import type { Flow, Role } from "./flows.ts";
 import { fixedAddresses } from "../docker/addresses.ts";
 import { dockerProofTargets } from "../docker/proof-targets.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 import { proofTargets, type ProofTarget } from "./targets.ts";
 import type { RayPorts } from "../ray/ray.ts";
 import type { FrozenModel } from "../serving/frozen-models.ts";
@@ -38,6 +39,10 @@ export interface Isolation {
   readonly canaryPort: number;
   /** Stands where Ray will be. */
   readonly standIn: ListenerPlan;
+  /** Of one listener. */
+  readonly listenerRequests: Requests;
+  /** Of one of the two pods of the proof. */
+  readonly proofRequests: Requests;
   readonly targets: readonly ProofTarget[];
   /** Reasons of the site, by target. */
   readonly accepted: Readonly<Record<string, string>>;
@@ -50,6 +55,9 @@ const canaryPorts = [8999, 8998] as const;
 
 /** How long a pod must have been closed: longer than the pauses that were seen between two states of a filter. */
 const quietSeconds = 1;
+
+/** Pods of the egress proof: one that tries the targets, and one that it must not reach. */
+export const proofPods = 2;
 
 /** How long the proof waits at its gate: the longest delay that was seen is a few seconds. */
 export const proofGateSeconds = 60;
@@ -112,6 +120,8 @@ export function planIsolation(
       udp: [],
       open: { tcp: [], udp: [] },
     },
+    listenerRequests: requestsOf(20, { memory: 48, limit: 128 }),
+    proofRequests: requestsOf(100, { memory: 64, limit: 256 }),
     targets,
     accepted: Object.fromEntries(accepted.map(({ target, reason }) => [target, reason])),
     fingerprint: createHash("sha256")

@@ -3,7 +3,7 @@ import { bytesOf, type Toleration } from "../../config/schema/scalars.ts";
 import type { Disruption, PoolDisruption } from "./disruption.ts";
 import type { GpuDemand } from "./demand.ts";
 import type { NodeClaim } from "./claim.ts";
-import { priorityClassOf } from "../names.ts";
+import { nodePoolOf, priorityClassOf } from "../names.ts";
 import type { Sandboxes } from "../sandbox/bounds.ts";
 
 /** Where pods may run. */
@@ -107,7 +107,7 @@ function ownPool(
   purpose: NodePool["purpose"],
   disruption: Disruption,
 ): Pick<NodePool, "purpose" | "name" | "label" | "taint" | "disruption"> {
-  const name = poolName(settings, purpose);
+  const name = nodePoolOf(settings.stack, purpose);
   return {
     purpose,
     name,
@@ -117,12 +117,8 @@ function ownPool(
   };
 }
 
-function poolName({ stack }: Settings, purpose: NodePool["purpose"]): string {
-  return `${stack}-${purpose}`;
-}
-
-function poolPlacement(settings: Settings, purpose: NodePool["purpose"]): Placement {
-  const value = poolName(settings, purpose);
+function poolPlacement({ stack }: Settings, purpose: NodePool["purpose"]): Placement {
+  const value = nodePoolOf(stack, purpose);
   return {
     nodeSelector: { [poolLabel]: value },
     tolerations: [{ key: poolLabel, operator: "Equal", value, effect: "NoSchedule" }],

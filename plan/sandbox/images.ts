@@ -1,5 +1,7 @@
 import type { Settings } from "../../config/load/load.ts";
+import type { Names } from "../names.ts";
 import type { Placement } from "../nodes/pools.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 import type { Scaffold } from "../run/scaffold.ts";
 
 /** Images that the sandbox nodes have before the first trial asks for them. */
@@ -10,20 +12,23 @@ export interface Prepull extends Placement {
   readonly images: readonly string[];
   /** What runs beside each image; nothing of the images themselves is run. */
   readonly pauseImage: string;
+  /** Of the container beside one image. */
+  readonly requests: Requests;
 }
 
 /** Undefined unless the experiment asks for it. */
 export function planPrepull(
   { experiment, site }: Settings,
-  { scaffold, sandboxes }: { scaffold: Scaffold; sandboxes: Placement },
+  { names, scaffold, sandboxes }: { names: Names; scaffold: Scaffold; sandboxes: Placement },
 ): Prepull | undefined {
   const { enabled, images } = experiment.sandbox.prepull;
   if (!enabled) return undefined;
   const { nodeSelector, tolerations } = sandboxes;
   return {
-    name: "image-prepull",
+    name: names.prepull,
     images: [...new Set([scaffold.runtimeImage, ...images])],
     pauseImage: site.images.pause,
+    requests: requestsOf(1, { memory: 4, limit: 16 }),
     nodeSelector,
     tolerations,
   };

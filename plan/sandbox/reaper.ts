@@ -1,10 +1,12 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Names } from "../names.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 
 /** What deletes the sandboxes that Kubernetes, Harbor and the trainer leave behind. */
 export interface Reaper {
   /** Name of its pod, its account and its rights. */
   readonly name: string;
+  readonly requests: Requests;
   /** The only sandboxes that it looks at, as `key=value`. */
   readonly runLabel: string;
   /** What the names of the pods begin with that make sandboxes. */
@@ -28,7 +30,8 @@ export interface Reaper {
 export function planReaper({ experiment }: Settings, names: Names): Reaper {
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   return {
-    name: "sandbox-reaper",
+    name: names.reaper,
+    requests: requestsOf(50, { memory: 128, limit: 512 }),
     runLabel: `harbor-run=${agent.pod_name_prefix}`,
     ownerPrefix: `${names.rayCluster}-`,
     deadlineSeconds: k8s.pod_active_deadline_seconds,

@@ -2,6 +2,7 @@ import type { Settings } from "../../config/load/load.ts";
 import { modelFactsOf } from "../../config/schema/model-facts.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Flow, Peer } from "../network/flows.ts";
+import { frozenModelOf } from "../names.ts";
 import type { Topology } from "../run/topology.ts";
 
 const GiB = 2 ** 30;
@@ -58,7 +59,7 @@ export function planServing(settings: Settings, topology: Topology): FrozenModel
     const memoryBytes = planMemory(wanted, settings, topology);
     return {
       name: wanted.name,
-      object: `frozen-${wanted.name}`,
+      object: frozenModelOf(wanted.name),
       image: wanted.image ?? site.images.vllm ?? experiment.trainer.image ?? site.images.training,
       argv: command(wanted, hasExpertParallelism(wanted, settings)),
       environment: {

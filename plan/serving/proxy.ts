@@ -1,6 +1,7 @@
 import type { Settings } from "../../config/load/load.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Names } from "../names.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 import type { Topology } from "../run/topology.ts";
 
 /** Seconds that one model call may take: a long response at a busy server. */
@@ -26,6 +27,8 @@ export interface Recorder {
   readonly url: string;
   readonly cpus: number;
   readonly memoryBytes: number;
+  /** Of the init container that finds the rollout servers. */
+  readonly discoveryRequests: Requests;
 }
 
 export interface Proxy {
@@ -35,6 +38,8 @@ export interface Proxy {
   readonly replicas: number;
   readonly cpus: number;
   readonly memoryBytes: number;
+  /** Of the init container that waits for the recorder. */
+  readonly waitRequests: Requests;
   /** Model names that clients may use. */
   readonly aliases: readonly string[];
   /** Rollout servers that must answer before the recorder and the proxy start. */
@@ -66,6 +71,7 @@ export function planProxy(
     replicas: site.kind === "docker" ? 1 : experiment.proxy.replicas,
     cpus: experiment.proxy.cpus,
     memoryBytes: bytesOf(experiment.proxy.memory),
+    waitRequests: requestsOf(100, { memory: 64, limit: 256 }),
     aliases: ["claude-*", hosted, served],
     rolloutServers: topology.rolloutServers,
     litellm: {
@@ -111,6 +117,7 @@ export function planProxy(
       url: recorderUrl,
       cpus: recorderCpus,
       memoryBytes: recorderMemoryBytes,
+      discoveryRequests: requestsOf(100, { memory: 64, limit: 256 }),
     },
   };
 }

@@ -20,6 +20,11 @@ export interface Volume {
   readonly removal: "retain" | "remove";
 }
 
+/** Whether the stack makes the PersistentVolume itself. */
+export function isOwn({ backing }: Volume): boolean {
+  return backing.kind === "nfs" || backing.kind === "host_path";
+}
+
 /** Directories of a run inside the training pods. */
 export interface Directories {
   readonly project: string;

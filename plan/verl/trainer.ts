@@ -6,6 +6,7 @@ import {
   planEnvironment,
   trackingMode,
 } from "./environment.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 import { commandLine, planOverrides } from "./command.ts";
 import type { Override } from "./override.ts";
 import { rayNamespaceOverride } from "./sections.ts";
@@ -25,6 +26,8 @@ export interface Trainer {
   readonly fingerprint: string;
   readonly maxRestarts: number;
   readonly tracked: boolean;
+  /** Of the program beside Ray that submits the run and follows it. */
+  readonly submitterRequests: Requests;
 }
 
 export function planTrainer(settings: Settings, inputs: EnvironmentInputs): Trainer {
@@ -54,5 +57,6 @@ export function planTrainer(settings: Settings, inputs: EnvironmentInputs): Trai
     fingerprint,
     maxRestarts: experiment.trainer.max_restarts,
     tracked,
+    submitterRequests: requestsOf(100, { memory: 128, limit: 512 }),
   };
 }

@@ -1,6 +1,6 @@
 import type { Plan } from "../../plan/plan.ts";
+import { kindsOf, type ObjectKind } from "../../plan/resources.ts";
 import type { Fact } from "./fact.ts";
-import { objectsOf, pathOf } from "../objects.ts";
 import { type Client, ifThere, read } from "./client.ts";
 import type { NamespaceFact } from "./namespaces.ts";
 
@@ -21,9 +21,10 @@ export function readNamesakes(
     if (!known.known) throw new Error(known.reason);
     const isThere = (name: string | undefined) =>
       name === undefined || known.value.some((namespace) => namespace.name === name);
-    const kinds = objectsOf(plan)
-      // Namespaces and nodes have rules of their own.
-      .filter(({ resource }) => resource !== "namespaces" && resource !== "nodes")
+    const kinds = kindsOf(plan)
+      // Namespaces have a rule of their own.
+      .filter(({ resource }) => resource !== "namespaces")
+      .map((kind) => ({ ...kind, names: namesOf(kind) }))
       .filter(({ names, namespace }) => names.length > 0 && isThere(namespace));
     const lists = await Promise.all(
       kinds.map(async (kind) => {
@@ -43,4 +44,17 @@ export function readNamesakes(
     );
     return lists.flat();
   });
+}
+
+/** Names that the Plan fixes and no object may have before the stack is made. */
+function namesOf({ objects }: ObjectKind): string[] {
+  return objects.flatMap(({ how, name }) => (how === "create" && name !== undefined ? [name] : []));
+}
+
+/** Where the API server has the kind. */
+function pathOf({ group, version, resource, namespace }: ObjectKind): string {
+  const root = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
+  return namespace === undefined
+    ? `${root}/${resource}`
+    : `${root}/namespaces/${namespace}/${resource}`;
 }

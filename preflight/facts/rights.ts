@@ -1,8 +1,8 @@
 /** What the account that runs Pulumi may do, asked of the API server itself. */
 import type { V1SelfSubjectAccessReview } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
+import { kindsOf } from "../../plan/resources.ts";
 import type { Fact } from "./fact.ts";
-import { objectsOf } from "../objects.ts";
 import { type Client, read } from "./client.ts";
 
 /** A right that a stack needs. */
@@ -19,15 +19,17 @@ const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /** What Pulumi's provider does with an object in its life; it lists and watches while it waits for one. */
 const verbs = ["get", "list", "watch", "create", "patch", "delete"] as const;
 
-/** Every right, from the one list of the stack's objects. */
+/** What it does with an object that is there before the stack, and stays. */
+const patchVerbs = ["get", "patch"] as const;
+
+/** Every right, from the Plan's list of objects. */
 export function rightsOf(plan: Plan): Right[] {
   const { sandbox } = plan.names.namespaces;
   const granted = (resource: string, given: readonly string[]): Right[] =>
     given.map((verb) => ({ verb, group: "", resource, namespace: sandbox }));
   return [
-    ...objectsOf(plan).flatMap(({ group, resource, namespace }) =>
-      // Nodes are there already; a claim only changes them.
-      (resource === "nodes" ? (["get", "patch"] as const) : verbs).map((verb) => ({
+    ...kindsOf(plan).flatMap(({ group, resource, namespace, objects }) =>
+      (objects.every(({ how }) => how === "patch") ? patchVerbs : verbs).map((verb) => ({
         verb,
         group,
         resource,

@@ -1,6 +1,6 @@
 /** Whether the API server will take what the stack makes: rights, names, admission. */
 import type { Right } from "../../preflight/facts/rights.ts";
-import { objectsOf } from "../../preflight/objects.ts";
+import { kindsOf } from "../../plan/resources.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Most refusals that a message names. */
@@ -17,7 +17,7 @@ export const rights = defineClusterRule({
   check: ({ plan, facts: { missingRights } }) => {
     if (!missingRights.known) return [notRead(missingRights.reason)];
     const missing = missingRights.value;
-    if (missing.length === 0) return [met(`all of ${objectsOf(plan).length} kinds of objects`)];
+    if (missing.length === 0) return [met(`all of ${kindsOf(plan).length} kinds of objects`)];
     const [first] = missing;
     return [
       {

@@ -1,8 +1,10 @@
 /** Whether others' quotas and limits in the stack's namespaces leave enough for it. */
 import type { Compartment } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
+import { resourcesOf, type PlannedPods, sum, type StandingPods } from "../../plan/resources.ts";
+import { admits } from "../../plan/nodes/placement.ts";
+import type { Facts } from "../../preflight/facts/facts.ts";
 import { amountOf } from "../../preflight/quantity.ts";
-import { sum, workloadsOf } from "../../preflight/workloads.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 export const quotas = defineClusterRule({
@@ -12,12 +14,12 @@ export const quotas = defineClusterRule({
   consequence: "the API server would refuse the last pods, and the run would wait for them",
   remedy: "have the quota raised",
   source: "https://kubernetes.io/docs/concepts/policy/resource-quotas/",
-  check: ({ plan, facts: { bounds } }) => {
+  check: ({ plan, facts: { bounds, nodes } }) => {
     if (!bounds.known) return [notRead(bounds.reason)];
     const foreign = bounds.value.quotas.filter(({ stack }) => stack !== plan.names.stack);
     const findings = foreign.flatMap(({ namespace, name, scoped, hard }): Verdict[] => {
       if (scoped) return [notRead(`quota ${namespace}/${name} holds for some pods only`)];
-      const needs = needsIn(plan, namespace);
+      const needs = needsIn(plan, namespace, nodes);
       const small = Object.entries(hard).filter(
         ([resource, most]) => (needs[resource] ?? 0) > most,
       );
@@ -65,7 +67,7 @@ export const limitRanges = defineClusterRule({
 type Amounts = Readonly<Record<string, number>>;
 
 /** What the stack takes of a namespace, in the words of a quota. */
-function needsIn(plan: Plan, namespace: string): Amounts {
+function needsIn(plan: Plan, namespace: string, nodes: Facts["nodes"]): Amounts {
   const compartment = compartmentOf(plan, namespace);
   const { sandboxes, storage, gpuDemand } = plan;
   if (compartment === "sandbox") {
@@ -78,7 +80,7 @@ function needsIn(plan: Plan, namespace: string): Amounts {
       memoryLimitBytes: parallelTrials * perPod.memoryLimitBytes,
     });
   }
-  const here = workloadsOf(plan).filter((one) => one.compartment === compartment);
+  const here = podsIn(plan, compartment).map((pods) => counted(pods, nodes));
   const gpus = sum(here, (one) => one.gpus);
   return {
     ...resources({
@@ -131,13 +133,25 @@ function largestIn(plan: Plan, namespace: string, type: string): Amounts {
     const { cpus, memoryLimitBytes } = plan.sandboxes.perPod;
     return { cpu: cpus, memory: memoryLimitBytes };
   }
-  const here = workloadsOf(plan).filter((one) => one.compartment === compartment);
+  const here = podsIn(plan, compartment);
   const most = (amount: (one: (typeof here)[number]) => number) => Math.max(0, ...here.map(amount));
   return {
     cpu: most((one) => one.cpus),
     memory: most((one) => one.memoryLimitBytes),
     [plan.gpuDemand.resource]: most((one) => one.gpus),
   };
+}
+
+function podsIn(plan: Plan, compartment: Compartment | undefined): PlannedPods[] {
+  return resourcesOf(plan).pods.filter((pods) => pods.compartment === compartment);
+}
+
+/** With one pod on every node where that is asked for; none where the nodes are not known. */
+function counted(pods: PlannedPods, nodes: Facts["nodes"]): StandingPods {
+  const { replicas, placement } = pods;
+  if (replicas !== "each-node") return { ...pods, replicas };
+  const on = nodes.known ? nodes.value.filter((node) => admits(placement, node)) : [];
+  return { ...pods, replicas: on.length };
 }
 
 function compartmentOf({ names }: Plan, namespace: string): Compartment | undefined {

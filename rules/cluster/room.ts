@@ -1,12 +1,12 @@
 /** Whether the stack's pods fit on the nodes by CPU, memory, disk and number. */
 import type { Plan } from "../../plan/plan.ts";
+import { isStanding, resourcesOf, type StandingPods, sum } from "../../plan/resources.ts";
 import type { Fact } from "../../preflight/facts/fact.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
 import { admits, gpusFor, madeByKarpenter } from "../../plan/nodes/placement.ts";
 import { amountOf, inGiB } from "../../preflight/quantity.ts";
-import { sum, type Workload, workloadsOf } from "../../preflight/workloads.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** What a node has for the stack. */
@@ -71,7 +71,7 @@ export const cpuNodeRoom = defineClusterRule({
     if (!known.known) return [notRead(known.reason)];
     const ground = plan.ray.head;
     const rooms = roomsOn(plan, known.value, (node) => admits(ground, node));
-    const pods = workloadsOf(plan).filter(({ gpus }) => gpus === 0);
+    const pods = standingOn(plan, "cpu");
     const [cpus, memory] = [sum(pods, (pod) => pod.cpus), sum(pods, (pod) => pod.memoryBytes)];
     const expected = `nodes of cpu_nodes.selector with ${Math.ceil(cpus)} CPUs and ${inGiB(memory)} memory free: ${pods.map(({ what }) => what).join(", ")}`;
     const homeless = pods.find((pod) => !rooms.some((room) => holds(room, pod)));
@@ -105,11 +105,16 @@ export const sandboxRoom = defineClusterRule({
     if (!known.known) return [notRead(known.reason)];
     const { perPod, parallelTrials } = sandboxes;
     const rooms = roomsOn(plan, known.value, (node) => admits(sandboxes, node));
+    // Every node has them, so they take from each what the sandboxes cannot have.
+    const beside = resourcesOf(plan).pods.filter(({ replicas }) => replicas === "each-node");
+    const taken = (amount: (pods: (typeof beside)[number]) => number) =>
+      beside.reduce((all, pods) => all + amount(pods), 0);
+    const [cpus, memory] = [taken((pods) => pods.cpus), taken((pods) => pods.memoryBytes)];
     const places = rooms.map((room) => ({
-      cpu: Math.floor(room.cpus / perPod.cpus),
-      memory: Math.floor(room.memoryBytes / perPod.memoryRequestBytes),
+      cpu: Math.floor((room.cpus - cpus) / perPod.cpus),
+      memory: Math.floor((room.memoryBytes - memory) / perPod.memoryRequestBytes),
       "ephemeral storage": Math.floor(room.ephemeralBytes / perPod.ephemeralStorageBytes),
-      "pods per node": room.pods,
+      "pods per node": room.pods - beside.length,
     }));
     const total = places.reduce(
       (all, place) => all + Math.max(0, Math.min(...Object.values(place))),
@@ -148,7 +153,7 @@ export const nodePoolLimits = defineClusterRule({
   source: "https://karpenter.sh/docs/concepts/nodepools/#speclimits",
   check: ({ plan }) => {
     const needs = {
-      gpu: totalsOf(workloadsOf(plan).filter(({ gpus }) => gpus > 0)),
+      gpu: totalsOf(standingOn(plan, "gpu")),
       sandbox: {
         cpus: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.cpus,
         memoryBytes: plan.sandboxes.parallelTrials * plan.sandboxes.perPod.memoryRequestBytes,
@@ -168,10 +173,16 @@ export const nodePoolLimits = defineClusterRule({
   },
 });
 
-function totalsOf(workloads: readonly Workload[]) {
+function standingOn(plan: Plan, nodes: StandingPods["nodes"]): StandingPods[] {
+  return resourcesOf(plan)
+    .pods.filter(isStanding)
+    .filter((pods) => pods.nodes === nodes);
+}
+
+function totalsOf(pods: readonly StandingPods[]) {
   return {
-    cpus: sum(workloads, (one) => one.cpus),
-    memoryBytes: sum(workloads, (one) => one.memoryBytes),
+    cpus: sum(pods, (one) => one.cpus),
+    memoryBytes: sum(pods, (one) => one.memoryBytes),
   };
 }
 

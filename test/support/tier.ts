@@ -4,24 +4,31 @@ import type { KubernetesSite } from "../../config/schema/site.ts";
 import { judge, settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
 
+interface Recorded {
+  readonly preview?: boolean;
+  readonly secrets?: Record<string, string>;
+  readonly stack?: string;
+  readonly known?: { unproven?: string | undefined; network?: string };
+}
+
 /** Records a whole tier. Program modules are imported only after the mocks are there. */
 export async function recordTier(
   yaml = "",
-  options: {
-    preview?: boolean;
-    secrets?: Record<string, string>;
-    site?: object;
-    base?: string;
-    stack?: string;
-    known?: { unproven?: string | undefined; network?: string };
-  } = {},
+  options: Recorded & { site?: object; base?: string } = {},
 ): Promise<{ recording: Recording; plan: Plan }> {
   const { settings } = settingsWith(yaml, {
     base: options.base ?? "single-node",
     ...(options.stack === undefined ? {} : { stack: options.stack, experiment: "run" }),
   });
-  const changed = { ...settings, site: { ...settings.site, ...options.site } };
-  const result = judge(changed);
+  return recordSettings({ ...settings, site: { ...settings.site, ...options.site } }, options);
+}
+
+/** Records the tier that some settings give. */
+export async function recordSettings(
+  settings: Settings,
+  options: Recorded = {},
+): Promise<{ recording: Recording; plan: Plan }> {
+  const result = judge(settings);
   if (result.problems.length > 0) throw new Error(JSON.stringify(result.problems));
   const pulumi = await import("@pulumi/pulumi");
   const secrets = Object.fromEntries(
@@ -32,7 +39,7 @@ export async function recordTier(
     const { provisionTier } = await import("../../stacks/tier.ts");
     return provisionTier(
       result.plan,
-      connect(clusterOf(changed), {
+      connect(clusterOf(settings), {
         unproven: proofOf(result.plan),
         network: "",
         ...options.known,

@@ -37,7 +37,9 @@ describe("the nodes of sandboxes and of GPUs", () => {
       const { errors, warnings } = about(decide(base, { selector }).result);
       expect(warnings).toEqual([]);
       expect(errors).toHaveLength(1);
-      expect(errors[0]).toMatch(/which every GPU node matches too, those of tier (two|three)-node included: untrusted code/);
+      expect(errors[0]).toMatch(
+        /which every GPU node matches too, those of tier (two|three)-node included: untrusted code/,
+      );
     }
     for (const selector of [{ pool: "sandbox" }, { zone: "b" }, { ...h200, pool: "sandbox" }]) {
       expect(about(decide(base, { selector }).result)).toEqual(none);

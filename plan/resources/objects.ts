@@ -1,0 +1,237 @@
+import { isOwn } from "../storage/storage.ts";
+import { canaryPolicyOf, type Compartment, persistentVolumeOf } from "../names.ts";
+import { policiesOf } from "../network/policies.ts";
+import type { Plan } from "../plan.ts";
+
+/** One Kubernetes object of a stack. */
+export interface PlannedObject {
+  readonly apiVersion: string;
+  /** Plural, as in paths and roles. */
+  readonly resource: string;
+  readonly kind: string;
+  /** undefined for a cluster-wide object. */
+  readonly namespace: string | undefined;
+  /** undefined where Pulumi makes up the name. */
+  readonly name: string | undefined;
+  /** `adopt` and `patch`: the object exists before the stack; `patch` never creates it. */
+  readonly how: "create" | "adopt" | "patch";
+}
+
+/** Kinds of objects that stacks make: API version and plural. */
+const kinds = {
+  Namespace: ["v1", "namespaces"],
+  Node: ["v1", "nodes"],
+  PersistentVolume: ["v1", "persistentvolumes"],
+  PersistentVolumeClaim: ["v1", "persistentvolumeclaims"],
+  ConfigMap: ["v1", "configmaps"],
+  Secret: ["v1", "secrets"],
+  Service: ["v1", "services"],
+  ServiceAccount: ["v1", "serviceaccounts"],
+  ResourceQuota: ["v1", "resourcequotas"],
+  LimitRange: ["v1", "limitranges"],
+  Deployment: ["apps/v1", "deployments"],
+  DaemonSet: ["apps/v1", "daemonsets"],
+  Job: ["batch/v1", "jobs"],
+  PodDisruptionBudget: ["policy/v1", "poddisruptionbudgets"],
+  NetworkPolicy: ["networking.k8s.io/v1", "networkpolicies"],
+  Role: ["rbac.authorization.k8s.io/v1", "roles"],
+  RoleBinding: ["rbac.authorization.k8s.io/v1", "rolebindings"],
+  PriorityClass: ["scheduling.k8s.io/v1", "priorityclasses"],
+  PriorityLevelConfiguration: ["flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations"],
+  FlowSchema: ["flowcontrol.apiserver.k8s.io/v1", "flowschemas"],
+  ValidatingAdmissionPolicy: ["admissionregistration.k8s.io/v1", "validatingadmissionpolicies"],
+  ValidatingAdmissionPolicyBinding: [
+    "admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicybindings",
+  ],
+  RayCluster: ["ray.io/v1", "rayclusters"],
+  NodePool: ["karpenter.sh/v1", "nodepools"],
+} as const;
+type Kind = keyof typeof kinds;
+
+interface Where {
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly how?: PlannedObject["how"];
+}
+
+function object(kind: Kind, { namespace, name, how = "create" }: Where): PlannedObject {
+  const [apiVersion, resource] = kinds[kind];
+  return { apiVersion, resource, kind, namespace, name, how };
+}
+
+export function objectsOf(plan: Plan): PlannedObject[] {
+  return [
+    ...clusterWide(plan),
+    ...namespacesOf(plan).flatMap((role) => commonOf(plan, role)),
+    ...volumesOf(plan),
+    ...trainingOf(plan),
+    ...proxyOf(plan),
+    ...servingOf(plan),
+    ...sandboxOf(plan),
+    ...reaperOf(plan),
+    ...prepullOf(plan),
+    ...listenersOf(plan),
+    ...proofOf(plan),
+  ];
+}
+
+function namespacesOf({ compartments }: Plan): Compartment[] {
+  return compartments.proxy ? ["train", "proxy", "sandbox"] : ["train", "sandbox"];
+}
+
+function clusterWide({ names, admission, nodeClaim, nodePools }: Plan): PlannedObject[] {
+  const name = names.sandboxAdmission;
+  const mutating = ["Policy", "PolicyBinding"].map((suffix) => ({
+    apiVersion: `admissionregistration.k8s.io/${admission.mutation}`,
+    resource: suffix === "Policy" ? "mutatingadmissionpolicies" : "mutatingadmissionpolicybindings",
+    kind: `MutatingAdmission${suffix}`,
+    namespace: undefined,
+    name,
+    how: "create" as const,
+  }));
+  return [
+    object("PriorityClass", { name: names.priorityClass }),
+    object("PriorityLevelConfiguration", { name }),
+    object("FlowSchema", { name }),
+    object("ValidatingAdmissionPolicy", { name }),
+    object("ValidatingAdmissionPolicyBinding", { name }),
+    ...(admission.mutation === "none" ? [] : mutating),
+    ...(nodeClaim?.nodes ?? []).map((node) => object("Node", { name: node, how: "patch" })),
+    ...nodePools.map((pool) => object("NodePool", { name: pool.name })),
+  ];
+}
+
+/** A namespace with its policies and its registry credentials. */
+function commonOf({ names, flows, pullSecrets }: Plan, role: Compartment): PlannedObject[] {
+  const namespace = names.namespaces[role];
+  const policies = flows.flatMap((flow) => policiesOf(flow, role));
+  return [
+    object("Namespace", { name: namespace }),
+    object("NetworkPolicy", { namespace, name: names.defaultDeny }),
+    ...policies.map(({ name }) => object("NetworkPolicy", { namespace, name })),
+    ...(pullSecrets ? [object("Secret", { namespace })] : []),
+  ];
+}
+
+function volumesOf({ names, storage }: Plan): PlannedObject[] {
+  const namespace = names.namespaces.train;
+  return storage.volumes.flatMap((volume) => {
+    const name = persistentVolumeOf(names.stack, volume.name);
+    return [
+      ...(isOwn(volume) ? [object("PersistentVolume", { name })] : []),
+      object("PersistentVolumeClaim", { namespace, name: volume.name }),
+    ];
+  });
+}
+
+function trainingOf({ names, disruption }: Plan): PlannedObject[] {
+  const { train: namespace, sandbox } = names.namespaces;
+  const account = names.trainerServiceAccount;
+  return [
+    // Ray's token, and what training pods get as variables.
+    object("Secret", { namespace }),
+    object("Secret", { namespace }),
+    object("ServiceAccount", { namespace, name: account }),
+    object("Role", { namespace: sandbox, name: account }),
+    object("RoleBinding", { namespace: sandbox, name: account }),
+    object("ConfigMap", { namespace }),
+    object("RayCluster", { namespace, name: names.rayCluster }),
+    ...(disruption.rayMaxUnavailable === undefined
+      ? []
+      : [object("PodDisruptionBudget", { namespace, name: names.rayCluster })]),
+    // The run's specification, and the submitter's programs.
+    object("ConfigMap", { namespace }),
+    object("ConfigMap", { namespace }),
+    object("Job", { namespace, name: names.trainerJob }),
+  ];
+}
+
+/** An account, a Deployment, and, where it is called, a Service. */
+function program(namespace: string, name: string, isCalled = true): PlannedObject[] {
+  return [
+    object("ServiceAccount", { namespace, name }),
+    object("Deployment", { namespace, name }),
+    ...(isCalled ? [object("Service", { namespace, name })] : []),
+  ];
+}
+
+function proxyOf({ names, proxy }: Plan): PlannedObject[] {
+  if (proxy.mode === "in_process") return [];
+  const { train, proxy: namespace } = names.namespaces;
+  return [
+    object("Secret", { namespace }),
+    ...[[train, names.recorder] as const, [namespace, names.proxy] as const].flatMap(
+      ([where, name]) => [
+        ...program(where, name),
+        object("ConfigMap", { namespace: where }),
+        object("PodDisruptionBudget", { namespace: where, name }),
+      ],
+    ),
+  ];
+}
+
+function servingOf({ names, serving }: Plan): PlannedObject[] {
+  const namespace = names.namespaces.train;
+  return serving.flatMap(({ object: name }) => [
+    ...program(namespace, name),
+    object("PodDisruptionBudget", { namespace, name }),
+  ]);
+}
+
+function sandboxOf({ names }: Plan): PlannedObject[] {
+  const namespace = names.namespaces.sandbox;
+  return [
+    object("ResourceQuota", { namespace, name: names.sandboxBounds }),
+    object("LimitRange", { namespace, name: names.sandboxBounds }),
+    object("ServiceAccount", { namespace, name: names.sandboxServiceAccount, how: "adopt" }),
+  ];
+}
+
+function reaperOf({ names, reaper: { name } }: Plan): PlannedObject[] {
+  const { train, sandbox } = names.namespaces;
+  return [
+    ...program(train, name, false),
+    object("ConfigMap", { namespace: train }),
+    ...[sandbox, train].flatMap((namespace) => [
+      object("Role", { namespace, name }),
+      object("RoleBinding", { namespace, name }),
+    ]),
+  ];
+}
+
+function prepullOf({ names, prepull }: Plan): PlannedObject[] {
+  if (!prepull) return [];
+  const namespace = names.namespaces.train;
+  return [
+    object("ServiceAccount", { namespace, name: prepull.name }),
+    object("DaemonSet", { namespace, name: prepull.name }),
+  ];
+}
+
+function listenersOf({ names, isolation: { door, standIn } }: Plan): PlannedObject[] {
+  const listeners = [
+    { name: names.allowedTarget, ...door },
+    { name: names.decoy, ...standIn },
+  ];
+  return listeners.flatMap(({ name, compartment, open }) => {
+    const namespace = names.namespaces[compartment];
+    return [
+      ...program(namespace, name),
+      object("ConfigMap", { namespace }),
+      ...(open.tcp.length + open.udp.length > 0
+        ? [object("NetworkPolicy", { namespace, name: canaryPolicyOf(name) })]
+        : []),
+    ];
+  });
+}
+
+function proofOf({ names, isolation }: Plan): PlannedObject[] {
+  if (!isolation.requireProof) return [];
+  const namespace = names.namespaces.sandbox;
+  return [
+    object("ConfigMap", { namespace }),
+    object("ServiceAccount", { namespace, name: names.egressProof }),
+    object("Job", { namespace, name: names.egressProof }),
+  ];
+}

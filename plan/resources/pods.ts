@@ -1,0 +1,132 @@
+import type { Compartment } from "../names.ts";
+import { proofPods } from "../network/gate.ts";
+import type { Placement } from "../nodes/pools.ts";
+import type { Plan } from "../plan.ts";
+import { guaranteed, type Requests } from "../requests.ts";
+
+/** Pods of one kind, as one object makes them; Harbor makes the sandboxes beside them. */
+export interface PlannedPods extends Requests {
+  /** As messages call them. */
+  readonly what: string;
+  readonly compartment: Compartment;
+  /** `each-node`: one on every node of its placement. */
+  readonly replicas: number | "each-node";
+  readonly gpus: number;
+  /** Nodes of the site by purpose. */
+  readonly nodes: "cpu" | "gpu" | "sandbox";
+  readonly placement: Placement;
+  /** `proof`: they end before training starts. */
+  readonly lifetime: "stack" | "proof";
+}
+
+/** Pods with a number that the Plan fixes, for the stack's whole life. */
+export type StandingPods = PlannedPods & { readonly replicas: number };
+
+type Parts = Omit<PlannedPods, keyof Requests | "what" | "replicas"> & {
+  readonly replicas?: number;
+};
+
+export function podsOf(plan: Plan): PlannedPods[] {
+  const { names, ray, proxy, serving, gpuPlacement, isolation, prepull } = plan;
+  const cpu: Parts = {
+    compartment: "train",
+    gpus: 0,
+    nodes: "cpu",
+    placement: ray.head,
+    lifetime: "stack",
+  };
+  const one = (
+    what: string,
+    requests: Requests,
+    parts: Partial<PlannedPods> = {},
+  ): PlannedPods => ({
+    replicas: 1,
+    ...cpu,
+    what,
+    cpus: requests.cpus,
+    memoryBytes: requests.memoryBytes,
+    memoryLimitBytes: requests.memoryLimitBytes,
+    ...parts,
+  });
+  const gpu = { nodes: "gpu", placement: gpuPlacement } as const;
+  const sandbox = { nodes: "sandbox", placement: plan.sandboxes } as const;
+  return [
+    one("the Ray head", guaranteed(ray.head)),
+    one("the trainer's submitter", plan.trainer.submitterRequests),
+    one("the reaper", plan.reaper.requests),
+    ...[isolation.door, isolation.standIn].map(({ compartment }) =>
+      one("a listener of the egress proof", isolation.listenerRequests, { compartment }),
+    ),
+    ...(proxy.mode === "litellm"
+      ? [
+          one(
+            "the recorder",
+            largest(guaranteed(proxy.recorder), proxy.recorder.discoveryRequests),
+          ),
+          one("LiteLLM", largest(guaranteed(proxy), proxy.waitRequests), {
+            compartment: "proxy",
+            replicas: proxy.replicas,
+          }),
+        ]
+      : []),
+    ...ray.groups.map((group) =>
+      one(`Ray group ${group.name}`, guaranteed(group), {
+        ...gpu,
+        replicas: group.replicas,
+        gpus: group.gpus,
+      }),
+    ),
+    ...serving.map((model) =>
+      one(`frozen model ${model.name}`, guaranteed(model), {
+        ...gpu,
+        replicas: model.replicas,
+        gpus: model.gpus,
+      }),
+    ),
+    ...(prepull
+      ? [
+          one(names.prepull, times(prepull.images.length, prepull.requests), {
+            ...sandbox,
+            placement: prepull,
+            replicas: "each-node",
+          }),
+        ]
+      : []),
+    ...(isolation.requireProof
+      ? [
+          one("the egress proof", isolation.proofRequests, {
+            ...sandbox,
+            compartment: "sandbox",
+            replicas: proofPods,
+            lifetime: "proof",
+          }),
+        ]
+      : []),
+  ];
+}
+
+/** Init containers run before the others, so a pod asks for the larger of both. */
+function largest(main: Requests, init: Requests): Requests {
+  return {
+    cpus: Math.max(main.cpus, init.cpus),
+    memoryBytes: Math.max(main.memoryBytes, init.memoryBytes),
+    memoryLimitBytes: Math.max(main.memoryLimitBytes, init.memoryLimitBytes),
+  };
+}
+
+function times(containers: number, requests: Requests): Requests {
+  return {
+    cpus: containers * requests.cpus,
+    memoryBytes: containers * requests.memoryBytes,
+    memoryLimitBytes: containers * requests.memoryLimitBytes,
+  };
+}
+
+export function isStanding(pods: PlannedPods): pods is StandingPods {
+  return pods.lifetime === "stack" && pods.replicas !== "each-node";
+}
+
+/** An amount of several kinds of pods together, over all replicas. */
+export function sum(pods: readonly StandingPods[], amount: (pods: StandingPods) => number): number {
+  return pods.reduce((total, one) => total + one.replicas * amount(one), 0);
+}
