@@ -1,4 +1,4 @@
-import type { EnvironmentVariable } from "../environment.ts";
+import type { EnvironmentVariable } from "./types.ts";
 
 type Value = string | number | boolean | null | undefined;
 
