@@ -2,6 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Placement } from "../plan/nodes/index.ts";
 import type { Requests } from "../plan/requests.ts";
+import { programDirectory } from "./runtime-program.ts";
 
 /** Where pods run, and with which priority. */
 export type Nodes = Placement;
@@ -42,13 +43,29 @@ export function pullSecrets(
   return secret === undefined ? {} : { imagePullSecrets: [{ name: secret }] };
 }
 
-/** What a program of ours that only talks to sockets needs: nothing. Admits of pod security `restricted`. */
+/** A container without privileges, under whatever user its image has. */
+export const unprivileged = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+};
+
+/** A program that only uses sockets: pod security `restricted` admits it. */
 export const hardened = {
   runAsNonRoot: true,
   runAsUser: 65532,
   runAsGroup: 65532,
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
+  ...unprivileged,
   seccompProfile: { type: "RuntimeDefault" },
 };
+
+/** Where a container finds its program's files. */
+export const programMount = { name: "programs", mountPath: programDirectory, readOnly: true };
+
+/** The volume of {@link programMount}. @throws {Error} If the component has no program. */
+export function programVolume(
+  files: pulumi.Output<string> | undefined,
+): k8s.types.input.core.v1.Volume {
+  if (files === undefined) throw new Error("the component has no program");
+  return { name: programMount.name, configMap: { name: files } };
+}

@@ -1,10 +1,11 @@
-import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
 import { type Role, roleLabel } from "../../plan/network/index.ts";
 import type { Disruption } from "../../plan/nodes/index.ts";
 import type { FrozenModel as Model } from "../../plan/serving/index.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
+import type { Labels } from "../metadata.ts";
+import type { Nodes } from "../pod.ts";
+import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import type { Mount } from "../ray/pod-template.ts";
 
 export interface FrozenModelArgs {
@@ -20,6 +21,8 @@ export interface FrozenModelArgs {
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
   labels: Labels;
+  /** @default no change */
+  transform?: ProgramTransforms;
 }
 
 /** Label of one model's pods, by which its Service and its replicas know each other. */
@@ -36,89 +39,39 @@ const graceSeconds = 120;
  * A model that plain vLLM serves for evaluation or judging. Never in the weight-sync path: verl owns its rollout
  * servers as Ray actors and updates only those; the weights here are those of the checkpoint.
  */
-export class FrozenModel extends pulumi.ComponentResource {
+export class FrozenModel extends ProgramDeployment {
   constructor(name: string, args: FrozenModelArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:inference:FrozenModel", name, args, opts);
-    const { model } = args;
-    const identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: model.object,
-      component: "frozen-model",
-    };
-    const selector = { [modelLabel]: model.name };
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
+    const { model, labels, namespace, disruption } = args;
+    super(
+      { type: "swe-rl:inference:FrozenModel", name, args },
       {
-        metadata: leaf(identity, model.object),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
-      },
-      { parent: this },
-    );
-    new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        metadata: leaf(identity, model.object, {
-          // The Deployment is awaited, and it takes longer than the patience for a Service.
-          annotations: { "pulumi.com/skipAwait": "true" },
-        }),
-        spec: {
-          type: "ClusterIP",
-          selector,
-          ports: [{ name: "http", port: model.port, targetPort: "http" }],
-        },
-      },
-      { parent: this },
-    );
-    new k8s.policy.v1.PodDisruptionBudget(
-      `${name}-disruption`,
-      {
-        metadata: leaf(identity, model.object),
-        spec: {
-          maxUnavailable: args.disruption.frozenModelMaxUnavailable,
-          selector: { matchLabels: selector },
-        },
-      },
-      { parent: this },
-    );
-    const minutes = model.rolloutMinutes;
-    new k8s.apps.v1.Deployment(
-      name,
-      {
-        metadata: owner(identity, model.object),
-        spec: {
-          replicas: model.replicas,
-          selector: { matchLabels: selector },
-          // GPUs are scarce: a new pod gets those of the one that it replaces.
-          strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
-          progressDeadlineSeconds: minutes * 60,
-          template: {
-            metadata: {
-              labels: { ...labelsOf(identity), ...selector, [roleLabel]: role },
-              annotations: { ...args.disruption.podAnnotations },
-            },
-            spec: podSpec(args, account.metadata.name),
-          },
-        },
-      },
-      {
-        parent: this,
+        identity: { labels, namespace, app: model.object, component: "frozen-model" },
+        object: model.object,
+        selector: { [modelLabel]: model.name },
+        podLabels: { [roleLabel]: role },
+        podAnnotations: disruption.podAnnotations,
+        nodes: args.nodes,
+        pullSecret: args.pullSecret,
+        replicas: model.replicas,
+        // GPUs are scarce: a new pod gets those of the one that it replaces.
+        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+        rolloutMinutes: model.rolloutMinutes,
         // All replicas start at once, but are replaced one after the other.
-        customTimeouts: { create: `${minutes}m`, update: `${minutes * model.replicas}m` },
+        updateMinutes: model.rolloutMinutes * model.replicas,
+        deletion: "foreground",
+        pod: () => podSpec(args),
+        service: { ports: [{ name: "http", port: model.port, targetPort: "http" }] },
+        budget: { maxUnavailable: disruption.frozenModelMaxUnavailable },
       },
+      opts,
     );
-    this.registerOutputs();
+    this.registerOutputs({ deployment: this.deployment.metadata.name });
   }
 }
 
-function podSpec(
-  args: FrozenModelArgs,
-  account: pulumi.Input<string>,
-): k8s.types.input.core.v1.PodSpec {
+function podSpec(args: FrozenModelArgs): k8s.types.input.core.v1.PodSpec {
   const { model, models } = args;
   return {
-    ...podBasis(args.nodes, account),
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: graceSeconds,
     // Beside other frozen models, of whichever stack: spread out, they would leave no node whole for Ray's workers.

@@ -1,11 +1,11 @@
-import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Proxy } from "../../plan/serving/index.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
-import { programs } from "../runtime-program.ts";
+import type { Labels } from "../metadata.ts";
+import { type Nodes, programVolume, resourcesOf, unprivileged } from "../pod.ts";
+import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
 
 export interface LiteLlmProxyArgs {
@@ -20,6 +20,8 @@ export interface LiteLlmProxyArgs {
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until the policy must be served. */
   rolloutMinutes: number;
+  /** @default no change */
+  transform?: ProgramTransforms;
 }
 
 type Container = k8s.types.input.core.v1.Container;
@@ -31,102 +33,64 @@ const configDirectory = "/etc/litellm";
 const userId = 65532;
 
 /** LiteLLM in front of the recorder; it starts when every rollout server of the run answers. */
-export class LiteLlmProxy extends pulumi.ComponentResource {
+export class LiteLlmProxy extends ProgramDeployment {
   constructor(name: string, args: LiteLlmProxyArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:inference:LiteLlmProxy", name, args, opts);
-    const { names, proxy } = args;
-    const identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: "litellm",
-      component: "proxy",
-    };
-    const configuration = programs(
-      `${name}-configuration`,
-      {
-        identity: { ...identity, app: "litellm-configuration" },
-        program: "litellm",
-        // JSON is YAML.
-        beside: { "config.yaml": JSON.stringify(proxy.litellm, null, 2) },
-      },
-      { parent: this },
-    );
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      {
-        metadata: leaf(identity, names.proxy),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
-      },
-      { parent: this },
-    );
+    const { names, proxy, labels, namespace } = args;
     const selector = { [roleLabel]: "proxy" };
-    new k8s.apps.v1.Deployment(
-      name,
+    super(
+      { type: "swe-rl:inference:LiteLlmProxy", name, args },
       {
-        metadata: owner(identity, names.proxy),
-        spec: {
-          replicas: proxy.replicas,
-          selector: { matchLabels: selector },
-          progressDeadlineSeconds: args.rolloutMinutes * 60,
-          template: {
-            metadata: { labels: { ...labelsOf(identity), ...selector } },
-            spec: {
-              ...podBasis(args.nodes, account.metadata.name),
-              automountServiceAccountToken: false,
-              topologySpreadConstraints: [
-                {
-                  maxSkew: 1,
-                  topologyKey: "kubernetes.io/hostname",
-                  whenUnsatisfiable: "ScheduleAnyway",
-                  labelSelector: { matchLabels: selector },
-                },
-              ],
-              securityContext: {
-                runAsNonRoot: true,
-                runAsUser: userId,
-                runAsGroup: userId,
-                fsGroup: userId,
-                seccompProfile: { type: "RuntimeDefault" },
-              },
-              initContainers: [waiter(args)],
-              containers: [server(args)],
-              volumes: [
-                { name: "configuration", configMap: { name: configuration } },
-                { name: "tmp", emptyDir: {} },
-              ],
+        identity: { labels, namespace, app: "litellm", component: "proxy" },
+        object: names.proxy,
+        selector,
+        nodes: args.nodes,
+        pullSecret: args.pullSecret,
+        program: {
+          folder: "litellm",
+          suffix: "configuration",
+          app: "litellm-configuration",
+          // JSON is YAML.
+          beside: { "config.yaml": JSON.stringify(proxy.litellm, null, 2) },
+        },
+        replicas: proxy.replicas,
+        rolloutMinutes: args.rolloutMinutes,
+        deletion: "foreground",
+        pod: (files) => ({
+          automountServiceAccountToken: false,
+          topologySpreadConstraints: [
+            {
+              maxSkew: 1,
+              topologyKey: "kubernetes.io/hostname",
+              whenUnsatisfiable: "ScheduleAnyway",
+              labelSelector: { matchLabels: selector },
             },
+          ],
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: userId,
+            runAsGroup: userId,
+            fsGroup: userId,
+            seccompProfile: { type: "RuntimeDefault" },
           },
-        },
-      },
-      {
-        parent: this,
-        customTimeouts: {
-          create: `${args.rolloutMinutes}m`,
-          update: `${args.rolloutMinutes}m`,
-        },
-      },
-    );
-    new k8s.policy.v1.PodDisruptionBudget(
-      `${name}-disruption`,
-      {
-        metadata: leaf({ ...identity, app: "litellm-disruption" }, names.proxy),
-        spec: {
+          initContainers: [waiter(args)],
+          containers: [server(args)],
+          volumes: [
+            { ...programVolume(files), name: configurationMount.name },
+            { name: "tmp", emptyDir: {} },
+          ],
+        }),
+        // The role is that of the listener in the proxy's place, too.
+        budget: {
           maxUnavailable: 1,
-          selector: { matchLabels: { ...selector, "app.kubernetes.io/name": "litellm" } },
+          app: "litellm-disruption",
+          selector: { ...selector, "app.kubernetes.io/name": "litellm" },
         },
       },
-      { parent: this },
+      opts,
     );
-    this.registerOutputs();
+    this.registerOutputs({ deployment: this.deployment.metadata.name });
   }
 }
-
-const hardened = {
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
-};
 
 const configurationMount = { name: "configuration", mountPath: configDirectory, readOnly: true };
 
@@ -135,7 +99,7 @@ function waiter({ proxy, rolloutMinutes }: LiteLlmProxyArgs): Container {
     name: "await-recorder",
     image: proxy.image,
     command: ["python3", "-u", `${configDirectory}/await_recorder.py`],
-    securityContext: hardened,
+    securityContext: unprivileged,
     env: [
       { name: "RECORDER_URL", value: proxy.recorder.url },
       { name: "TIMEOUT_SECONDS", value: String(rolloutMinutes * 60) },
@@ -166,7 +130,7 @@ function server(args: LiteLlmProxyArgs): Container {
       "--port",
       String(proxy.port),
     ],
-    securityContext: hardened,
+    securityContext: unprivileged,
     env: [
       fromSecret("LITELLM_MASTER_KEY", args.secrets.masterKey),
       fromSecret("SANDBOX_API_KEY", args.secrets.sandboxKey),

@@ -1,14 +1,15 @@
-import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Disruption } from "../../plan/nodes/index.ts";
 import type { Recorder as RecorderPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
+import type { Labels } from "../metadata.ts";
+import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } from "../pod.ts";
+import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import type { Mount } from "../ray/pod-template.ts";
-import { programDirectory, programs } from "../runtime-program.ts";
+import { programDirectory } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
 export interface RecorderArgs {
@@ -33,6 +34,8 @@ export interface RecorderArgs {
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until every rollout server must answer. */
   rolloutMinutes: number;
+  /** @default no change */
+  transform?: ProgramTransforms;
 }
 
 type Container = k8s.types.input.core.v1.Container;
@@ -43,114 +46,54 @@ const tableDirectory = "/run/swe-rl";
 const graceSeconds = 45;
 
 /** What LiteLLM sees of the rollout servers: one address that follows them, and records every call token by token. */
-export class Recorder extends pulumi.ComponentResource {
+export class Recorder extends ProgramDeployment {
   constructor(name: string, args: RecorderArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:inference:Recorder", name, args, opts);
-    const { names, recorder, trainer } = args;
-    const { labels, namespace } = args;
-    const identity = { labels, namespace, app: "recorder", component: "proxy" };
-    const files = programs(
-      `${name}-programs`,
+    const { names, recorder, trainer, labels, namespace } = args;
+    super(
+      { type: "swe-rl:inference:Recorder", name, args },
       {
-        identity: { ...identity, app: "recorder-programs" },
-        program: "recorder",
-      },
-      { parent: this },
-    );
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      {
-        metadata: leaf(identity, names.recorder),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
-      },
-      { parent: this },
-    );
-    const selector = { [roleLabel]: "recorder" };
-    new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        // The pod's own readiness is awaited; its rollout servers may take longer than Pulumi waits for a Service.
-        metadata: leaf(identity, names.recorder, {
-          annotations: { "pulumi.com/skipAwait": "true" },
+        identity: { labels, namespace, app: "recorder", component: "proxy" },
+        object: names.recorder,
+        selector: { [roleLabel]: "recorder" },
+        // Another run has other rollout servers, in another namespace of Ray.
+        podAnnotations: { "swe-rl.dev/run": trainer.fingerprint },
+        nodes: args.nodes,
+        pullSecret: args.pullSecret,
+        program: { folder: "recorder", app: "recorder-programs" },
+        // One process writes each file, so there is one pod. LiteLLM and the agents repeat calls that a restart breaks.
+        replicas: 1,
+        strategy: { type: "Recreate" },
+        rolloutMinutes: args.rolloutMinutes,
+        deletion: "foreground",
+        pod: (files) => ({
+          automountServiceAccountToken: false,
+          terminationGracePeriodSeconds: graceSeconds,
+          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          initContainers: [discovery(args)],
+          containers: [server(args)],
+          volumes: [
+            { name: "table", emptyDir: {} },
+            programVolume(files),
+            ...args.mounts.map(({ name: volume, claimName }) => ({
+              name: volume,
+              persistentVolumeClaim: { claimName },
+            })),
+          ],
         }),
-        spec: {
-          type: "ClusterIP",
-          selector,
-          ports: [{ name: "http", port: recorder.port, targetPort: recorder.port }],
-        },
-      },
-      { parent: this },
-    );
-    new k8s.apps.v1.Deployment(
-      name,
-      {
-        metadata: owner(identity, names.recorder),
-        spec: {
-          // One process writes each file. LiteLLM and the agents repeat what a restart breaks.
-          replicas: 1,
-          strategy: { type: "Recreate" },
-          selector: { matchLabels: selector },
-          progressDeadlineSeconds: args.rolloutMinutes * 60,
-          template: {
-            metadata: {
-              labels: { ...labelsOf(identity), ...selector },
-              // Another run has other rollout servers, in another namespace of Ray.
-              annotations: { "swe-rl.dev/run": trainer.fingerprint },
-            },
-            spec: {
-              ...podBasis(args.nodes, account.metadata.name),
-              automountServiceAccountToken: false,
-              terminationGracePeriodSeconds: graceSeconds,
-              securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-              initContainers: [discovery(args)],
-              containers: [server(args)],
-              volumes: [
-                { name: "table", emptyDir: {} },
-                { name: "programs", configMap: { name: files } },
-                ...args.mounts.map(({ name: volume, claimName }) => ({
-                  name: volume,
-                  persistentVolumeClaim: { claimName },
-                })),
-              ],
-            },
-          },
-        },
-      },
-      {
-        parent: this,
-        customTimeouts: {
-          create: `${args.rolloutMinutes}m`,
-          update: `${args.rolloutMinutes}m`,
-        },
-      },
-    );
-    new k8s.policy.v1.PodDisruptionBudget(
-      `${name}-disruption`,
-      {
-        metadata: leaf({ ...identity, app: "recorder-disruption" }, names.recorder),
-        // There is no second one: an eviction would break every running call.
-        spec: {
+        service: { ports: [{ name: "http", port: recorder.port, targetPort: recorder.port }] },
+        // There is no second pod: an eviction would break every running call.
+        budget: {
           maxUnavailable: args.disruption.recorderMaxUnavailable,
-          selector: { matchLabels: selector },
+          app: "recorder-disruption",
         },
       },
-      { parent: this },
+      opts,
     );
-    this.registerOutputs();
+    this.registerOutputs({ deployment: this.deployment.metadata.name });
   }
 }
 
-const hardened = {
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
-};
-
-const programMounts = [
-  { name: "table", mountPath: tableDirectory },
-  { name: "programs", mountPath: programDirectory, readOnly: true },
-];
+const programMounts = [{ name: "table", mountPath: tableDirectory }, programMount];
 
 /** Variables that discovery and the recorder, which goes on with it, have in common. */
 function environment(args: RecorderArgs): k8s.types.input.core.v1.EnvVar[] {
@@ -170,7 +113,7 @@ function discovery(args: RecorderArgs): Container {
     name: "discover-rollouts",
     image: args.trainer.image,
     command: ["python3", "-u", `${programDirectory}/discover_rollouts.py`],
-    securityContext: hardened,
+    securityContext: unprivileged,
     env: environment(args),
     resources: resourcesOf(args.recorder.discoveryRequests),
     volumeMounts: programMounts,
@@ -190,7 +133,7 @@ function server(args: RecorderArgs): Container {
     image: args.trainer.image,
     command: ["python3", "-u", `${programDirectory}/recorder.py`],
     securityContext: {
-      ...hardened,
+      ...unprivileged,
       // Directories of trials may belong to another user of the volume; Ray's pods write there with this capability as well.
       capabilities: { drop: ["ALL"], add: ["DAC_OVERRIDE"] },
     },

@@ -1,10 +1,11 @@
 import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Reaper as ReaperPlan } from "../../plan/sandbox/index.ts";
-import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
-import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
-import { programDirectory, programs } from "../runtime-program.ts";
+import { type Identity, type Labels, leaf } from "../metadata.ts";
+import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } from "../pod.ts";
+import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
+import { programDirectory } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
 export interface ReaperArgs {
@@ -25,6 +26,8 @@ export interface ReaperArgs {
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until it must run: its node may have to pull the image first. */
   rolloutMinutes: number;
+  /** @default no change */
+  transform?: ProgramTransforms;
 }
 
 /**
@@ -32,90 +35,79 @@ export interface ReaperArgs {
  * CronJob's pod a minute: the control plane has enough pods to start. It may list and delete pods where the sandboxes
  * are, and list them in its own namespace.
  */
-export class Reaper extends pulumi.ComponentResource {
+export class Reaper extends ProgramDeployment {
+  public readonly roles: readonly k8s.rbac.v1.Role[];
+
   constructor(name: string, args: ReaperArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:sandbox:Reaper", name, args, opts);
-    const { reaper } = args;
-    const identity: Identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: reaper.name,
-      component: "sandbox",
-    };
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
+    const { reaper, labels, namespace, rolloutMinutes } = args;
+    const identity: Identity = { labels, namespace, app: reaper.name, component: "sandbox" };
+    super(
+      { type: "swe-rl:sandbox:Reaper", name, args },
       {
-        metadata: leaf(identity, reaper.name),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
+        identity,
+        object: reaper.name,
+        selector: { [roleLabel]: "reaper" },
+        nodes: args.nodes,
+        pullSecret: args.pullSecret,
+        program: { folder: "reaper", app: `${reaper.name}-programs` },
+        strategy: { type: "Recreate" },
+        rolloutMinutes,
+        deletion: "background",
+        pod: (files) => ({
+          automountServiceAccountToken: true,
+          terminationGracePeriodSeconds: 10,
+          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          containers: [container(args)],
+          volumes: [programVolume(files)],
+        }),
       },
-      { parent: this },
+      opts,
     );
-    const rights = [
-      { suffix: "sandboxes", namespace: args.sandboxNamespace, verbs: ["list", "delete"] },
-      { suffix: "owners", namespace: args.namespace, verbs: ["list"] },
+    this.roles = [
+      this.#grant(`${name}-sandboxes`, {
+        identity: { ...identity, namespace: args.sandboxNamespace },
+        verbs: ["list", "delete"],
+        object: reaper.name,
+        namespace,
+      }),
+      this.#grant(`${name}-owners`, {
+        identity,
+        verbs: ["list"],
+        object: reaper.name,
+        namespace,
+      }),
     ];
-    for (const { suffix, namespace, verbs } of rights) {
-      const metadata = leaf({ ...identity, namespace }, reaper.name);
-      const role = new k8s.rbac.v1.Role(
-        `${name}-${suffix}-role`,
-        { metadata, rules: [{ apiGroups: [""], resources: ["pods"], verbs }] },
-        { parent: this },
-      );
-      new k8s.rbac.v1.RoleBinding(
-        `${name}-${suffix}-binding`,
-        {
-          metadata,
-          roleRef: {
-            apiGroup: "rbac.authorization.k8s.io",
-            kind: "Role",
-            name: role.metadata.name,
-          },
-          subjects: [
-            { kind: "ServiceAccount", name: account.metadata.name, namespace: args.namespace },
-          ],
-        },
-        { parent: this },
-      );
-    }
-    const files = programs(
-      `${name}-programs`,
+    this.registerOutputs({ deployment: this.deployment.metadata.name });
+  }
+
+  #grant(name: string, { identity, verbs, object, namespace }: Grant): k8s.rbac.v1.Role {
+    const account = this.account.metadata;
+    const metadata = leaf(identity, object);
+    const role = new k8s.rbac.v1.Role(
+      `${name}-role`,
+      { metadata, rules: [{ apiGroups: [""], resources: ["pods"], verbs }] },
+      { parent: this },
+    );
+    new k8s.rbac.v1.RoleBinding(
+      `${name}-binding`,
       {
-        identity: { ...identity, app: `${reaper.name}-programs` },
-        program: "reaper",
+        metadata,
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
+        subjects: [{ kind: "ServiceAccount", name: account.name, namespace }],
       },
       { parent: this },
     );
-    const selector = { [roleLabel]: "reaper" };
-    new k8s.apps.v1.Deployment(
-      name,
-      {
-        metadata: leaf(identity, reaper.name),
-        spec: {
-          replicas: 1,
-          strategy: { type: "Recreate" },
-          progressDeadlineSeconds: args.rolloutMinutes * 60,
-          selector: { matchLabels: selector },
-          template: {
-            metadata: { labels: { ...labelsOf(identity), ...selector } },
-            spec: {
-              ...podBasis(args.nodes, account.metadata.name),
-              automountServiceAccountToken: true,
-              terminationGracePeriodSeconds: 10,
-              securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-              containers: [container(args)],
-              volumes: [{ name: "programs", configMap: { name: files } }],
-            },
-          },
-        },
-      },
-      {
-        parent: this,
-        customTimeouts: { create: `${args.rolloutMinutes}m`, update: `${args.rolloutMinutes}m` },
-      },
-    );
-    this.registerOutputs();
+    return role;
   }
+}
+
+interface Grant {
+  /** Where the rights hold. */
+  readonly identity: Identity;
+  readonly verbs: string[];
+  readonly object: string;
+  /** Namespace of the account. */
+  readonly namespace: pulumi.Input<string>;
 }
 
 function container(args: ReaperArgs): k8s.types.input.core.v1.Container {
@@ -125,11 +117,7 @@ function container(args: ReaperArgs): k8s.types.input.core.v1.Container {
     name: "reaper",
     image: args.image,
     command: reaper.dryRun ? [...command, "--dry-run"] : command,
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-    },
+    securityContext: unprivileged,
     env: [
       { name: "SANDBOX_NAMESPACE", value: args.sandboxNamespace },
       { name: "RUN_LABEL", value: reaper.runLabel },
@@ -147,6 +135,6 @@ function container(args: ReaperArgs): k8s.types.input.core.v1.Container {
       { name: "MOST_PER_ROUND", value: String(reaper.mostPerRound) },
     ],
     resources: resourcesOf(reaper.requests),
-    volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
+    volumeMounts: [programMount],
   };
 }
