@@ -1,6 +1,6 @@
 import type { Settings } from "../../../config/load/load.ts";
 import type { EnvironmentVariable } from "../environment.ts";
-import { row } from "./row.ts";
+import { noSetting, row } from "./row.ts";
 
 /** What Harbor is told of its sandboxes wherever they are made. */
 export function harborVariables({ experiment, site }: Settings): EnvironmentVariable[] {
@@ -32,8 +32,8 @@ export function harborVariables({ experiment, site }: Settings): EnvironmentVari
     ...row(
       "HARBOR_OPENSWE_IMAGE_REGISTRY",
       site.harbor.task_image_registry,
-      "site harbor.task_image_registry",
+      "harbor.task_image_registry",
     ),
-    ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", "prebuilt task images"),
+    ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", noSetting),
   ];
 }
