@@ -20,7 +20,7 @@ describe("npm test -- FILE", () => {
   });
 
   it("runs the tests of a name", () => {
-    const { status, stdout } = test(file, "-t", "^the scaffolds opencode$");
+    const { status, stdout } = test("test/unit/plan/tiers.test.ts", "-t", "KL loss");
     expect([stdout.trimEnd().split("\n").at(-1), status]).toEqual(["1 passed, 0 failed", 0]);
   });
 
