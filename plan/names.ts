@@ -1,4 +1,4 @@
-import type { Settings } from "../config/load/load.ts";
+import type { Basis } from "./host.ts";
 
 /** The three namespaces of an experiment, by what lives in them. */
 export const compartments = ["train", "proxy", "sandbox"] as const;
@@ -46,7 +46,7 @@ const longestLabel = 63;
 export const longestStackName =
   longestLabel - Math.max(...compartments.map((name) => `-${name}`.length));
 
-export function planNames({ stack, experiment }: Settings): Names {
+export function planNames({ stack, experiment }: Basis): Names {
   const run = experiment.experiment.exp_name || stack;
   return {
     stack,

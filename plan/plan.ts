@@ -1,4 +1,5 @@
 import type { Settings } from "../config/load/load.ts";
+import { basisOf } from "./host.ts";
 import { type Admission, planAdmission } from "./sandbox/admission.ts";
 import { type AsyncTraining, planAsyncTraining } from "./run/async-training.ts";
 import { type Batches, planBatches } from "./run/batches.ts";
@@ -79,32 +80,33 @@ export interface Plan {
 
 /** Decides everything about a stack. Pure: the same settings give the same Plan, and nothing else is read. */
 export function plan(settings: Settings): Plan {
-  const names = planNames(settings);
-  const topology = planTopology(settings);
-  const engine = planEngine(settings, topology);
-  const batches = planBatches(settings, { engine });
-  const asyncTraining = planAsyncTraining(settings, { topology, batches });
-  const scaffold = planScaffold(settings);
-  const storage = planStorage(settings, names);
-  const gpuDemand = planGpuDemand(settings, topology);
-  const claim = planNodeClaim(settings);
-  const placement = gpuPlacement(settings, claim);
-  const ray = planRay(settings, { topology, placement });
-  const memory = planMemory(settings, { topology, engine, batches });
-  const serving = planServing(settings, topology);
-  const sandboxes = planSandboxes(settings);
-  const admission = planAdmission(settings, { names, sandboxes });
-  const disruption = planDisruption(settings);
-  const pools = planNodePools(settings, { demand: gpuDemand, sandboxes, disruption });
+  const basis = basisOf(settings);
+  const names = planNames(basis);
+  const topology = planTopology(basis);
+  const engine = planEngine(basis, topology);
+  const batches = planBatches(basis, { engine });
+  const asyncTraining = planAsyncTraining(basis, { topology, batches });
+  const scaffold = planScaffold(basis);
+  const storage = planStorage(basis, names);
+  const gpuDemand = planGpuDemand(basis, topology);
+  const claim = planNodeClaim(basis);
+  const placement = gpuPlacement(basis, claim);
+  const ray = planRay(basis, { topology, placement });
+  const memory = planMemory(basis, { topology, engine, batches });
+  const serving = planServing(basis, topology);
+  const sandboxes = planSandboxes(basis);
+  const admission = planAdmission(basis, { names, sandboxes });
+  const disruption = planDisruption(basis);
+  const pools = planNodePools(basis, { demand: gpuDemand, sandboxes, disruption });
   const proxy =
-    settings.experiment.proxy.mode === "litellm"
-      ? planProxy(settings, { names, topology })
+    basis.experiment.proxy.mode === "litellm"
+      ? planProxy(basis, { names, topology })
       : planInProcessProxy(ray.ports);
-  const flows = withServingFlows(planFlows(settings, ray.ports), serving);
-  const isolation = planIsolation(settings, { ports: ray.ports, flows, serving });
+  const flows = withServingFlows(planFlows(basis, ray.ports), serving);
+  const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
   const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
-  const trainer = planTrainer(settings, run);
-  const dockerHost = planDockerHost(settings, run);
+  const trainer = planTrainer(basis, run);
+  const dockerHost = planDockerHost(basis, run);
   return {
     names,
     labels: stackLabels(names.stack),
@@ -126,8 +128,8 @@ export function plan(settings: Settings): Plan {
     proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
     sandboxes,
     admission,
-    reaper: planReaper(settings, names),
-    prepull: planPrepull(settings, { names, scaffold, sandboxes }),
+    reaper: planReaper(basis, names),
+    prepull: planPrepull(basis, { names, scaffold, sandboxes }),
     flows,
     isolation,
     nodeClaim: claim,
@@ -136,10 +138,10 @@ export function plan(settings: Settings): Plan {
     nodePools: pools,
     serving,
     disruption,
-    pullSecrets: settings.secrets?.has("registryCredentials") ?? true,
+    pullSecrets: basis.secrets?.has("registryCredentials") ?? true,
     dockerHost,
-    rolloutMinutes: settings.site.timeouts.rollout_minutes,
-    deletionSeconds: settings.site.timeouts.deletion_seconds,
+    rolloutMinutes: basis.host.timeouts.rollout_minutes,
+    deletionSeconds: basis.host.timeouts.deletion_seconds,
     outputs: planOutputs(names, storage, trainer.tracked),
   };
 }

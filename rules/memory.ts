@@ -1,7 +1,7 @@
 /** Rules about what GPUs, hosts and the checkpoint volume hold. */
 import type { Experiment } from "../config/schema/experiment.ts";
 import { bytesOf } from "../config/schema/scalars.ts";
-import { machineSetting } from "../plan/nodes/machine.ts";
+import { machineSetting } from "../plan/host.ts";
 import { logitsCopies } from "../plan/memory/logits.ts";
 import type { Memory, RoleMemory } from "../plan/memory/memory.ts";
 import { defineRule } from "./rule.ts";
@@ -15,7 +15,7 @@ export const gpuMemory = defineRule({
   consequence: "out of memory, hours into the run, when the first long trial is trained on",
   remedy: "shorten the window, or use a tier with more trainer nodes",
   source: "docs/memory.md; docs/decisions.md#c-17; docs/decisions.md#c-21",
-  *check({ settings, plan: { memory } }) {
+  *check({ settings, host, plan: { memory } }) {
     if (!memory) {
       yield {
         severity: "unknown",
@@ -29,7 +29,7 @@ export const gpuMemory = defineRule({
     if (capacity === undefined) {
       yield {
         severity: "unknown",
-        path: machineSetting(settings, "gpu_memory"),
+        path: machineSetting(host, "gpu_memory"),
         found: `is not set, so it is unknown whether a GPU has the ${inGiB(peakOf(memory))} that the trainer needs`,
         remedy: "set it to what nvidia-smi shows",
       };
@@ -91,13 +91,13 @@ export const hostMemory = defineRule({
   consequence: "the kernel kills the trainer",
   remedy: "raise it, or set training.actor_offload to false",
   source: "docs/memory.md",
-  *check({ settings, plan: { memory, ray } }) {
+  *check({ host, plan: { memory, ray } }) {
     const [trainer] = ray.groups;
     if (!memory || !trainer) return;
     const left = trainer.memoryBytes - trainer.sharedMemoryBytes;
     if (memory.hostBytes <= left) return;
     yield {
-      path: machineSetting(settings, "memory"),
+      path: machineSetting(host, "memory"),
       found: `leaves ${inGiB(left)} beside /dev/shm, but the trainer keeps about ${inGiB(memory.hostBytes)} in a node's memory (offloaded weights and optimizer state, and the checkpoint as it is loaded)`,
     };
   },

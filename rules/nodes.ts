@@ -27,8 +27,8 @@ export const spotGpus = defineRule({
   consequence: "a reclaimed node ends the run, which then resumes from its newest checkpoint",
   remedy: "leave spot out of gpu_nodes.pool.capacity_types",
   source: "https://karpenter.sh/docs/concepts/disruption/",
-  *check({ settings: { site } }) {
-    const { pool } = site.gpu_nodes;
+  *check({ host }) {
+    const { pool } = host.gpu_nodes;
     if (pool.kind !== "karpenter" || !pool.capacity_types.includes("spot")) return;
     yield { path: ["site", "gpu_nodes", "pool", "capacity_types"], found: "has spot" };
   },
@@ -86,8 +86,8 @@ export const sandboxNodes = defineRule({
   remedy:
     "give sandbox_nodes.selector a label that the GPU nodes do not have, or another value of one of theirs",
   source: "docs/decisions.md#sandboxes-keep-off-gpu-nodes",
-  *check({ settings: { site }, plan }) {
-    if (site.kind === "docker") return;
+  *check({ host, plan }) {
+    if (host.docker) return;
     const { topology, gpuPlacement: gpu, sandboxes: sandbox, nodeClaim, nodePools } = plan;
     const taints: Taint[] = [
       ...nodePools.filter(({ purpose }) => purpose === "gpu").map(({ taint }) => taint),

@@ -1,6 +1,6 @@
 /** Rules about Ray's pods and the ports that they take. */
 import type { SettingPath } from "../config/load/problem.ts";
-import { machineSetting } from "../plan/nodes/machine.ts";
+import { machineSetting } from "../plan/host.ts";
 import {
   fixedRayPorts,
   leastProcessMemoryBytes,
@@ -44,10 +44,10 @@ export const sharedMemory = defineRule({
   consequence: "the kernel kills the run's processes",
   remedy: "give more memory, or a smaller ray.object_store_bytes",
   source: "https://github.com/vllm-project/vllm/issues/37982; docs/decisions.md#c-38",
-  *check({ settings, plan: { ray } }) {
+  *check({ host, plan: { ray } }) {
     const pods: readonly (readonly [SettingPath, RayPod])[] = [
       [["ray", "head_memory"], ray.head],
-      ...ray.groups.map((group) => [machineSetting(settings, "memory"), group] as const),
+      ...ray.groups.map((group) => [machineSetting(host, "memory"), group] as const),
     ];
     for (const [path, pod] of pods) {
       const rest = pod.memoryBytes - pod.sharedMemoryBytes;
@@ -72,8 +72,8 @@ export const podInterface = defineRule({
   consequence: "nodes cannot find each other, and agents cannot reach the model",
   remedy: "name the interface of the pod network, such as eth0",
   source: "docs/decisions.md#c-39; docs/decisions.md#c-40",
-  *check({ settings: { site } }) {
-    if (site.network.interface !== "lo") return;
+  *check({ host }) {
+    if (host.network.interface !== "lo") return;
     yield {
       path: ["site", "network", "interface"],
       found: "is lo, which no other pod reaches",

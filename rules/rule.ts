@@ -2,6 +2,7 @@
 import type { Settings } from "../config/load/load.ts";
 import type { SettingPath } from "../config/load/problem.ts";
 import type { DockerHost } from "../plan/docker/host.ts";
+import type { Host } from "../plan/host.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { DockerFacts } from "../preflight/docker/facts.ts";
 import type { Facts } from "../preflight/facts/facts.ts";
@@ -44,6 +45,7 @@ export interface Verdict {
 /** What a check may look at: settings and decisions. */
 export interface Decided {
   readonly settings: Settings;
+  readonly host: Host;
   readonly plan: Plan;
 }
 
@@ -54,7 +56,7 @@ export interface Subject extends Decided {
 
 /** What a check of a rule about a Docker host may look at. */
 export interface DockerSubject extends Decided {
-  readonly host: DockerHost;
+  readonly docker: DockerHost;
   readonly facts: DockerFacts;
 }
 

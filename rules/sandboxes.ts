@@ -90,8 +90,8 @@ export const firewallImage = defineRule({
   consequence: "Harbor raises for every pod",
   remedy: "name harbor.netadmin_image in the site file, or leave sandbox.profile at standard",
   source: "docs/decisions.md#c-29",
-  *check({ settings: { experiment, site } }) {
-    if (experiment.sandbox.profile !== "sidecar" || site.harbor.netadmin_image !== undefined)
+  *check({ settings: { experiment }, host }) {
+    if (experiment.sandbox.profile !== "sidecar" || host.harbor.netadmin_image !== undefined)
       return;
     yield {
       path: ["sandbox", "profile"],
@@ -107,10 +107,10 @@ export const taskImages = defineRule({
   consequence: "sandboxes have no source of task images, and their pods never start",
   remedy: "name the registry with the prebuilt images",
   source: "docs/decisions.md#c-27",
-  *check({ settings: { site } }) {
+  *check({ host }) {
     // On a Docker host Harbor builds them.
-    if (site.kind === "docker") return;
-    const { task_image_registry: registry, inline_build: builds } = site.harbor;
+    if (host.docker) return;
+    const { task_image_registry: registry, inline_build: builds } = host.harbor;
     const path = ["site", "harbor", "task_image_registry"];
     if (registry === undefined && !builds) {
       yield { path, found: "is not set, and harbor.inline_build is false" };
@@ -133,8 +133,8 @@ export const validationMirror = defineRule({
   consequence: "where nodes cannot pull from Docker Hub every validation reward is 0",
   remedy: "name a mirror, or waive this rule where nodes reach Docker Hub",
   source: "docs/decisions.md#c-28",
-  *check({ settings: { site } }) {
-    if (site.kind === "docker" || site.harbor.nydus_mirror !== undefined) return;
+  *check({ host }) {
+    if (host.docker || host.harbor.nydus_mirror !== undefined) return;
     yield { path: ["site", "harbor", "nydus_mirror"], found: "is not set" };
   },
 });
@@ -146,9 +146,9 @@ export const acceptedTargets = defineRule({
   consequence: "a misspelt name accepts nothing, although it seems to",
   remedy: "write the name as the proof's verdict does",
   source: "docs/isolation.md",
-  *check({ settings: { site }, plan: { isolation } }) {
+  *check({ host, plan: { isolation } }) {
     const names = isolation.targets.map(({ name }) => name);
-    for (const [i, { target }] of site.isolation.accepted.entries()) {
+    for (const [i, { target }] of host.isolation.accepted.entries()) {
       if (names.includes(target)) continue;
       yield {
         path: ["site", "isolation", "accepted", i, "target"],

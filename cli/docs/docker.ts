@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { load } from "../../config/load/load.ts";
+import { hostOf } from "../../plan/host.ts";
 import { plan, type Plan } from "../../plan/plan.ts";
 import { type Decision, decisionsOf } from "../decisions.ts";
 import { code, markdownTable } from "./markdown.ts";
@@ -22,7 +23,12 @@ export function differences(root: string): SiteDifference[] {
   if (docker.site.kind !== "docker" || cluster.site.kind !== "kubernetes") {
     throw new Error("the example sites are of other kinds");
   }
-  const { kind: _kind, docker: _docker, ...facts } = docker.site;
+  const {
+    docker: _docker,
+    mutatingAdmission: _mutation,
+    machineSection: _section,
+    ...facts
+  } = hostOf(docker.site);
   const asCluster = { ...cluster, site: { ...cluster.site, ...facts } };
   const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsAbout(plan(one)));
   if (!ofCluster || !ofDocker) return [];

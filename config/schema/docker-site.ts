@@ -1,6 +1,6 @@
 /** A site that is one GPU machine with Docker. */
 import { z } from "zod";
-import { type KubernetesSite, kubernetesSite, tracking } from "./site.ts";
+import { defaultLiteLlm, tracking } from "./site.ts";
 import { isolation } from "./isolation.ts";
 import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
@@ -36,7 +36,7 @@ const subnet = () =>
     error: "must be an IPv4 network of 16 to 24 bits, for example 172.30.244.0/22",
   });
 
-const dockerSiteFile = z.strictObject({
+export const dockerSite = z.strictObject({
   kind: z.literal("docker").describe("What the site is."),
   docker: z
     .strictObject({
@@ -84,7 +84,7 @@ const dockerSiteFile = z.strictObject({
       training: image().describe(
         "Image with Ray, verl, vLLM, Harbor, the agent loops and the docker CLI with compose.",
       ),
-      litellm: image().optional().describe("LiteLLM proxy image. Default: as on Kubernetes."),
+      litellm: image().default(defaultLiteLlm).describe("LiteLLM proxy image."),
     })
     .describe("Container images."),
   storage: z
@@ -130,79 +130,4 @@ const dockerSiteFile = z.strictObject({
     .describe("Time limits."),
 });
 
-/** The networks of a stack, as `172.30.244.0/22`. */
-export interface DockerSubnets {
-  readonly train: string;
-  readonly sandbox: string;
-}
-
-/** What only a Docker host has. */
-export interface DockerFacts {
-  readonly host: string;
-  readonly socket: string;
-  readonly gpuRuntime: string;
-  readonly openFiles: number;
-  readonly subnets: DockerSubnets;
-  /** Docker volumes that are there already, by input. */
-  readonly volumes: { readonly models?: string | undefined; readonly data?: string | undefined };
-}
-
-export type DockerSite = Omit<KubernetesSite, "kind" | "cluster"> & {
-  readonly kind: "docker";
-  readonly docker: DockerFacts;
-};
-
-/**
- * A Docker host reads as a cluster of one node that need not be selected, so that every decision about a run is made
- * by the same code. What is left of Kubernetes in it has its default, and is used by nobody.
- */
-export const dockerSite = dockerSiteFile.transform((file): DockerSite => {
-  const { machine, images, network, volumes, storage, tracking, timeouts } = file;
-  const asNode = kubernetesSite.parse({
-    cluster: { context: "none" },
-    gpu_nodes: {
-      selector: { none: "" },
-      cpus: machine.cpus,
-      memory: machine.memory,
-      ...(machine.gpu_memory === undefined ? {} : { gpu_memory: machine.gpu_memory }),
-    },
-    images: { ...images },
-    storage: {
-      checkpoints: asBacking(storage.checkpoints),
-      logs: asBacking(storage.logs),
-      trials: asBacking(storage.trials),
-    },
-    volumes: {
-      models: { ...asBacking(volumes.models), mount_path: volumes.models.mount_path },
-      data: { ...asBacking(volumes.data), mount_path: volumes.data.mount_path },
-    },
-    network: { interface: network.interface, rollout_ports: network.rollout_ports },
-    isolation: file.isolation,
-    tracking,
-    timeouts,
-  });
-  const docker: DockerFacts = {
-    ...file.docker,
-    gpuRuntime: machine.gpu_runtime,
-    openFiles: machine.open_files,
-    subnets: { train: network.train_subnet, sandbox: network.sandbox_subnet },
-    volumes: { models: volumeOf(volumes.models), data: volumeOf(volumes.data) },
-  };
-  const { cluster: _, ...node } = asNode;
-  return {
-    ...node,
-    gpu_nodes: { ...node.gpu_nodes, selector: {}, tolerations: [] },
-    kind: file.kind,
-    docker,
-  };
-});
-
-type Backing = z.output<typeof namedVolume> | z.output<typeof hostDirectory>;
-
-function asBacking(backing: Backing): { kind: "claim" } | { kind: "host_path"; path: string } {
-  return backing.kind === "volume" ? { kind: "claim" } : { kind: "host_path", path: backing.path };
-}
-
-function volumeOf(input: z.output<typeof dockerSiteFile>["volumes"]["models"]): string | undefined {
-  return input.kind === "volume" ? input.volume : undefined;
-}
+export type DockerSite = z.output<typeof dockerSite>;

@@ -140,6 +140,9 @@ const input = (purpose: string) =>
     ])
     .describe(purpose);
 
+/** Both kinds of site run the same proxy. */
+export const defaultLiteLlm = "ghcr.io/berriai/litellm-non_root:v1.106.2";
+
 export const tracking = () =>
   z
     .enum(["allowed", "offline", "disabled"])
@@ -178,9 +181,7 @@ export const kubernetesSite = z.strictObject({
       training: image().describe(
         "Image with Ray, verl, vLLM, Harbor and the agent loops. You build it; docs/training-image.md lists what it must hold.",
       ),
-      litellm: image()
-        .default("ghcr.io/berriai/litellm-non_root:v1.106.2")
-        .describe("LiteLLM proxy image."),
+      litellm: image().default(defaultLiteLlm).describe("LiteLLM proxy image."),
       gate: image()
         .default("docker.io/library/python:3.13.5-slim-bookworm")
         .describe(

@@ -1,4 +1,4 @@
-import type { DockerSubnets } from "../../config/schema/docker-site.ts";
+import type { DockerSubnets } from "../host.ts";
 import { addressIn } from "./subnet.ts";
 
 /**

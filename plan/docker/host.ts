@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Settings } from "../../config/load/load.ts";
-import type { DockerSite } from "../../config/schema/docker-site.ts";
+import type { Basis, DockerFacts } from "../host.ts";
 import type { Names } from "../names.ts";
 import type { Scaffold } from "../run/scaffold.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -73,11 +72,11 @@ export const attemptLabel = "swe-rl.dev/attempt";
 
 /** undefined where the site is a cluster. */
 export function planDockerHost(
-  { site }: Settings,
+  { host }: Basis,
   { names, scaffold, storage }: { names: Names; scaffold: Scaffold; storage: Storage },
 ): DockerHost | undefined {
-  if (site.kind !== "docker") return undefined;
-  const { docker } = site;
+  const { docker } = host;
+  if (!docker) return undefined;
   const { stack, namespaces } = names;
   const of = (part: string) => `${stack}-${part}`;
   return {
@@ -105,7 +104,7 @@ export function planDockerHost(
       proofPeer: of("proof-peer"),
       proof: of("egress-proof"),
     },
-    mounts: storage.volumes.map((volume) => mountOf(volume, site, stack)),
+    mounts: storage.volumes.map((volume) => mountOf(volume, docker, stack)),
     agentRuntime: {
       // Another image is another volume: what is in one is never changed under running sandboxes.
       volume: of(`agent-runtime-${digest(scaffold.runtimeImage)}`),
@@ -121,7 +120,7 @@ function network(name: string, subnet: string): DockerNetwork {
 
 function mountOf(
   { name, backing, mountPath, readOnly }: Storage["volumes"][number],
-  { docker }: DockerSite,
+  docker: DockerFacts,
   stack: string,
 ): DockerMount {
   const seen = { name, mountPath, readOnly };

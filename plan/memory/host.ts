@@ -1,10 +1,10 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Engine } from "../run/engine.ts";
 import type { Topology } from "../run/topology.ts";
 
 /** Per node: weights and moments while they are offloaded, the reference, and the checkpoint as it is loaded. */
 export function hostBytes(
-  { experiment: { training, algorithm } }: Settings,
+  { experiment: { training, algorithm } }: Basis,
   run: { total: number; trainedModels: number; topology: Topology; engine: Engine },
 ): number {
   const { total, trainedModels, topology, engine } = run;

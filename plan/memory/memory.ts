@@ -1,5 +1,5 @@
 /** Peak GPU memory of every role of a run, and what the host and the checkpoint volume must hold. */
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Batches } from "../run/batches.ts";
@@ -45,12 +45,12 @@ export interface MemoryInputs {
 }
 
 /** undefined where the model's shapes are not known. */
-export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | undefined {
+export function planMemory(settings: Basis, inputs: MemoryInputs): Memory | undefined {
   const model = settings.modelFacts?.architecture;
   if (!model) return undefined;
-  const { experiment, site } = settings;
+  const { experiment, host } = settings;
   const { topology, engine } = inputs;
-  const { gpu_memory: size } = site.gpu_nodes;
+  const { gpu_memory: size } = host.gpu_nodes;
   const capacity = size === undefined ? undefined : bytesOf(size);
   const trained = trainedRoles(settings, model, inputs);
   const { total } = parametersOf(model);
@@ -71,7 +71,7 @@ export function planMemory(settings: Settings, inputs: MemoryInputs): Memory | u
 }
 
 /** Roles of the trainer, one after the other on the same GPUs; what is not offloaded stays beside the others. */
-function trainedRoles(settings: Settings, model: Architecture, inputs: MemoryInputs): RoleMemory[] {
+function trainedRoles(settings: Basis, model: Architecture, inputs: MemoryInputs): RoleMemory[] {
   const { experiment } = settings;
   const { training, algorithm } = experiment;
   const setup = trainingSetup(settings, model, inputs);
@@ -121,7 +121,7 @@ function update(
 }
 
 function trainingSetup(
-  settings: Settings,
+  settings: Basis,
   model: Architecture,
   { topology, engine, batches }: MemoryInputs,
 ): TrainingSetup {
@@ -141,14 +141,14 @@ function trainingSetup(
 }
 
 /** A server that shares the GPUs sleeps while the trainer works: weights and cache are gone, context and graphs stay. */
-function sleepingServer({ experiment }: Settings, { topology }: MemoryInputs): Peak[] {
+function sleepingServer({ experiment }: Basis, { topology }: MemoryInputs): Peak[] {
   if (topology.mode === "async") return [];
   const graphs = experiment.vllm.enforce_eager ? 0 : graphBytes;
   return [peak("asleep", { "CUDA graphs": graphs, headroom: contextBytes })];
 }
 
 function rolloutSetup(
-  { experiment: { vllm } }: Settings,
+  { experiment: { vllm } }: Basis,
   model: Architecture,
   { topology, batches, capacity }: MemoryInputs & { capacity: number },
 ) {
@@ -166,7 +166,7 @@ function rolloutSetup(
 
 /** On shared GPUs the trainer's context stays, and what it does not offload; weights go over layer by layer. */
 function rolloutRoles(
-  settings: Settings,
+  settings: Basis,
   model: Architecture,
   { rollout, topology, ...inputs }: MemoryInputs & { rollout: RolloutMemory | undefined },
 ): RoleMemory[] {

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Compartment, Names } from "../names.ts";
 import type { RayPorts } from "../ray/ray.ts";
 
@@ -68,10 +68,10 @@ export const linkLocal = {
   v6: ["fe80::/10", "fd00:ec2::254/128"],
 } as const;
 
-export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
-  const { experiment, site } = settings;
+export function planFlows(settings: Basis, ports: RayPorts): Flow[] {
+  const { experiment, host } = settings;
   const isLiteLlm = experiment.proxy.mode === "litellm";
-  const dns: Peer = { kind: "foreign", ...site.network.dns };
+  const dns: Peer = { kind: "foreign", ...host.network.dns };
   return [
     ...(isLiteLlm ? liteLlmFlows(settings) : inProcessFlows(ports)),
     {
@@ -95,13 +95,13 @@ export function planFlows(settings: Settings, ports: RayPorts): Flow[] {
       to: { kind: "anywhere" },
       ports: [tcp(443), tcp(6443)],
     },
-    ...site.network.monitoring_namespaces.flatMap((namespace) =>
+    ...host.network.monitoring_namespaces.flatMap((namespace) =>
       monitoringFlows(namespace, ports, isLiteLlm ? experiment.infrastructure.litellm_port : 0),
     ),
   ];
 }
 
-function liteLlmFlows({ experiment, site }: Settings): Flow[] {
+function liteLlmFlows({ experiment, host }: Basis): Flow[] {
   const proxyPort = experiment.infrastructure.litellm_port;
   return [
     {
@@ -129,7 +129,7 @@ function liteLlmFlows({ experiment, site }: Settings): Flow[] {
       name: "proxy-to-dns",
       reason: "the name of the recorder",
       from: { kind: "pods", compartment: "proxy" },
-      to: { kind: "foreign", ...site.network.dns },
+      to: { kind: "foreign", ...host.network.dns },
       ports: [udp(53), tcp(53)],
     },
   ];

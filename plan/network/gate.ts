@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Compartment } from "../names.ts";
 import type { Flow, Role } from "./flows.ts";
 import { fixedAddresses } from "../docker/addresses.ts";
@@ -69,10 +69,10 @@ export function exceptAccepted({ accepted }: Isolation): string {
 }
 
 export function planIsolation(
-  settings: Settings,
+  settings: Basis,
   parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },
 ): Isolation {
-  const { experiment, site } = settings;
+  const { experiment, host } = settings;
   const { ports: rayPorts, flows, serving } = parts;
   const isLiteLlm = experiment.proxy.mode === "litellm";
   const doorPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
@@ -83,23 +83,21 @@ export function planIsolation(
     ...(isLiteLlm ? [experiment.proxy.recorder_port] : []),
     ...serving.map(({ port }) => port),
   ];
-  const { require_proof: requireProof, accepted, also_denied: alsoDenied } = site.isolation;
+  const { require_proof: requireProof, accepted, also_denied: alsoDenied } = host.isolation;
   const ports = { doorPort, canaryPort, ray, services };
-  const targets =
-    site.kind === "docker"
-      ? dockerProofTargets({
-          ...ports,
-          addresses: fixedAddresses(site.docker.subnets),
-          daemon: site.docker.host,
-          alsoDenied,
-        })
-      : proofTargets({ ...ports, alsoDenied });
+  const targets = host.docker
+    ? dockerProofTargets({
+        ...ports,
+        addresses: fixedAddresses(host.docker.subnets),
+        daemon: host.docker.host,
+        alsoDenied,
+      })
+    : proofTargets({ ...ports, alsoDenied });
   return {
     requireProof,
-    // A Docker host has the training image anyway.
-    image: site.kind === "docker" ? site.images.training : site.images.gate,
+    image: host.images.gate,
     gate: {
-      image: site.images.gate,
+      image: host.images.gate,
       // The other half is for the images of the task.
       timeoutSeconds: Math.ceil(experiment.k8s.pod_startup_timeout / 2),
       quietSeconds,
@@ -125,7 +123,7 @@ export function planIsolation(
     targets,
     accepted: Object.fromEntries(accepted.map(({ target, reason }) => [target, reason])),
     fingerprint: createHash("sha256")
-      .update(JSON.stringify([flows, experiment.proxy, isLiteLlm && site.images.litellm]))
+      .update(JSON.stringify([flows, experiment.proxy, isLiteLlm && host.images.litellm]))
       .digest("hex")
       .slice(0, 16),
   };

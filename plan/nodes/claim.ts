@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Toleration } from "../../config/schema/scalars.ts";
 
 /** Label and taint of a claimed node; their value is the stack. */
@@ -15,8 +15,8 @@ export interface NodeClaim {
 }
 
 /** Undefined where the site names no nodes: then the stack takes any node that its selector matches. */
-export function planNodeClaim(settings: Settings): NodeClaim | undefined {
-  const nodes = settings.site.gpu_nodes.claim;
+export function planNodeClaim(settings: Basis): NodeClaim | undefined {
+  const nodes = settings.host.gpu_nodes.claim;
   if (nodes.length === 0) return undefined;
   const [key, value, effect] = [claimKey, settings.stack, "NoSchedule"] as const;
   return {

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Topology } from "../run/topology.ts";
 
 /** Pods of one kind, each of which needs all its GPUs on one node. */
@@ -20,7 +20,7 @@ export interface GpuDemand {
   readonly nodes: number;
 }
 
-export function planGpuDemand({ experiment, site }: Settings, topology: Topology): GpuDemand {
+export function planGpuDemand({ experiment, host }: Basis, topology: Topology): GpuDemand {
   const { gpusPerNode } = topology;
   const pods = [
     ...topology.groups.map((group): GpuPods => ({
@@ -35,7 +35,7 @@ export function planGpuDemand({ experiment, site }: Settings, topology: Topology
     })),
   ];
   return {
-    resource: site.gpu_nodes.resource,
+    resource: host.gpu_nodes.resource,
     gpusPerNode,
     pods,
     gpus: pods.reduce((sum, { replicas, gpus }) => sum + replicas * gpus, 0),

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 
 /** What Karpenter may do to the nodes of a stack's own pools. */
 export interface PoolDisruption {
@@ -16,7 +16,7 @@ export interface PoolDisruption {
 
 /** One decision, and everything on the cluster that follows from it. */
 export interface Disruption {
-  readonly mode: Settings["experiment"]["disruption"];
+  readonly mode: Basis["experiment"]["disruption"];
   /** Pods of Ray that a drain may take at once; undefined: as many as it likes. */
   readonly rayMaxUnavailable: number | undefined;
   /** Pods of one frozen model that a drain may take at once. */
@@ -38,7 +38,7 @@ const pool = {
  * An experiment's setting, not a site's: it says what one run can bear, and a smoke run bears more than a week of
  * training on the same cluster.
  */
-export function planDisruption({ experiment }: Settings): Disruption {
+export function planDisruption({ experiment }: Basis): Disruption {
   const mode = experiment.disruption;
   switch (mode) {
     case "never":

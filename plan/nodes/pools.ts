@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import { bytesOf, type Toleration } from "../../config/schema/scalars.ts";
 import type { Disruption, PoolDisruption } from "./disruption.ts";
 import type { GpuDemand } from "./demand.ts";
@@ -42,8 +42,8 @@ const poolLabel = "swe-rl.dev/node-pool";
 const sandboxHeadroom = 1.5;
 
 /** Where the GPU pods run: on the site's nodes, on those that the stack claims, or on those that Karpenter makes for it. */
-export function gpuPlacement(settings: Settings, claim: NodeClaim | undefined): Placement {
-  const { selector, tolerations, pool } = settings.site.gpu_nodes;
+export function gpuPlacement(settings: Basis, claim: NodeClaim | undefined): Placement {
+  const { selector, tolerations, pool } = settings.host.gpu_nodes;
   const own = pool.kind === "karpenter" ? poolPlacement(settings, "gpu") : undefined;
   return {
     priorityClass: priorityClassOf(settings.stack),
@@ -56,8 +56,8 @@ export function gpuPlacement(settings: Settings, claim: NodeClaim | undefined): 
   };
 }
 
-export function sandboxPlacement(settings: Settings): Placement {
-  const { selector, tolerations, pool } = settings.site.sandbox_nodes;
+export function sandboxPlacement(settings: Basis): Placement {
+  const { selector, tolerations, pool } = settings.host.sandbox_nodes;
   const own = pool.kind === "karpenter" ? poolPlacement(settings, "sandbox") : undefined;
   return {
     nodeSelector: { ...selector, ...own?.nodeSelector },
@@ -66,10 +66,10 @@ export function sandboxPlacement(settings: Settings): Placement {
 }
 
 export function planNodePools(
-  settings: Settings,
+  settings: Basis,
   parts: { demand: GpuDemand; sandboxes: Sandboxes; disruption: Disruption },
 ): NodePool[] {
-  const { gpu_nodes: gpu, sandbox_nodes: sandbox } = settings.site;
+  const { gpu_nodes: gpu, sandbox_nodes: sandbox } = settings.host;
   const { demand, sandboxes, disruption } = parts;
   const pools: NodePool[] = [];
   if (gpu.pool.kind === "karpenter") {
@@ -90,7 +90,7 @@ export function planNodePools(
   return pools;
 }
 
-type Karpenter = Extract<Settings["site"]["gpu_nodes"]["pool"], { kind: "karpenter" }>;
+type Karpenter = Extract<Basis["host"]["gpu_nodes"]["pool"], { kind: "karpenter" }>;
 
 function made(pool: Karpenter): Pick<NodePool, "nodeClass" | "requirements"> {
   return {
@@ -103,7 +103,7 @@ function made(pool: Karpenter): Pick<NodePool, "nodeClass" | "requirements"> {
 }
 
 function ownPool(
-  settings: Settings,
+  settings: Basis,
   purpose: NodePool["purpose"],
   disruption: Disruption,
 ): Pick<NodePool, "purpose" | "name" | "label" | "taint" | "disruption"> {
@@ -117,7 +117,7 @@ function ownPool(
   };
 }
 
-function poolPlacement({ stack }: Settings, purpose: NodePool["purpose"]): Placement {
+function poolPlacement({ stack }: Basis, purpose: NodePool["purpose"]): Placement {
   const value = nodePoolOf(stack, purpose);
   return {
     nodeSelector: { [poolLabel]: value },

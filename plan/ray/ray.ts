@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import { priorityClassOf } from "../names.ts";
 import type { Placement } from "../nodes/pools.ts";
@@ -57,11 +57,8 @@ export interface Ray {
   readonly ports: RayPorts;
 }
 
-export function planRay(
-  settings: Settings,
-  parts: { topology: Topology; placement: Placement },
-): Ray {
-  const { experiment, site } = settings;
+export function planRay(settings: Basis, parts: { topology: Topology; placement: Placement }): Ray {
+  const { experiment, host } = settings;
   const { topology, placement } = parts;
   const { ray } = experiment;
   const head: RayPod = {
@@ -71,36 +68,36 @@ export function planRay(
     sharedMemoryBytes: headSharedMemoryBytes,
     objectStoreBytes: headObjectStoreBytes,
     gpus: 0,
-    gpuResource: site.gpu_nodes.resource,
+    gpuResource: host.gpu_nodes.resource,
     priorityClass: priorityClassOf(settings.stack),
-    nodeSelector: site.cpu_nodes.selector,
-    tolerations: site.cpu_nodes.tolerations,
+    nodeSelector: host.cpu_nodes.selector,
+    tolerations: host.cpu_nodes.tolerations,
   };
   const groups = topology.groups.map((group): RayGroup => ({
     name: group.name,
     replicas: group.nodes,
-    cpus: site.gpu_nodes.cpus,
-    schedulableCpus: site.gpu_nodes.cpus,
-    memoryBytes: bytesOf(site.gpu_nodes.memory),
+    cpus: host.gpu_nodes.cpus,
+    schedulableCpus: host.gpu_nodes.cpus,
+    memoryBytes: bytesOf(host.gpu_nodes.memory),
     sharedMemoryBytes: wholeGiB(ray.object_store_bytes + workerSharedMemoryAllowanceBytes),
     objectStoreBytes: ray.object_store_bytes,
     gpus: group.gpusPerNode,
-    gpuResource: site.gpu_nodes.resource,
+    gpuResource: host.gpu_nodes.resource,
     ...placement,
   }));
   return {
     version: ray.version,
-    image: experiment.trainer.image ?? site.images.training,
+    image: experiment.trainer.image ?? host.images.training,
     head,
     groups,
     ports: planPorts(settings),
   };
 }
 
-function planPorts({ experiment, site }: Settings): RayPorts {
+function planPorts({ experiment, host }: Basis): RayPorts {
   const { ray_port: gcs, ray_dashboard_port: dashboard } = experiment.infrastructure;
   const { client, metrics } = fixedRayPorts;
-  return { gcs, dashboard, client, metrics, ephemeral: site.network.rollout_ports };
+  return { gcs, dashboard, client, metrics, ephemeral: host.network.rollout_ports };
 }
 
 function wholeGiB(bytes: number): number {

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Experiment } from "../../config/schema/experiment.ts";
 import type { Batches } from "./batches.ts";
 import type { Topology } from "./topology.ts";
@@ -30,7 +30,7 @@ export const samplesPerServer: Record<Experiment["verl"]["distribution"], number
 
 /** @returns undefined for the synchronous tier. */
 export function planAsyncTraining(
-  settings: Settings,
+  settings: Basis,
   parts: { topology: Topology; batches: Batches },
 ): AsyncTraining | undefined {
   const { topology, batches } = parts;
@@ -55,7 +55,7 @@ export function planAsyncTraining(
   };
 }
 
-function concurrencyOf({ experiment }: Settings, { rolloutServers }: Topology): number {
+function concurrencyOf({ experiment }: Basis, { rolloutServers }: Topology): number {
   const { async_training: wanted, verl } = experiment;
   const { max_concurrent_samples: most } = wanted;
   return most === undefined ? samplesPerServer[verl.distribution] : most / rolloutServers;

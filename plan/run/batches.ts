@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Engine } from "./engine.ts";
 
 /** Sizes of one training step. */
@@ -21,7 +21,7 @@ export interface Batches {
 /** The smoke batch. */
 const smoke = { prompts: 8, trialsPerPrompt: 4, miniBatchPrompts: 8 } as const;
 
-export function planBatches(settings: Settings, parts: { engine: Engine }): Batches {
+export function planBatches(settings: Basis, parts: { engine: Engine }): Batches {
   const { experiment } = settings;
   const { training, vllm } = experiment;
   const windowTokens = training.max_prompt_length + training.max_response_length;

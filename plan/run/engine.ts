@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Experiment } from "../../config/schema/experiment.ts";
 import type { Topology } from "./topology.ts";
 
@@ -21,7 +21,7 @@ export interface Engine {
   readonly routerReplay: RouterReplay;
 }
 
-export function planEngine(settings: Settings, { trainerGpus }: Topology): Engine {
+export function planEngine(settings: Basis, { trainerGpus }: Topology): Engine {
   const { training, verl } = settings.experiment;
   const isMegatron = verl.engine === "megatron";
   const tensorParallel = isMegatron ? training.tp_size : 1;
@@ -41,7 +41,10 @@ export function planEngine(settings: Settings, { trainerGpus }: Topology): Engin
 }
 
 /** Why the run cannot replay the rollout's choice of experts; undefined: it can. */
-export function replayObstacle({ experiment, modelFacts }: Settings): string | undefined {
+export function replayObstacle({
+  experiment,
+  modelFacts,
+}: Pick<Basis, "experiment" | "modelFacts">): string | undefined {
   const { verl, training } = experiment;
   if (!modelFacts) return "config/models.yaml does not know whether the model has experts";
   if (!modelFacts.mixture_of_experts) return "the model has no experts";

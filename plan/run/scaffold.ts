@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Scaffold as ScaffoldName } from "../../config/schema/harbor.ts";
 
 /** The agent in the sandbox, and what must be in step with it. */
@@ -56,7 +56,7 @@ const presets: Readonly<Record<Exclude<ScaffoldName, "custom">, Preset>> = {
   },
 };
 
-export function planScaffold(settings: Settings): Scaffold {
+export function planScaffold(settings: Basis): Scaffold {
   const { harbor_agent: agent } = settings.experiment;
   const name = agent.scaffold ?? scaffoldOf(agent.agent_import_path);
   const preset = name === "custom" ? undefined : presets[name];

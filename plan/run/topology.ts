@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Tier } from "../../config/schema/experiment.ts";
 
 /** A Ray worker group: nodes with the same role. */
@@ -34,7 +34,7 @@ const nodesOfTier: Record<Tier, { readonly trainer: number; readonly rollout: nu
   "three-node": { trainer: 2, rollout: 1 },
 };
 
-export function planTopology(settings: Settings): Topology {
+export function planTopology(settings: Basis): Topology {
   const { tier, infrastructure, vllm } = settings.experiment;
   const { trainer, rollout } = nodesOfTier[tier];
   const gpuNodes = trainer + rollout;

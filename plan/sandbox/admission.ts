@@ -1,5 +1,5 @@
 /** What the API server admits into the sandbox namespace, as CEL: Harbor makes its pods at run time, so only admission binds them. */
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { SandboxProfile } from "../../config/schema/sandbox.ts";
 import type { Names } from "../names.ts";
 import type { PodSecurity } from "../network/namespaces.ts";
@@ -49,11 +49,11 @@ const pingSysctl = "net.ipv4.ping_group_range";
 const sidecar = { container: "netadmin", capabilities: ["NET_ADMIN", "NET_RAW"] } as const;
 
 export function planAdmission(
-  settings: Settings,
+  settings: Basis,
   parts: { names: Names; sandboxes: Sandboxes },
 ): Admission {
   const { profile } = settings.experiment.sandbox;
-  const { runtime_classes: runtimeClasses } = settings.site.sandbox_nodes;
+  const { runtime_classes: runtimeClasses } = settings.host.sandbox_nodes;
   const { names } = parts;
   const runtimeClass =
     profile === "gvisor" || profile === "kata" ? runtimeClasses[profile] : undefined;
@@ -61,7 +61,7 @@ export function planAdmission(
   return {
     profile,
     podSecurity: podSecurityOf(profile),
-    mutation: mutationOf(settings),
+    mutation: settings.host.mutatingAdmission,
     creator,
     runtimeClass,
     variables: [
@@ -87,11 +87,6 @@ export function planAdmission(
       ...labels(settings),
     ],
   };
-}
-
-/** Who completes Harbor's pods; on a Docker host there are none. */
-export function mutationOf({ site }: Settings): Admission["mutation"] {
-  return site.kind === "kubernetes" ? site.cluster.mutating_admission : "none";
 }
 
 /** The sidecar's capabilities are beyond `baseline`, and no level lies between that and none. */
@@ -138,8 +133,8 @@ function creation(): AdmissionRule[] {
 }
 
 /** What ties a pod to its node. */
-function node(settings: Settings, sandboxes: Sandboxes): AdmissionRule[] {
-  const { resource } = settings.site.gpu_nodes;
+function node(settings: Basis, sandboxes: Sandboxes): AdmissionRule[] {
+  const { resource } = settings.host.gpu_nodes;
   const keys = sandboxes.tolerations.flatMap(({ key }) => (key === undefined ? [] : [key]));
   const tolerable = `t.?key.orValue("") in ${literal(keys)} || t.?key.orValue("").startsWith("node.kubernetes.io/")`;
   const selector = Object.entries(sandboxes.nodeSelector)
@@ -298,7 +293,7 @@ function inMiB(bytes: number): string {
 }
 
 /** Our own gate is not held to what the user demands of task images; it is held to be ours. */
-function images({ experiment }: Settings): AdmissionRule[] {
+function images({ experiment }: Basis): AdmissionRule[] {
   const { allowed_registries: registries, require_digest: byDigest } = experiment.sandbox;
   const exempt = `variables.byController || c.name == ${literal(gateContainer)}`;
   const beginnings = registries.map((name) => `c.image.startsWith(${literal(`${name}/`)})`);
@@ -348,7 +343,7 @@ function runtime(profile: SandboxProfile, runtimeClass: string | undefined): Adm
 }
 
 /** The reaper finds what the trainer has made by these. */
-function labels({ experiment }: Settings): AdmissionRule[] {
+function labels({ experiment }: Basis): AdmissionRule[] {
   const prefix = experiment.harbor_agent.pod_name_prefix;
   return [
     rule(

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import { type Placement, sandboxPlacement } from "../nodes/pools.ts";
 
 const MiB = 2 ** 20;
@@ -35,7 +35,7 @@ export interface Sandboxes extends Placement {
   readonly longestDeadlineSeconds: number;
 }
 
-export function planSandboxes(settings: Settings): Sandboxes {
+export function planSandboxes(settings: Basis): Sandboxes {
   const { harbor_agent: agent, sandbox, k8s } = settings.experiment;
   const memoryRequestBytes = agent.environment_override_memory_mb * MiB;
   const memoryLimitBytes = Math.ceil(memoryRequestBytes * sandbox.memory_limit_factor);

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Names } from "../names.ts";
 import type { Placement } from "../nodes/pools.ts";
 import { type Requests, requestsOf } from "../requests.ts";
@@ -18,7 +18,7 @@ export interface Prepull extends Placement {
 
 /** Undefined unless the experiment asks for it. */
 export function planPrepull(
-  { experiment, site }: Settings,
+  { experiment, host }: Basis,
   { names, scaffold, sandboxes }: { names: Names; scaffold: Scaffold; sandboxes: Placement },
 ): Prepull | undefined {
   const { enabled, images } = experiment.sandbox.prepull;
@@ -27,7 +27,7 @@ export function planPrepull(
   return {
     name: names.prepull,
     images: [...new Set([scaffold.runtimeImage, ...images])],
-    pauseImage: site.images.pause,
+    pauseImage: host.images.pause,
     requests: requestsOf(1, { memory: 4, limit: 16 }),
     nodeSelector,
     tolerations,

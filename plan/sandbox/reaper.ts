@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { Names } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 
@@ -27,7 +27,7 @@ export interface Reaper {
   readonly dryRun: boolean;
 }
 
-export function planReaper({ experiment }: Settings, names: Names): Reaper {
+export function planReaper({ experiment }: Basis, names: Names): Reaper {
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   return {
     name: names.reaper,

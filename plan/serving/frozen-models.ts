@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import { modelFactsOf } from "../../config/schema/model-facts.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Flow, Peer } from "../network/flows.ts";
@@ -50,17 +50,17 @@ export interface FrozenModel {
   readonly rolloutMinutes: number;
 }
 
-type Wanted = Settings["experiment"]["serving"][number];
+type Wanted = Basis["experiment"]["serving"][number];
 
-export function planServing(settings: Settings, topology: Topology): FrozenModel[] {
-  const { experiment, site } = settings;
-  const startupMinutes = Math.max(leastStartupMinutes, site.timeouts.rollout_minutes);
+export function planServing(settings: Basis, topology: Topology): FrozenModel[] {
+  const { experiment, host } = settings;
+  const startupMinutes = Math.max(leastStartupMinutes, host.timeouts.rollout_minutes);
   return experiment.serving.map((wanted): FrozenModel => {
     const memoryBytes = planMemory(wanted, settings, topology);
     return {
       name: wanted.name,
       object: frozenModelOf(wanted.name),
-      image: wanted.image ?? site.images.vllm ?? experiment.trainer.image ?? site.images.training,
+      image: wanted.image ?? host.images.vllm ?? experiment.trainer.image ?? host.images.training,
       argv: command(wanted, hasExpertParallelism(wanted, settings)),
       environment: {
         // Weights come from the volume, and nothing is reported outside.
@@ -72,7 +72,7 @@ export function planServing(settings: Settings, topology: Topology): FrozenModel
       gpus: wanted.gpus,
       cpus:
         wanted.cpus ??
-        Math.max(1, Math.floor((site.gpu_nodes.cpus * wanted.gpus) / topology.gpusPerNode)),
+        Math.max(1, Math.floor((host.gpu_nodes.cpus * wanted.gpus) / topology.gpusPerNode)),
       memoryBytes,
       sharedMemoryBytes,
       port: wanted.port,
@@ -84,14 +84,14 @@ export function planServing(settings: Settings, topology: Topology): FrozenModel
   });
 }
 
-function planMemory(wanted: Wanted, { site }: Settings, { gpusPerNode }: Topology): number {
+function planMemory(wanted: Wanted, { host }: Basis, { gpusPerNode }: Topology): number {
   if (wanted.memory !== undefined) return bytesOf(wanted.memory);
-  const share = (bytesOf(site.gpu_nodes.memory) * wanted.gpus) / gpusPerNode;
+  const share = (bytesOf(host.gpu_nodes.memory) * wanted.gpus) / gpusPerNode;
   return Math.floor(share / GiB) * GiB;
 }
 
 /** Whether experts are spread over the GPUs. */
-function hasExpertParallelism(wanted: Wanted, { models }: Settings): boolean {
+function hasExpertParallelism(wanted: Wanted, { models }: Basis): boolean {
   const facts = modelFactsOf(models, wanted.model_path);
   return wanted.expert_parallel ?? (facts?.mixture_of_experts === true && wanted.gpus > 1);
 }

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Names } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
@@ -55,7 +55,7 @@ const recorderCpus = 2;
 const recorderMemoryBytes = 4 * 2 ** 30;
 
 export function planProxy(
-  { experiment, site }: Settings,
+  { experiment, host }: Basis,
   { names, topology }: { names: Names; topology: Topology },
 ): Proxy {
   const served = experiment.model.served_model_name;
@@ -65,10 +65,10 @@ export function planProxy(
   const servers = Array.from({ length: topology.rolloutServers }, (_, index) => index);
   return {
     mode: "litellm",
-    image: site.images.litellm,
+    image: host.images.litellm,
     port: experiment.infrastructure.litellm_port,
     // A host that fails takes every container with it: a second one would be no help.
-    replicas: site.kind === "docker" ? 1 : experiment.proxy.replicas,
+    replicas: host.docker ? 1 : experiment.proxy.replicas,
     cpus: experiment.proxy.cpus,
     memoryBytes: bytesOf(experiment.proxy.memory),
     waitRequests: requestsOf(100, { memory: 64, limit: 256 }),

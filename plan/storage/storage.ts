@@ -1,9 +1,8 @@
-import type { Settings } from "../../config/load/load.ts";
-import type { Site } from "../../config/schema/sites.ts";
+import type { Basis, Host } from "../host.ts";
 import type { Names } from "../names.ts";
 
 /** What holds a volume's data. */
-export type Backing = Site["storage"]["checkpoints"];
+export type Backing = Host["storage"]["checkpoints"];
 
 /** One volume of the training namespace, and where every Ray pod sees it. */
 export interface Volume {
@@ -40,19 +39,19 @@ export interface Storage {
   readonly directories: Directories;
 }
 
-export function planStorage(settings: Settings, names: Names): Storage {
-  const { experiment, site } = settings;
+export function planStorage(settings: Basis, names: Names): Storage {
+  const { experiment, host } = settings;
   const project = experiment.trainer.project_dir;
   const output = (name: "checkpoints" | "logs" | "trials", folder: string): Volume => ({
     name,
-    backing: site.storage[name],
+    backing: host.storage[name],
     size: experiment.storage[name].size,
     mountPath: `${project}/${folder}`,
     readOnly: false,
     removal: experiment.storage[name].removal,
   });
   const input = (name: "models" | "data"): Volume => {
-    const { mount_path: mountPath, ...backing } = site.volumes[name];
+    const { mount_path: mountPath, ...backing } = host.volumes[name];
     const size = backing.kind === "claim" ? backing.size : "1Ti";
     // A claim that the user filled must not vanish; the other kinds only point to data elsewhere.
     const removal = backing.kind === "claim" ? "retain" : "remove";

@@ -1,4 +1,4 @@
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import type { AsyncTraining } from "../run/async-training.ts";
 import type { Batches } from "../run/batches.ts";
 import type { Engine } from "../run/engine.ts";
@@ -29,10 +29,10 @@ export type EnvironmentVariable = {
 );
 
 /** How the experiment is tracked, after what the site allows. */
-export function trackingMode({ experiment, site }: Settings): "online" | "offline" | "disabled" {
+export function trackingMode({ experiment, host }: Basis): "online" | "offline" | "disabled" {
   const wanted = experiment.credentials.wandb_mode;
-  if (site.tracking === "allowed" || wanted === "disabled") return wanted;
-  return site.tracking;
+  if (host.tracking === "allowed" || wanted === "disabled") return wanted;
+  return host.tracking;
 }
 
 /** What the variables are made from. */
@@ -47,15 +47,12 @@ export interface EnvironmentInputs {
 }
 
 /** Everything that the original scripts export, for every Ray pod: a shell export would not reach Ray's workers. */
-export function planEnvironment(
-  settings: Settings,
-  inputs: EnvironmentInputs,
-): EnvironmentVariable[] {
+export function planEnvironment(settings: Basis, inputs: EnvironmentInputs): EnvironmentVariable[] {
   return [
     ...runVariables(settings, inputs),
     ...asyncVariables(settings, inputs),
     ...agentVariables(settings, inputs),
-    ...(settings.site.kind === "docker"
+    ...(settings.host.docker
       ? dockerVariables(settings)
       : sandboxVariables(settings, inputs.names)),
     ...modelAccessVariables(settings, inputs),

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Settings } from "../../config/load/load.ts";
+import type { Basis } from "../host.ts";
 import {
   type EnvironmentInputs,
   type EnvironmentVariable,
@@ -30,12 +30,12 @@ export interface Trainer {
   readonly submitterRequests: Requests;
 }
 
-export function planTrainer(settings: Settings, inputs: EnvironmentInputs): Trainer {
-  const { experiment, site } = settings;
+export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer {
+  const { experiment, host } = settings;
   const { scaffold, names } = inputs;
   const tracked = trackingMode(settings) === "online";
   const environment = planEnvironment(settings, inputs);
-  const image = experiment.trainer.image ?? site.images.training;
+  const image = experiment.trainer.image ?? host.images.training;
   const agentLoopConfig =
     experiment.trainer.agent_loop_config ??
     `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;

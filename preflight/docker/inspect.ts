@@ -25,7 +25,7 @@ export async function inspectHost(
   );
   const { server, attempt } = facts;
   return {
-    findings: judgeHost({ settings, plan, host, facts }),
+    findings: judgeHost({ settings, plan, docker: host, facts }),
     network: server.known ? `Docker ${server.value.version}` : "",
     attempt: attempt.known ? attempt.value : "",
   };

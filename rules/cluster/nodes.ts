@@ -90,8 +90,8 @@ export const gpuNodeMemory = defineClusterRule({
   remedy:
     "set gpu_nodes.gpu_memory of the site file to what nvidia-smi shows, or select other nodes with gpu_nodes.selector",
   source: "https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery",
-  check: ({ settings, plan, facts: { nodes } }) => {
-    const { gpu_memory: size } = settings.site.gpu_nodes;
+  check: ({ host, plan, facts: { nodes } }) => {
+    const { gpu_memory: size } = host.gpu_nodes;
     if (madeByKarpenter(plan) || size === undefined) return [];
     if (!nodes.known) return [notRead(nodes.reason)];
     const said = bytesOf(size);

@@ -49,14 +49,14 @@ export const gpuRuntime = defineDockerRule({
     "install the NVIDIA Container Toolkit: nvidia-ctk runtime configure --runtime=docker && systemctl restart docker",
   source:
     "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
-  check: ({ host, facts: { info } }) => {
+  check: ({ docker, facts: { info } }) => {
     if (!info.known) return [notRead(info.reason)];
     const { runtimes } = info.value;
-    if (runtimes.includes(host.gpuRuntime)) return [met(host.gpuRuntime)];
+    if (runtimes.includes(docker.gpuRuntime)) return [met(docker.gpuRuntime)];
     return [
       {
         found: `runtimes ${runtimes.join(", ") || "none"}`,
-        expected: `runtime ${host.gpuRuntime}`,
+        expected: `runtime ${docker.gpuRuntime}`,
       },
     ];
   },
@@ -151,9 +151,9 @@ export const freeSubnets = defineDockerRule({
   consequence: "the daemon refuses a network that overlaps another",
   remedy: "set network.train_subnet and network.sandbox_subnet in the site file to free networks",
   source: "https://docs.docker.com/reference/cli/docker/network/inspect/",
-  check: ({ host, facts: { otherNetworks } }) => {
+  check: ({ docker, facts: { otherNetworks } }) => {
     if (!otherNetworks.known) return [notRead(otherNetworks.reason)];
-    const own = Object.values(host.networks);
+    const own = Object.values(docker.networks);
     const overlapping = otherNetworks.value.flatMap(({ name, subnet }) =>
       own
         .filter((network) => overlap(network.subnet, subnet))

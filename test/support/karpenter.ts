@@ -1,8 +1,8 @@
-import type { Settings } from "../../config/load/load.ts";
-import { ConfigFolder } from "./settings.ts";
+import type { KubernetesSite } from "../../config/schema/site.ts";
+import { clusterOf, ConfigFolder } from "./settings.ts";
 
 /** The lab's site, but with nodes that Karpenter makes; `gpu` and `sandbox` are further settings of the pools. */
-export function karpenterSite({ gpu = "", sandbox = "", gpuNodes = "" } = {}): Settings["site"] {
+export function karpenterSite({ gpu = "", sandbox = "", gpuNodes = "" } = {}): KubernetesSite {
   using folder = new ConfigFolder();
   const pool = (name: string, more: string) =>
     `{ pool: { kind: karpenter, node_class: { group: karpenter.k8s.aws, kind: EC2NodeClass, name: ${name} }, requirements: [{ key: node.kubernetes.io/instance-type, values: [${name}.large] }]${more} }`;
@@ -25,5 +25,5 @@ harbor: { task_image_registry: swe-rl.invalid/tasks, nydus_mirror: "swe-rl.inval
 tracking: disabled
 `,
   );
-  return folder.load({ stack: "single-node", site: "karpenter" }).settings.site;
+  return clusterOf(folder.load({ stack: "single-node", site: "karpenter" }).settings);
 }

@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Loaded, load, type Selection, type Settings } from "../../config/load/load.ts";
+import type { KubernetesSite } from "../../config/schema/site.ts";
 import { plan, type Plan } from "../../plan/plan.ts";
 import { message } from "../../preflight/report.ts";
 import { judgeSettings } from "../../rules/judge.ts";
@@ -48,6 +49,12 @@ export function settingsWith(
   using folder = new ConfigFolder();
   folder.write("run.yaml", `extends: ${base}.yaml\n${yaml}`);
   return folder.load(selection);
+}
+
+/** The site of settings that are those of a cluster. */
+export function clusterOf({ site }: Pick<Settings, "site">): KubernetesSite {
+  if (site.kind !== "kubernetes") throw new Error("the site is no cluster");
+  return site;
 }
 
 /** A stack's Plan, and what the rules of the settings find wrong with it. */

@@ -1,7 +1,6 @@
 import type { Settings } from "../../config/load/load.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { KubernetesSite } from "../../config/schema/site.ts";
-import { judge, settingsWith } from "./settings.ts";
+import { clusterOf, judge, settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
 
 interface Recorded {
@@ -48,11 +47,6 @@ export async function recordSettings(
     );
   }, options);
   return { recording, plan: result.plan };
-}
-
-function clusterOf({ site }: Settings): KubernetesSite {
-  if (site.kind !== "kubernetes") throw new Error("the site is no cluster");
-  return site;
 }
 
 /** The lab's site does without a proof; another runs it. */

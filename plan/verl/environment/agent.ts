@@ -1,4 +1,4 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import type { Batches } from "../../run/batches.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "../environment.ts";
 import type { Scaffold } from "../../run/scaffold.ts";
@@ -6,7 +6,7 @@ import { noSetting, row } from "./row.ts";
 
 /** How a trial's agent runs. */
 export function agentVariables(
-  { experiment }: Settings,
+  { experiment }: Basis,
   { scaffold, batches }: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const { harbor_agent: agent } = experiment;
@@ -91,7 +91,7 @@ function modelInfo({ modelLength, responseTokens }: Batches): EnvironmentVariabl
 
 /** How a scaffold is told where the policy is. */
 export function modelAccessVariables(
-  settings: Settings,
+  settings: Basis,
   { scaffold }: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const isLiteLlm = settings.experiment.proxy.mode === "litellm";
@@ -111,7 +111,7 @@ export function modelAccessVariables(
 }
 
 /** The original scripts use the plain names, the agent-loop configuration the ones with a prefix. */
-function claudeCodeAccess({ experiment }: Settings, isLiteLlm: boolean): EnvironmentVariable[] {
+function claudeCodeAccess({ experiment }: Basis, isLiteLlm: boolean): EnvironmentVariable[] {
   const served = experiment.model.served_model_name;
   const named = ["", "HARBOR_"].flatMap((prefix): EnvironmentVariable[] => [
     // In process, every trial gets a URL of its own instead.
@@ -132,7 +132,7 @@ function access(url: string, key: string, suffix = ""): EnvironmentVariable[] {
   ];
 }
 
-function openCodeAccess({ experiment }: Settings, isLiteLlm: boolean): EnvironmentVariable[] {
+function openCodeAccess({ experiment }: Basis, isLiteLlm: boolean): EnvironmentVariable[] {
   const served = experiment.model.served_model_name;
   const temperature = experiment.harbor_agent.temperature;
   const configuration = openCodeConfiguration(served, !isLiteLlm);

@@ -1,10 +1,10 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "../environment.ts";
 import { noSetting, row } from "./row.ts";
 
 /** Variables that only the asynchronous generations of the original system have. */
 export function asyncVariables(
-  { experiment }: Settings,
+  { experiment }: Basis,
   inputs: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const { topology, engine, batches, asyncTraining, scaffold, storage, names } = inputs;

@@ -1,4 +1,4 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import { harborVariables } from "./harbor.ts";
 import { row } from "./row.ts";
@@ -13,7 +13,7 @@ export const localDockerEnvironment = "harbor.environments.docker.docker:DockerE
 export const daemonSocket = "/var/run/docker.sock";
 
 /** Where and how Harbor makes its sandboxes on a Docker host. */
-export function dockerVariables(settings: Settings): EnvironmentVariable[] {
+export function dockerVariables(settings: Basis): EnvironmentVariable[] {
   const { harbor_agent: agent } = settings.experiment;
   return [
     ...row("DOCKER_HOST", `unix://${daemonSocket}`, "docker.socket"),

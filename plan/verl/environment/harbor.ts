@@ -1,9 +1,9 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import { noSetting, row } from "./row.ts";
 
 /** What Harbor is told of its sandboxes wherever they are made. */
-export function harborVariables({ experiment, site }: Settings): EnvironmentVariable[] {
+export function harborVariables({ experiment, host }: Basis): EnvironmentVariable[] {
   const { harbor_agent: agent, sandbox } = experiment;
   const fromAgent = (key: string) => `harbor_agent.${key}`;
   return [
@@ -31,7 +31,7 @@ export function harborVariables({ experiment, site }: Settings): EnvironmentVari
     ),
     ...row(
       "HARBOR_OPENSWE_IMAGE_REGISTRY",
-      site.harbor.task_image_registry,
+      host.harbor.task_image_registry,
       "harbor.task_image_registry",
     ),
     ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", noSetting),

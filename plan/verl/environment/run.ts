@@ -1,8 +1,8 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import { type EnvironmentInputs, type EnvironmentVariable, trackingMode } from "../environment.ts";
 import { row } from "./row.ts";
 
-export function runVariables(settings: Settings, inputs: EnvironmentInputs): EnvironmentVariable[] {
+export function runVariables(settings: Basis, inputs: EnvironmentInputs): EnvironmentVariable[] {
   const { experiment } = settings;
   const { infrastructure, training, harbor_runtime: runtime } = experiment;
   const { names, topology, storage } = inputs;
@@ -60,7 +60,7 @@ export function runVariables(settings: Settings, inputs: EnvironmentInputs): Env
   ];
 }
 
-function needsNewVerl({ modelFacts }: Settings, { topology, engine }: EnvironmentInputs): boolean {
+function needsNewVerl({ modelFacts }: Basis, { topology, engine }: EnvironmentInputs): boolean {
   const isNew = topology.mode === "async" || engine.name === "veomni";
   return isNew && modelFacts?.mixture_of_experts === true;
 }

@@ -1,4 +1,4 @@
-import type { Settings } from "../../../config/load/load.ts";
+import type { Basis } from "../../host.ts";
 import type { EnvironmentVariable } from "../environment.ts";
 import type { Names } from "../../names.ts";
 import { harborVariables } from "./harbor.ts";
@@ -8,10 +8,10 @@ const kubernetesEnvironment =
   "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";
 
 /** Where and how Harbor makes its sandboxes. */
-export function sandboxVariables(settings: Settings, names: Names): EnvironmentVariable[] {
-  const { experiment, site } = settings;
+export function sandboxVariables(settings: Basis, names: Names): EnvironmentVariable[] {
+  const { experiment, host } = settings;
   const { harbor_agent: agent, k8s, sandbox } = experiment;
-  const { harbor } = site;
+  const { harbor } = host;
   const hasSidecar = sandbox.profile === "sidecar";
   return [
     // Present and empty: Harbor then falls through to the pod's own service account.
@@ -61,8 +61,8 @@ export function sandboxVariables(settings: Settings, names: Names): EnvironmentV
 }
 
 /** Process environment of every training pod. */
-export function processVariables({ experiment, site }: Settings): EnvironmentVariable[] {
-  const nic = site.network.interface;
+export function processVariables({ experiment, host }: Basis): EnvironmentVariable[] {
+  const nic = host.network.interface;
   return [
     ...["NCCL", "GLOO", "TP"].flatMap((library) =>
       row(`${library}_SOCKET_IFNAME`, nic, "network.interface; docs/decisions.md#c-39"),

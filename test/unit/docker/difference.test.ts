@@ -31,7 +31,6 @@ describe("the same experiment on a cluster and on a Docker host", () => {
     expect(others).toEqual([
       "proxy.replicas",
       "admission.mutation",
-      "isolation.image",
       "isolation.targets",
     ]);
   });

@@ -4,7 +4,7 @@ import type { Settings } from "../../../config/load/load.ts";
 import type { Peer } from "../../../plan/network/flows.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { bytesOf } from "../../../config/schema/scalars.ts";
-import { judge, settingsWith } from "../../support/settings.ts";
+import { clusterOf, judge, settingsWith } from "../../support/settings.ts";
 
 const bases = Object.fromEntries(
   tiers.map((tier) => [tier, settingsWith("", { base: tier }).settings]),
@@ -148,12 +148,12 @@ describe("an accepted Plan", () => {
   });
 
   it("holds object store in shared memory, and shared memory in the pod's limit", () => {
-    accepted(({ ray }, { site }) => {
+    accepted(({ ray }, of) => {
       for (const pod of [ray.head, ...ray.groups]) {
         expect(pod.objectStoreBytes).toBeLessThan(pod.sharedMemoryBytes);
         expect(pod.memoryBytes - pod.sharedMemoryBytes).toBeGreaterThanOrEqual(16 * 2 ** 30);
       }
-      expect(ray.groups[0]?.memoryBytes).toBe(bytesOf(site.gpu_nodes.memory));
+      expect(ray.groups[0]?.memoryBytes).toBe(bytesOf(clusterOf(of).gpu_nodes.memory));
     });
   });
 

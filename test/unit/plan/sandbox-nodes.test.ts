@@ -4,9 +4,9 @@ import { judgeCluster } from "../../../rules/judge.ts";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import { factsWith } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
-import { judge, type Judged, settingsWith } from "../../support/settings.ts";
+import { clusterOf, judge, type Judged, settingsWith } from "../../support/settings.ts";
 
-type Nodes = Partial<Settings["site"]["sandbox_nodes"]>;
+type Nodes = Partial<ReturnType<typeof clusterOf>["sandbox_nodes"]>;
 
 /** Labels of the GPU nodes. */
 const h200 = { "gpu.product": "H200", zone: "a" };
@@ -15,9 +15,9 @@ const existing = { kind: "existing" } as const;
 /** A tier on a site whose sandboxes select such nodes. */
 function decide(base: string, sandbox: Nodes, claim: string[] = []) {
   const { settings } = settingsWith("", { base });
-  const { gpu_nodes, sandbox_nodes } = settings.site;
+  const { gpu_nodes, sandbox_nodes } = clusterOf(settings);
   const site = {
-    ...settings.site,
+    ...clusterOf(settings),
     gpu_nodes: { ...gpu_nodes, pool: existing, selector: h200, claim },
     sandbox_nodes: { ...sandbox_nodes, pool: existing, tolerations: [], ...sandbox },
   };

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { summarize } from "../../../plan/summary/summary.ts";
-import { judge, ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
+import {
+  clusterOf,
+  judge,
+  ConfigFolder,
+  planWith,
+  problemsOf,
+  settingsWith,
+} from "../../support/settings.ts";
 
 const model = "/models/Qwen3-30B-A3B-Instruct-2507";
 const entry = (more = "") => `{ name: judge, model_path: ${model}${more} }`;
@@ -76,10 +83,11 @@ describe("a frozen model", () => {
 
   it("runs in its own image, else the site's for vLLM, else the training image", () => {
     const { settings } = settingsWith(serving(entry()));
+    const site = clusterOf(settings);
     const imageOf = (images: object, change: object = {}) =>
       judge({
         ...settings,
-        site: { ...settings.site, images: { ...settings.site.images, ...images } },
+        site: { ...site, images: { ...site.images, ...images } },
         experiment: {
           ...settings.experiment,
           serving: [{ ...settings.experiment.serving[0]!, ...change }],
@@ -202,7 +210,7 @@ describe("the GPUs of a stack", () => {
       problemsOf(
         judge({
           ...settings,
-          site: { ...settings.site, gpu_nodes: { ...settings.site.gpu_nodes, claim } },
+          site: { ...clusterOf(settings), gpu_nodes: { ...clusterOf(settings).gpu_nodes, claim } },
         }),
       );
     expect(claiming(["gpu-0", "gpu-1"])).toEqual([]);

@@ -6,7 +6,7 @@ import { describe as describeFinding } from "../../../preflight/report.ts";
 import { judgeCluster as checkAll } from "../../../rules/judge.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { factsWith, nodeFact } from "../../support/facts.ts";
-import { judge as judgeStack, settingsWith } from "../../support/settings.ts";
+import { clusterOf, judge as judgeStack, settingsWith } from "../../support/settings.ts";
 
 const claimKey = "swe-rl.dev/claimed-by";
 const node = (name: string, change: Partial<NodeFact> = {}): NodeFact =>
@@ -39,8 +39,8 @@ function judgeCluster(
   { nodes = three, pods = [], yaml = "", claim = [] }: Case,
 ): Finding[] {
   const { settings } = settingsWith(yaml);
-  const gpu_nodes = { ...settings.site.gpu_nodes, claim };
-  const changed = { ...settings, site: { ...settings.site, gpu_nodes } };
+  const gpu_nodes = { ...clusterOf(settings).gpu_nodes, claim };
+  const changed = { ...settings, site: { ...clusterOf(settings), gpu_nodes } };
   const result = judgeStack(changed);
   expect(result.problems).toEqual([]);
   const facts = factsWith({
