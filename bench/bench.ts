@@ -77,7 +77,15 @@ export class Bench {
     cpSync(join(root, "package.json"), join(folder, "package.json"));
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     if (subject === "stack") {
-      for (const part of ["components", "config", "preflight", "runtime", "stacks"]) {
+      for (const part of [
+        "components",
+        "config",
+        "plan",
+        "preflight",
+        "rules",
+        "runtime",
+        "stacks",
+      ]) {
         cpSync(join(root, part), join(folder, part), {
           recursive: true,
           // The user's own stacks: another backend's salts and secrets.
