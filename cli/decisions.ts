@@ -1,8 +1,7 @@
 /** A Plan as a flat list of decisions under stable names, so that two Plans can be compared. */
-import type { EnvironmentVariable } from "../plan/verl/environment.ts";
+import { shownValue } from "../plan/summary/index.ts";
+import { type EnvironmentVariable, formatOverride, type Override } from "../plan/verl/index.ts";
 import type { Plan } from "../plan/plan.ts";
-import { formatOverride, type Override } from "../plan/verl/override.ts";
-import { shownValue } from "../plan/summary/environment.ts";
 import { looksSecret } from "../config/schema/secret-name.ts";
 
 export interface Decision {

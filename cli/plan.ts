@@ -1,6 +1,5 @@
 /** `npm run -s plan -- STACK [--json]`: the Plan of a stack, without an engine or a cluster. */
-import { summarize } from "../plan/summary/summary.ts";
-import { planAsJson } from "../plan/summary/environment.ts";
+import { summarize, planAsJson } from "../plan/summary/index.ts";
 import { complain, parseCommandLine, projectRoot, runCommand, say } from "./command.ts";
 import { decide, selectStack } from "./decide.ts";
 

@@ -1,7 +1,7 @@
 /** `npm run -s prove -- -s STACK`: the egress proof of a stack once more, while it runs. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiException } from "@kubernetes/client-node";
-import type { DockerHost } from "../plan/docker/host.ts";
+import type { DockerHost } from "../plan/docker/index.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import {
   CommandError,

@@ -1,6 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Placement } from "../plan/nodes/pools.ts";
+import type { Placement } from "../plan/nodes/index.ts";
 import type { Requests } from "../plan/requests.ts";
 
 /** Where pods run, and with which priority. */

@@ -1,5 +1,5 @@
 import type { Names } from "./names.ts";
-import type { Storage } from "./storage/storage.ts";
+import type { Storage } from "./storage/index.ts";
 
 /** The stack outputs that the Plan already knows. Their names are a contract. */
 export interface Outputs {

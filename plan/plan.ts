@@ -1,31 +1,64 @@
 import type { Settings } from "../config/load/load.ts";
 import { basisOf } from "./host.ts";
-import { type Admission, planAdmission } from "./sandbox/admission.ts";
-import { type AsyncTraining, planAsyncTraining } from "./run/async-training.ts";
-import { type Batches, planBatches } from "./run/batches.ts";
-import { type Compartments, planCompartments } from "./network/namespaces.ts";
-import { type Disruption, planDisruption } from "./nodes/disruption.ts";
-import { type GpuDemand, planGpuDemand } from "./nodes/demand.ts";
-import { type Memory, planMemory } from "./memory/memory.ts";
-import { type DockerHost, planDockerHost } from "./docker/host.ts";
-import { type Engine, planEngine } from "./run/engine.ts";
-import { type Isolation, planIsolation } from "./network/gate.ts";
+import { type DockerHost, planDockerHost } from "./docker/index.ts";
+import { type Memory, planMemory } from "./memory/index.ts";
+import {
+  type Compartments,
+  planCompartments,
+  type Isolation,
+  planIsolation,
+  type Flow,
+  planFlows,
+  withServingFlows,
+} from "./network/index.ts";
+import {
+  type Disruption,
+  planDisruption,
+  type GpuDemand,
+  planGpuDemand,
+  type NodeClaim,
+  planNodeClaim,
+  gpuPlacement,
+  type NodePool,
+  type Placement,
+  planNodePools,
+} from "./nodes/index.ts";
+import { planRay, type Ray } from "./ray/index.ts";
+import {
+  type AsyncTraining,
+  planAsyncTraining,
+  type Batches,
+  planBatches,
+  type Engine,
+  planEngine,
+  planScaffold,
+  type Scaffold,
+  planTopology,
+  type Topology,
+} from "./run/index.ts";
+import {
+  type Admission,
+  planAdmission,
+  type Prepull,
+  planPrepull,
+  planReaper,
+  type Reaper,
+  planSandboxes,
+  type Sandboxes,
+} from "./sandbox/index.ts";
+import {
+  planProxy,
+  type Proxy,
+  costOfProxyMode,
+  type InProcessProxy,
+  planInProcessProxy,
+  type FrozenModel,
+  planServing,
+} from "./serving/index.ts";
+import { planStorage, type Storage } from "./storage/index.ts";
+import { planTrainer, type Trainer } from "./verl/index.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
-import { type Flow, planFlows } from "./network/flows.ts";
-import { type NodeClaim, planNodeClaim } from "./nodes/claim.ts";
-import { gpuPlacement, type NodePool, type Placement, planNodePools } from "./nodes/pools.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
-import { planProxy, type Proxy } from "./serving/proxy.ts";
-import { costOfProxyMode, type InProcessProxy, planInProcessProxy } from "./serving/proxy-mode.ts";
-import { planRay, type Ray } from "./ray/ray.ts";
-import { type Prepull, planPrepull } from "./sandbox/images.ts";
-import { planReaper, type Reaper } from "./sandbox/reaper.ts";
-import { planScaffold, type Scaffold } from "./run/scaffold.ts";
-import { planSandboxes, type Sandboxes } from "./sandbox/bounds.ts";
-import { type FrozenModel, planServing, withServingFlows } from "./serving/frozen-models.ts";
-import { planStorage, type Storage } from "./storage/storage.ts";
-import { planTopology, type Topology } from "./run/topology.ts";
-import { planTrainer, type Trainer } from "./verl/trainer.ts";
 
 /** Every decision about a stack, as a plain value. */
 export interface Plan {

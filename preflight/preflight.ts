@@ -81,7 +81,7 @@ async function askHost(
 
 /** The client takes a second to load, which only those wait for who need it. */
 async function readCluster({ cluster }: KubernetesSite, plan: Plan): Promise<Facts> {
-  const { readFacts } = await import("./facts/facts.ts");
+  const { readFacts } = await import("./facts/read.ts");
   return readFacts(cluster, plan);
 }
 

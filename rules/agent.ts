@@ -1,5 +1,5 @@
 /** Rules about the agent in the sandbox. */
-import { scaffoldOf } from "../plan/run/scaffold.ts";
+import { scaffoldOf } from "../plan/run/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 export const scaffoldClass = defineRule({

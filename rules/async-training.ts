@@ -1,5 +1,5 @@
 /** Rules about rollout and training at the same time. */
-import { canSetConcurrency, samplesPerServer } from "../plan/run/async-training.ts";
+import { canSetConcurrency, samplesPerServer } from "../plan/run/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 export const concurrentSamples = defineRule({

@@ -1,6 +1,6 @@
 /** Rules about the trainer's engine. */
 import type { SettingPath } from "../config/load/problem.ts";
-import { replayObstacle } from "../plan/run/engine.ts";
+import { replayObstacle } from "../plan/run/index.ts";
 import { type Decided, defineRule, noPlan, type Verdict } from "./rule.ts";
 
 export const foreignSizes = defineRule({

@@ -2,8 +2,7 @@
 import type { Experiment } from "../config/schema/experiment.ts";
 import { bytesOf } from "../config/schema/scalars.ts";
 import { machineSetting } from "../plan/host.ts";
-import { logitsCopies } from "../plan/memory/logits.ts";
-import type { Memory, RoleMemory } from "../plan/memory/memory.ts";
+import { logitsCopies, type Memory, type RoleMemory } from "../plan/memory/index.ts";
 import { defineRule } from "./rule.ts";
 
 const GiB = 2 ** 30;

@@ -1,6 +1,6 @@
 /** Rules about the nodes that a stack names, claims or has made for it. */
 import type { Toleration } from "../config/schema/scalars.ts";
-import { describeDemand } from "../plan/nodes/demand.ts";
+import { describeDemand } from "../plan/nodes/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 export const claimSize = defineRule({

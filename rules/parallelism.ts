@@ -1,6 +1,6 @@
 /** Rules about the shares of GPUs. */
 import { modelFactsOf } from "../config/schema/model-facts.ts";
-import { canShareKvHeads } from "../plan/run/kv-heads.ts";
+import { canShareKvHeads } from "../plan/run/index.ts";
 import { defineRule } from "./rule.ts";
 
 export const kvHeads = defineRule({

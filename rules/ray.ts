@@ -1,12 +1,8 @@
 /** Rules about Ray's pods and the ports that they take. */
 import type { SettingPath } from "../config/load/problem.ts";
 import { machineSetting } from "../plan/host.ts";
-import {
-  fixedRayPorts,
-  leastProcessMemoryBytes,
-  type RayPod,
-  rayWorkerPorts,
-} from "../plan/ray/ray.ts";
+import { fixedRayPorts, type RayPod, rayWorkerPorts } from "../plan/ray/index.ts";
+import { leastProcessMemoryBytes } from "../plan/serving/index.ts";
 import { type Decided, defineRule, noPlan, type Verdict } from "./rule.ts";
 
 const GiB = 2 ** 30;

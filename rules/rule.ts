@@ -1,7 +1,7 @@
 /** A rule: one object with its text and its check. */
 import type { Settings } from "../config/load/load.ts";
 import type { SettingPath } from "../config/load/problem.ts";
-import type { DockerHost } from "../plan/docker/host.ts";
+import type { DockerHost } from "../plan/docker/index.ts";
 import type { Host } from "../plan/host.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { DockerFacts } from "../preflight/docker/facts.ts";

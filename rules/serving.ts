@@ -1,6 +1,6 @@
 /** Rules about frozen models. */
 import { modelFactsOf } from "../config/schema/model-facts.ts";
-import { leastProcessMemoryBytes } from "../plan/serving/frozen-models.ts";
+import { leastProcessMemoryBytes } from "../plan/serving/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 const GiB = 2 ** 30;

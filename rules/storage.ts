@@ -1,6 +1,6 @@
 /** Rules about volumes and what must lie on them. */
 import type { SettingPath } from "../config/load/problem.ts";
-import type { Volume } from "../plan/storage/storage.ts";
+import type { Volume } from "../plan/storage/index.ts";
 import { type Decided, defineRule, noPlan } from "./rule.ts";
 
 export const onVolumes = defineRule({

@@ -1,8 +1,6 @@
 /** Rules about verl's own configuration. */
 import { looksSecret } from "../config/schema/secret-name.ts";
-import { fusedKernels } from "../plan/verl/engine.ts";
-import { ownOverride } from "../plan/verl/command.ts";
-import type { Override } from "../plan/verl/override.ts";
+import { fusedKernels, ownOverride, type Override } from "../plan/verl/index.ts";
 import { type Decided, defineRule, noPlan } from "./rule.ts";
 
 /** The experiment's overrides of keys that the Plan sets itself. */

@@ -8,7 +8,7 @@ import { SandboxTraffic } from "../components/sandbox/sandbox-traffic.ts";
 import { StackSecrets } from "../components/secrets/stack-secrets.ts";
 import { RunVolume } from "../components/storage/run-volume.ts";
 import { TrainerAccount } from "../components/training/trainer-account.ts";
-import type { CompartmentPlan } from "../plan/network/namespaces.ts";
+import type { CompartmentPlan } from "../plan/network/index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import { nodes } from "./nodes.ts";

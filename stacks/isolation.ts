@@ -4,7 +4,7 @@ import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
 import { EgressProof } from "../components/sandbox/egress-proof.ts";
 import { SandboxAdmission } from "../components/sandbox/sandbox-admission.ts";
 import { ProofListener } from "../components/sandbox/proof-listener.ts";
-import { exceptAccepted, type ListenerPlan } from "../plan/network/gate.ts";
+import { exceptAccepted, type ListenerPlan } from "../plan/network/index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Foundation } from "./foundation.ts";

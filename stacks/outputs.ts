@@ -1,4 +1,4 @@
-import type { CompartmentPlan } from "../plan/network/namespaces.ts";
+import type { CompartmentPlan } from "../plan/network/index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { PreflightResult } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";

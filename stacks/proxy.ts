@@ -3,7 +3,7 @@ import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Recorder } from "../components/inference/recorder.ts";
 import type { Plan } from "../plan/plan.ts";
-import type { Proxy } from "../plan/serving/proxy.ts";
+import type { Proxy } from "../plan/serving/index.ts";
 import type { Foundation } from "./foundation.ts";
 import type { Training } from "./training.ts";
 

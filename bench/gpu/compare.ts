@@ -1,7 +1,7 @@
 /** What the formula says of the measured cases. */
 import { architectureOf } from "../../config/load/hugging-face.ts";
-import { parametersOf } from "../../plan/memory/parameters.ts";
-import { layerPeak, lossPeak, optimizerPeak, scoringPeak } from "../../plan/memory/trainer.ts";
+import { layerPeak, lossPeak, optimizerPeak, scoringPeak } from "../../plan/memory/index.ts";
+import { parametersOf } from "../../config/schema/parameters.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 
 interface Case {

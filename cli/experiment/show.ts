@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
 import { isRecord } from "../../config/load/document.ts";
-import { summarize } from "../../plan/summary/summary.ts";
+import { summarize } from "../../plan/summary/index.ts";
 import { formatPath, type SettingPath } from "../../config/load/problem.ts";
 import { settingsOf } from "../docs/reference.ts";
 import { experiment } from "../../config/schema/experiment.ts";

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { NodeClaim } from "../../plan/nodes/claim.ts";
+import type { NodeClaim } from "../../plan/nodes/index.ts";
 
 export interface GpuNodeClaimArgs {
   claim: NodeClaim;

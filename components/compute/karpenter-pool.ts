@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { NodePool } from "../../plan/nodes/pools.ts";
+import type { NodePool } from "../../plan/nodes/index.ts";
 import { NodePoolResource } from "../crds/node-pool.ts";
 import { type Labels, owner } from "../metadata.ts";
 

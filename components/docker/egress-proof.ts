@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { attemptLabel, type DockerHost } from "../../plan/docker/host.ts";
-import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/network/gate.ts";
+import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
+import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/network/index.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory, proofPrograms } from "../runtime-program.ts";
 import { gateEnvironment } from "../sandbox/entry-gate.ts";

@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost, DockerNetwork } from "../../plan/docker/host.ts";
+import type { DockerHost, DockerNetwork } from "../../plan/docker/index.ts";
 import type { Labels } from "../metadata.ts";
 import { dockerLabels } from "./metadata.ts";
 

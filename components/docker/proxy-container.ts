@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
-import type { Proxy } from "../../plan/serving/proxy.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import type { Proxy } from "../../plan/serving/index.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, httpHealth, memoryLimit } from "./container.ts";

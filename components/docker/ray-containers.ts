@@ -1,10 +1,9 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
-import type { EnvironmentVariable } from "../../plan/verl/environment.ts";
-import { daemonSocket } from "../../plan/verl/environment/docker.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import type { Ray, RayPod } from "../../plan/ray/index.ts";
+import { type EnvironmentVariable, daemonSocket } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { Ray, RayPod } from "../../plan/ray/ray.ts";
 import type { Labels } from "../metadata.ts";
 import { type Basis, containerBasis, httpHealth, megabytes, memoryLimit } from "./container.ts";
 import { sandboxFiles } from "./sandbox-files.ts";

@@ -1,9 +1,9 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import type { Recorder } from "../../plan/serving/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { Recorder } from "../../plan/serving/proxy.ts";
-import type { Trainer } from "../../plan/verl/trainer.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, httpHealth, memoryLimit } from "./container.ts";

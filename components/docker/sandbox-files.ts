@@ -1,4 +1,4 @@
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import { type Program, programDirectory } from "../runtime-program.ts";
 
 /** What every sandbox has, by `runtime/sandbox_docker.py`, and the egress proof with them. */

@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, memoryLimit } from "./container.ts";

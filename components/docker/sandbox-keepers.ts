@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
-import { daemonSocket } from "../../plan/verl/environment/docker.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import { daemonSocket } from "../../plan/verl/index.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, memoryLimit } from "./container.ts";

@@ -1,9 +1,9 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import type { Directories } from "../../plan/storage/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { Directories } from "../../plan/storage/storage.ts";
-import type { Trainer } from "../../plan/verl/trainer.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, memoryLimit } from "./container.ts";

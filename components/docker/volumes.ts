@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost, DockerMount } from "../../plan/docker/host.ts";
-import type { Storage } from "../../plan/storage/storage.ts";
+import type { DockerHost, DockerMount } from "../../plan/docker/index.ts";
+import type { Storage } from "../../plan/storage/index.ts";
 import type { Labels } from "../metadata.ts";
 import { dockerLabels } from "./metadata.ts";
 

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Disruption } from "../../plan/nodes/disruption.ts";
-import { type Role, roleLabel } from "../../plan/network/flows.ts";
-import type { FrozenModel as Model } from "../../plan/serving/frozen-models.ts";
+import { type Role, roleLabel } from "../../plan/network/index.ts";
+import type { Disruption } from "../../plan/nodes/index.ts";
+import type { FrozenModel as Model } from "../../plan/serving/index.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
-import { roleLabel } from "../../plan/network/flows.ts";
-import type { Proxy } from "../../plan/serving/proxy.ts";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Proxy } from "../../plan/serving/index.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import { programs } from "../runtime-program.ts";

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { roleLabel } from "../../plan/network/flows.ts";
+import { roleLabel } from "../../plan/network/index.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
 export interface ProxyEndpointArgs {

@@ -1,10 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Disruption } from "../../plan/nodes/disruption.ts";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Disruption } from "../../plan/nodes/index.ts";
+import type { Recorder as RecorderPlan } from "../../plan/serving/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
-import { roleLabel } from "../../plan/network/flows.ts";
-import type { Recorder as RecorderPlan } from "../../plan/serving/proxy.ts";
-import type { Trainer } from "../../plan/verl/trainer.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";

@@ -1,9 +1,12 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { CompartmentPlan, PodSecurity } from "../../plan/network/namespaces.ts";
+import {
+  type CompartmentPlan,
+  type PodSecurity,
+  type Flow,
+  policiesOf,
+} from "../../plan/network/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { Flow } from "../../plan/network/flows.ts";
-import { policiesOf } from "../../plan/network/policies.ts";
 import { type Labels, labelsOf, leaf } from "../metadata.ts";
 import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
 

@@ -6,7 +6,7 @@ import {
   type Peer,
   type PortRange,
   roleLabel,
-} from "../../plan/network/flows.ts";
+} from "../../plan/network/index.ts";
 
 type EgressRule = k8s.types.input.networking.v1.NetworkPolicyEgressRule;
 type IngressRule = k8s.types.input.networking.v1.NetworkPolicyIngressRule;

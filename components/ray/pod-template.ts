@@ -1,8 +1,8 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { EnvironmentVariable, TrainingSecret } from "../../plan/verl/environment.ts";
-import { type Role, roleLabel } from "../../plan/network/flows.ts";
-import type { RayPod, RayPorts } from "../../plan/ray/ray.ts";
+import { type Role, roleLabel } from "../../plan/network/index.ts";
+import type { RayPod, RayPorts } from "../../plan/ray/index.ts";
+import type { EnvironmentVariable, TrainingSecret } from "../../plan/verl/index.ts";
 import { type Labels, labelsOf } from "../metadata.ts";
 import { podBasis } from "../pod.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Disruption } from "../../plan/nodes/disruption.ts";
+import type { Disruption } from "../../plan/nodes/index.ts";
+import type { Ray, RayPod } from "../../plan/ray/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { Ray, RayPod } from "../../plan/ray/ray.ts";
 import { RayClusterResource } from "../crds/ray-cluster.ts";
 import { type Labels, leaf, owner } from "../metadata.ts";
 import { programDirectory, programs } from "../runtime-program.ts";

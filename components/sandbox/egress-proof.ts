@@ -1,8 +1,12 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Isolation, proofGateSeconds, proofPods } from "../../plan/network/gate.ts";
-import { roleLabel } from "../../plan/network/flows.ts";
-import { peerPort } from "../../plan/network/targets.ts";
+import {
+  type Isolation,
+  proofGateSeconds,
+  proofPods,
+  roleLabel,
+  peerPort,
+} from "../../plan/network/index.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { hardened, type Nodes, podBasis, resourcesOf } from "../pod.ts";
 import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";

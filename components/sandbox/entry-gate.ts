@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
-import { gateContainer } from "../../plan/sandbox/admission.ts";
-import type { GatePlan, Isolation } from "../../plan/network/gate.ts";
+import type { GatePlan, Isolation } from "../../plan/network/index.ts";
+import { gateContainer } from "../../plan/sandbox/index.ts";
 import { hardened } from "../pod.ts";
 
 /** Whom the gate knocks on, by address: sandboxes have no DNS. */

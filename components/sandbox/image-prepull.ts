@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Prepull } from "../../plan/sandbox/images.ts";
+import type { Prepull } from "../../plan/sandbox/index.ts";
 import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 

@@ -1,7 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { ListenerPlan } from "../../plan/network/gate.ts";
-import { roleLabel } from "../../plan/network/flows.ts";
+import { type ListenerPlan, roleLabel } from "../../plan/network/index.ts";
 import { canaryPolicyOf } from "../../plan/names.ts";
 import type { Requests } from "../../plan/requests.ts";
 import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { roleLabel } from "../../plan/network/flows.ts";
-import type { Reaper as ReaperPlan } from "../../plan/sandbox/reaper.ts";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Reaper as ReaperPlan } from "../../plan/sandbox/index.ts";
 import { type Identity, type Labels, labelsOf, leaf } from "../metadata.ts";
 import { type Nodes, podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";

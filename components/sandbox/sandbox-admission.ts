@@ -1,8 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Admission } from "../../plan/sandbox/admission.ts";
-import { namespaceName } from "../../plan/network/flows.ts";
-import type { Sandboxes } from "../../plan/sandbox/bounds.ts";
+import { namespaceName } from "../../plan/network/index.ts";
+import type { Admission, Sandboxes } from "../../plan/sandbox/index.ts";
 import { type Labels, leaf } from "../metadata.ts";
 import { type Gate, gateRule } from "./admission/gate.ts";
 import { sandboxPatches } from "./admission/mutation.ts";

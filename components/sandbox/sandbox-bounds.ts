@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
-import type { Sandboxes } from "../../plan/sandbox/bounds.ts";
+import type { Sandboxes } from "../../plan/sandbox/index.ts";
 import { type Labels, leaf } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import type { TrainingSecret } from "../../plan/verl/environment.ts";
+import type { TrainingSecret } from "../../plan/verl/index.ts";
 import type { Compartment } from "../../plan/names.ts";
 import { type Labels, leaf } from "../metadata.ts";
 

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { persistentVolumeOf } from "../../plan/names.ts";
-import type { Volume } from "../../plan/storage/storage.ts";
+import type { Volume } from "../../plan/storage/index.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
 export interface RunVolumeArgs {

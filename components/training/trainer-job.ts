@@ -1,9 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
-import { roleLabel } from "../../plan/network/flows.ts";
-import type { Directories } from "../../plan/storage/storage.ts";
-import type { Trainer } from "../../plan/verl/trainer.ts";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Directories } from "../../plan/storage/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { type Nodes, podBasis, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";

@@ -1,6 +1,6 @@
 /** Reads what a Hugging Face `config.json` says of a model. Pure. */
 import { type Architecture, architecture, type ModelFacts } from "../schema/models.ts";
-import { parametersOf } from "../../plan/memory/parameters.ts";
+import { parametersOf } from "../schema/parameters.ts";
 import { isRecord } from "./document.ts";
 
 export type ConfigFacts = Omit<ModelFacts, "tool_call_parser">;

@@ -1,10 +1,9 @@
+import { type FixedAddresses, fixedAddresses, addressIn, upperHalf } from "../network/index.ts";
+import type { Scaffold } from "../run/index.ts";
+import type { Storage } from "../storage/index.ts";
 import { createHash } from "node:crypto";
 import type { Basis, DockerFacts } from "../host.ts";
 import type { Names } from "../names.ts";
-import type { Scaffold } from "../run/scaffold.ts";
-import type { Storage } from "../storage/storage.ts";
-import { type FixedAddresses, fixedAddresses } from "./addresses.ts";
-import { addressIn, upperHalf } from "./subnet.ts";
 
 /** A mount of a training container: a Docker volume, or a directory of the host. */
 export type DockerMount = {

@@ -1,6 +1,6 @@
 /** What one layer has in GPU memory for each token, at the highest moment of its backward pass. */
 import type { Architecture } from "../../config/schema/models.ts";
-import { fullAttentionLayers, linearSizes } from "./parameters.ts";
+import { fullAttentionLayers, linearSizes } from "../../config/schema/parameters.ts";
 
 /**
  * Bytes a token. The highest moment is inside the MLP's backward pass: all that the layer keeps is still there, and the

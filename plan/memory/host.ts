@@ -1,6 +1,5 @@
 import type { Basis } from "../host.ts";
-import type { Engine } from "../run/engine.ts";
-import type { Topology } from "../run/topology.ts";
+import type { Engine, Topology } from "../run/index.ts";
 
 /** Per node: weights and moments while they are offloaded, the reference, and the checkpoint as it is loaded. */
 export function hostBytes(

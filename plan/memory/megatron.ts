@@ -1,9 +1,9 @@
 /** GPU memory of a model in training under Megatron with its distributed optimizer. Derived, not measured. */
 import type { Architecture } from "../../config/schema/models.ts";
-import type { Engine } from "../run/engine.ts";
+import type { Engine } from "../run/index.ts";
 import { layerBytesPerToken } from "./activations.ts";
-import { parametersOf } from "./parameters.ts";
 import { highest, type Peak, peak } from "./parts.ts";
+import { parametersOf } from "../../config/schema/parameters.ts";
 
 export interface MegatronSetup {
   readonly model: Architecture;

@@ -2,16 +2,14 @@
 import type { Basis } from "../host.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
-import type { Batches } from "../run/batches.ts";
-import type { Engine } from "../run/engine.ts";
-import type { Topology } from "../run/topology.ts";
+import type { Batches, Engine, Topology } from "../run/index.ts";
 import { hostBytes } from "./host.ts";
 import { logitsCopies } from "./logits.ts";
 import { megatronPeak } from "./megatron.ts";
-import { parametersOf } from "./parameters.ts";
 import { contextBytes, type Peak, peak, together, withHeadroom } from "./parts.ts";
 import { graphBytes, type RolloutMemory, rolloutMemory } from "./rollout.ts";
 import { scoringPeak, trainingPeak, type TrainingSetup } from "./trainer.ts";
+import { parametersOf } from "../../config/schema/parameters.ts";
 
 export type Role = "actor" | "reference" | "critic" | "rollout" | "weight sync";
 

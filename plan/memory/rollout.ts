@@ -1,6 +1,6 @@
 /** GPU memory of a vLLM server, by the share that it may take. */
 import type { Architecture } from "../../config/schema/models.ts";
-import { fullAttentionLayers, linearSizes, parametersOf } from "./parameters.ts";
+import { fullAttentionLayers, linearSizes, parametersOf } from "../../config/schema/parameters.ts";
 import { contextBytes, type Peak, peak } from "./parts.ts";
 
 export interface RolloutSetup {

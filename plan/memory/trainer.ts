@@ -1,8 +1,8 @@
 /** GPU memory of a model in training, sharded by FSDP. Sources and measurements: docs/memory.md. */
 import type { Architecture } from "../../config/schema/models.ts";
 import { layerBytesPerToken } from "./activations.ts";
-import { parametersOf } from "./parameters.ts";
 import { highest, type Peak, peak } from "./parts.ts";
+import { parametersOf } from "../../config/schema/parameters.ts";
 
 export interface TrainingSetup {
   readonly model: Architecture;

@@ -1,6 +1,7 @@
 import type { Basis } from "../host.ts";
 import type { Compartment, Names } from "../names.ts";
-import type { RayPorts } from "../ray/ray.ts";
+import type { RayPorts } from "../ray/index.ts";
+import type { FrozenModel } from "../serving/index.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
@@ -166,6 +167,35 @@ function monitoringFlows(namespace: string, ports: RayPorts, proxyPort: number):
     ports: [tcp(proxyPort)],
   };
   return proxyPort === 0 ? [toRay] : [toRay, toProxy];
+}
+
+/** Label value by which network policies select frozen models. */
+const role = "frozen-model";
+
+/**
+ * The flows with those of the frozen models. Only other pods of the training namespace may call the models, on their
+ * port; the models call no one, and flows for all pods of that namespace exclude them.
+ */
+export function withServingFlows(
+  flows: readonly Flow[],
+  models: readonly FrozenModel[],
+): readonly Flow[] {
+  if (models.length === 0) return flows;
+  const others = (peer: Peer): Peer =>
+    peer.kind === "pods" && peer.compartment === "train" && peer.role === undefined
+      ? { ...peer, except: role }
+      : peer;
+  const ports = [...new Set(models.map(({ port }) => port))].sort((a, b) => a - b);
+  return [
+    ...flows.map((flow) => ({ ...flow, from: others(flow.from), to: others(flow.to) })),
+    {
+      name: "training-to-frozen-models",
+      reason: "evaluation and judging; nobody else may call them, and they call nobody",
+      from: { kind: "pods", compartment: "train", except: role },
+      to: { kind: "pods", compartment: "train", role },
+      ports: ports.map((port) => ({ protocol: "TCP", from: port, to: port })),
+    },
+  ];
 }
 
 /** A peer as a person reads it. */

@@ -1,13 +1,13 @@
+import type { RayPorts } from "../ray/index.ts";
+import type { FrozenModel } from "../serving/index.ts";
+import { fixedAddresses } from "./docker-addresses.ts";
+import { dockerProofTargets } from "./docker-targets.ts";
+import type { Flow, Role } from "./flows.ts";
+import { proofTargets, type ProofTarget } from "./targets.ts";
 import { createHash } from "node:crypto";
 import type { Basis } from "../host.ts";
 import type { Compartment } from "../names.ts";
-import type { Flow, Role } from "./flows.ts";
-import { fixedAddresses } from "../docker/addresses.ts";
-import { dockerProofTargets } from "../docker/proof-targets.ts";
 import { type Requests, requestsOf } from "../requests.ts";
-import { proofTargets, type ProofTarget } from "./targets.ts";
-import type { RayPorts } from "../ray/ray.ts";
-import type { FrozenModel } from "../serving/frozen-models.ts";
 
 /** A pod that only listens: somebody for sandboxes to be refused by, or to be let in by. */
 export interface ListenerPlan {

@@ -1,5 +1,5 @@
 import type { Compartment, Names } from "../names.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { Storage } from "../storage/index.ts";
 
 /** A level of Kubernetes' pod security standards. */
 export type PodSecurity = "privileged" | "baseline" | "restricted";

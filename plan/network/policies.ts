@@ -1,7 +1,7 @@
 /** The NetworkPolicies that a flow needs in a namespace. */
+import type { Flow, Peer } from "./flows.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { Compartment } from "../names.ts";
-import type { Flow, Peer } from "./flows.ts";
 
 /** One policy: the pods that it selects, and which directions of the flow it allows. */
 export interface FlowPolicy {

@@ -1,5 +1,5 @@
 import type { Basis } from "../host.ts";
-import type { Topology } from "../run/topology.ts";
+import type { Topology } from "../run/index.ts";
 
 /** Pods of one kind, each of which needs all its GPUs on one node. */
 export interface GpuPods {

@@ -1,67 +1,47 @@
-/** Which pod may run on which node, as far as labels, taints and claims decide. */
-import { claimKey } from "./claim.ts";
-import type { Plan } from "../plan.ts";
-import type { NodeFact } from "../../preflight/facts/nodes.ts";
+import type { Toleration } from "../../config/schema/scalars.ts";
+import type { Basis } from "../host.ts";
+import { nodePoolOf, priorityClassOf } from "../names.ts";
+import type { NodeClaim } from "./claim.ts";
 
-interface Toleration {
-  readonly key?: string | undefined;
-  readonly operator?: string | undefined;
-  readonly value?: string | undefined;
-  readonly effect?: string | undefined;
-}
-
-export function matches(node: NodeFact, selector: readonly (readonly [string, string])[]): boolean {
-  return selector.every(([key, value]) => node.labels[key] === value);
-}
-
-/** GPUs of a node that the stack's GPU pods ask for by labels; 0 where they would not go. */
-export function gpusFor({ gpuPlacement, gpuDemand, nodeClaim }: Plan, node: NodeFact): number {
-  const selector = Object.entries(gpuPlacement.nodeSelector)
-    // A claimed node gets this label only in the course of the update.
-    .filter(([key]) => !(nodeClaim && key in nodeClaim.label));
-  return matches(node, selector) ? Number(node.allocatable[gpuDemand.resource] ?? 0) : 0;
-}
-
-/** Nodes of one purpose that the site names; those of Karpenter's pools are made later. */
-export interface Ground {
+/** Where pods may run. */
+export interface Placement {
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly tolerations: readonly Toleration[];
+  /** PriorityClass of the pods; undefined for sandboxes, which have no priority. */
+  readonly priorityClass?: string;
 }
 
-/** Whether pods of the ground could be put on the node, by labels and taints. */
-export function admits(ground: Ground, node: NodeFact): boolean {
-  return matches(node, Object.entries(ground.nodeSelector)) && tolerates(ground.tolerations, node);
+/** Label and taint of a pool's nodes; the value is the pool. */
+export const poolLabel = "swe-rl.dev/node-pool";
+
+/** Where the GPU pods run: on the site's nodes, on those that the stack claims, or on those that Karpenter makes for it. */
+export function gpuPlacement(settings: Basis, claim: NodeClaim | undefined): Placement {
+  const { selector, tolerations, pool } = settings.host.gpu_nodes;
+  const own = pool.kind === "karpenter" ? poolPlacement(settings, "gpu") : undefined;
+  return {
+    priorityClass: priorityClassOf(settings.stack),
+    nodeSelector: { ...selector, ...claim?.label, ...own?.nodeSelector },
+    tolerations: [
+      ...tolerations,
+      ...(claim ? [claim.toleration] : []),
+      ...(own?.tolerations ?? []),
+    ],
+  };
 }
 
-/** Whether some pod of the stack could be put on the node, by labels. */
-export function isOfStack(plan: Plan, node: NodeFact): boolean {
-  return (
-    gpusFor(plan, node) > 0 ||
-    [plan.ray.head, plan.sandboxes].some(({ nodeSelector }) =>
-      matches(node, Object.entries(nodeSelector)),
-    )
-  );
+export function sandboxPlacement(settings: Basis): Placement {
+  const { selector, tolerations, pool } = settings.host.sandbox_nodes;
+  const own = pool.kind === "karpenter" ? poolPlacement(settings, "sandbox") : undefined;
+  return {
+    nodeSelector: { ...selector, ...own?.nodeSelector },
+    tolerations: [...tolerations, ...(own?.tolerations ?? [])],
+  };
 }
 
-export function madeByKarpenter({ nodePools }: Plan): boolean {
-  return nodePools.some(({ purpose }) => purpose === "gpu");
-}
-
-/** Whether no taint keeps a pod with these tolerations away. */
-export function tolerates(tolerations: readonly Toleration[], { taints }: NodeFact): boolean {
-  return taints
-    .filter(({ effect }) => effect !== "PreferNoSchedule")
-    .every((taint) =>
-      tolerations.some(
-        ({ key, operator, value, effect }) =>
-          (key === undefined || key === taint.key) &&
-          (effect === undefined || effect === taint.effect) &&
-          (operator === "Exists" || (value ?? "") === (taint.value ?? "")),
-      ),
-    );
-}
-
-/** The stack that has reserved a node. */
-export function claimOf({ labels, taints }: NodeFact): string | undefined {
-  return labels[claimKey] ?? taints.find(({ key }) => key === claimKey)?.value;
+function poolPlacement({ stack }: Basis, purpose: "gpu" | "sandbox"): Placement {
+  const value = nodePoolOf(stack, purpose);
+  return {
+    nodeSelector: { [poolLabel]: value },
+    tolerations: [{ key: poolLabel, operator: "Equal", value, effect: "NoSchedule" }],
+  };
 }

@@ -1,17 +1,13 @@
 import type { Basis } from "../host.ts";
-import { bytesOf, type Toleration } from "../../config/schema/scalars.ts";
-import type { Disruption, PoolDisruption } from "./disruption.ts";
+import { bytesOf } from "../../config/schema/scalars.ts";
 import type { GpuDemand } from "./demand.ts";
-import type { NodeClaim } from "./claim.ts";
-import { nodePoolOf, priorityClassOf } from "../names.ts";
-import type { Sandboxes } from "../sandbox/bounds.ts";
+import type { Disruption, PoolDisruption } from "./disruption.ts";
+import { poolLabel } from "./placement.ts";
+import { nodePoolOf } from "../names.ts";
 
-/** Where pods may run. */
-export interface Placement {
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly Toleration[];
-  /** PriorityClass of the pods; undefined for sandboxes, which have no priority. */
-  readonly priorityClass?: string;
+/** Of the sandboxes that run at once. */
+interface Quota {
+  readonly quota: { readonly cpus: number; readonly memoryRequestBytes: number };
 }
 
 interface Requirement {
@@ -36,38 +32,12 @@ export interface NodePool {
   readonly disruption: PoolDisruption;
 }
 
-const poolLabel = "swe-rl.dev/node-pool";
-
 /** Sandbox nodes beyond the quota: what the system's own pods take, and the last node's remainder. */
 const sandboxHeadroom = 1.5;
 
-/** Where the GPU pods run: on the site's nodes, on those that the stack claims, or on those that Karpenter makes for it. */
-export function gpuPlacement(settings: Basis, claim: NodeClaim | undefined): Placement {
-  const { selector, tolerations, pool } = settings.host.gpu_nodes;
-  const own = pool.kind === "karpenter" ? poolPlacement(settings, "gpu") : undefined;
-  return {
-    priorityClass: priorityClassOf(settings.stack),
-    nodeSelector: { ...selector, ...claim?.label, ...own?.nodeSelector },
-    tolerations: [
-      ...tolerations,
-      ...(claim ? [claim.toleration] : []),
-      ...(own?.tolerations ?? []),
-    ],
-  };
-}
-
-export function sandboxPlacement(settings: Basis): Placement {
-  const { selector, tolerations, pool } = settings.host.sandbox_nodes;
-  const own = pool.kind === "karpenter" ? poolPlacement(settings, "sandbox") : undefined;
-  return {
-    nodeSelector: { ...selector, ...own?.nodeSelector },
-    tolerations: [...tolerations, ...(own?.tolerations ?? [])],
-  };
-}
-
 export function planNodePools(
   settings: Basis,
-  parts: { demand: GpuDemand; sandboxes: Sandboxes; disruption: Disruption },
+  parts: { demand: GpuDemand; sandboxes: Quota; disruption: Disruption },
 ): NodePool[] {
   const { gpu_nodes: gpu, sandbox_nodes: sandbox } = settings.host;
   const { demand, sandboxes, disruption } = parts;
@@ -117,15 +87,7 @@ function ownPool(
   };
 }
 
-function poolPlacement({ stack }: Basis, purpose: NodePool["purpose"]): Placement {
-  const value = nodePoolOf(stack, purpose);
-  return {
-    nodeSelector: { [poolLabel]: value },
-    tolerations: [{ key: poolLabel, operator: "Equal", value, effect: "NoSchedule" }],
-  };
-}
-
-function sandboxLimits({ quota }: Sandboxes): NodePool["limits"] {
+function sandboxLimits({ quota }: Quota): NodePool["limits"] {
   const GiB = bytesOf("1Gi");
   return {
     cpu: Math.ceil(quota.cpus * sandboxHeadroom),

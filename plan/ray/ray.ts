@@ -1,8 +1,8 @@
 import type { Basis } from "../host.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import { priorityClassOf } from "../names.ts";
-import type { Placement } from "../nodes/pools.ts";
-import type { Topology } from "../run/topology.ts";
+import type { Placement } from "../nodes/index.ts";
+import type { Topology } from "../run/index.ts";
 
 const GiB = 2 ** 30;
 

@@ -1,6 +1,6 @@
-import { isOwn } from "../storage/storage.ts";
+import { policiesOf } from "../network/index.ts";
+import { isOwn } from "../storage/index.ts";
 import { canaryPolicyOf, type Compartment, persistentVolumeOf } from "../names.ts";
-import { policiesOf } from "../network/policies.ts";
 import type { Plan } from "../plan.ts";
 
 /** One Kubernetes object of a stack. */

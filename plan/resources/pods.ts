@@ -1,6 +1,6 @@
 import type { Compartment } from "../names.ts";
-import { proofPods } from "../network/gate.ts";
-import type { Placement } from "../nodes/pools.ts";
+import { proofPods } from "../network/index.ts";
+import type { Placement } from "../nodes/index.ts";
 import type { Plan } from "../plan.ts";
 import { guaranteed, type Requests } from "../requests.ts";
 

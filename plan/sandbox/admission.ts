@@ -2,7 +2,7 @@
 import type { Basis } from "../host.ts";
 import type { SandboxProfile } from "../../config/schema/sandbox.ts";
 import type { Names } from "../names.ts";
-import type { PodSecurity } from "../network/namespaces.ts";
+import type { PodSecurity } from "../network/index.ts";
 import type { Sandboxes } from "./bounds.ts";
 
 /** One named condition on a pod. */

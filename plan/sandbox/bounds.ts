@@ -1,5 +1,5 @@
 import type { Basis } from "../host.ts";
-import { type Placement, sandboxPlacement } from "../nodes/pools.ts";
+import { type Placement, sandboxPlacement } from "../nodes/index.ts";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;

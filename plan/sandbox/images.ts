@@ -1,8 +1,8 @@
 import type { Basis } from "../host.ts";
 import type { Names } from "../names.ts";
-import type { Placement } from "../nodes/pools.ts";
+import type { Placement } from "../nodes/index.ts";
+import type { Scaffold } from "../run/index.ts";
 import { type Requests, requestsOf } from "../requests.ts";
-import type { Scaffold } from "../run/scaffold.ts";
 
 /** Images that the sandbox nodes have before the first trial asks for them. */
 export interface Prepull extends Placement {

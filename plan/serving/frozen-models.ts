@@ -1,9 +1,8 @@
 import type { Basis } from "../host.ts";
 import { modelFactsOf } from "../../config/schema/model-facts.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
-import type { Flow, Peer } from "../network/flows.ts";
+import type { Topology } from "../run/index.ts";
 import { frozenModelOf } from "../names.ts";
-import type { Topology } from "../run/topology.ts";
 
 const GiB = 2 ** 30;
 
@@ -18,9 +17,6 @@ const leastStartupMinutes = 30;
 
 /** Minutes that the image of many gigabytes may take before the server even starts. */
 const pullMinutes = 15;
-
-/** Label value by which network policies know the pods. */
-const role = "frozen-model";
 
 /**
  * A model that plain vLLM serves for evaluation or judging. It is never in the weight-sync path: verl knows nothing
@@ -115,31 +111,5 @@ function command(wanted: Wanted, expertParallel: boolean): string[] {
     ...(wanted.tool_call_parser === undefined
       ? []
       : ["--enable-auto-tool-choice", ...option("tool-call-parser", wanted.tool_call_parser)]),
-  ];
-}
-
-/**
- * The flows with those of the frozen models: the training namespace's other pods may call them on their port, and
- * that is all. They call nobody, and what all pods of that namespace may do does not hold for them.
- */
-export function withServingFlows(
-  flows: readonly Flow[],
-  models: readonly FrozenModel[],
-): readonly Flow[] {
-  if (models.length === 0) return flows;
-  const others = (peer: Peer): Peer =>
-    peer.kind === "pods" && peer.compartment === "train" && peer.role === undefined
-      ? { ...peer, except: role }
-      : peer;
-  const ports = [...new Set(models.map(({ port }) => port))].sort((a, b) => a - b);
-  return [
-    ...flows.map((flow) => ({ ...flow, from: others(flow.from), to: others(flow.to) })),
-    {
-      name: "training-to-frozen-models",
-      reason: "evaluation and judging; nobody else may call them, and they call nobody",
-      from: { kind: "pods", compartment: "train", except: role },
-      to: { kind: "pods", compartment: "train", role },
-      ports: ports.map((port) => ({ protocol: "TCP", from: port, to: port })),
-    },
   ];
 }

@@ -1,5 +1,5 @@
-import type { RayPorts } from "../ray/ray.ts";
-import type { Topology } from "../run/topology.ts";
+import type { RayPorts } from "../ray/index.ts";
+import type { Topology } from "../run/index.ts";
 
 /** Proxy mode `in_process`: every agent-loop worker serves a URL for each of its trials. Nothing of it is an object on the cluster. */
 export interface InProcessProxy {

@@ -2,7 +2,7 @@ import type { Basis } from "../host.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Names } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
-import type { Topology } from "../run/topology.ts";
+import type { Topology } from "../run/index.ts";
 
 /** Seconds that one model call may take: a long response at a busy server. */
 const callTimeoutSeconds = 1800;

@@ -1,4 +1,4 @@
-import type { DockerHost, DockerMount } from "../docker/host.ts";
+import type { DockerHost, DockerMount } from "../docker/index.ts";
 import type { Plan } from "../plan.ts";
 
 /** Who is in which network, and what is between them. */

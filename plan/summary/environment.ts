@@ -1,4 +1,4 @@
-import type { EnvironmentVariable } from "../verl/environment.ts";
+import type { EnvironmentVariable } from "../verl/index.ts";
 import type { Plan } from "../plan.ts";
 
 /** A variable's value as it may be shown: secrets masked, what only the cluster knows named. */

@@ -1,5 +1,5 @@
 /** The lines of the run summary about nodes and frozen models. */
-import { describeDemand } from "../nodes/demand.ts";
+import { describeDemand } from "../nodes/index.ts";
 import type { Plan } from "../plan.ts";
 
 const GiB = 2 ** 30;

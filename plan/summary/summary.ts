@@ -1,15 +1,12 @@
-import type { AsyncTraining } from "../run/async-training.ts";
-import type { CompartmentPlan } from "../network/namespaces.ts";
-import type { Engine } from "../run/engine.ts";
-import type { Flow } from "../network/flows.ts";
-import { memoryLines } from "../memory/summary.ts";
-import { describePeer } from "../network/flows.ts";
+import { type CompartmentPlan, type Flow, describePeer } from "../network/index.ts";
+import type { RayPod } from "../ray/index.ts";
+import type { AsyncTraining, Engine } from "../run/index.ts";
+import type { Volume } from "../storage/index.ts";
 import { dockerNetworkLines, dockerSandboxLines, dockerVolumeRows } from "./docker.ts";
+import { shownValue } from "./environment.ts";
+import { memoryLines } from "./memory.ts";
 import { nodeRows, servingLines } from "./nodes.ts";
 import type { Plan } from "../plan.ts";
-import type { RayPod } from "../ray/ray.ts";
-import type { Volume } from "../storage/storage.ts";
-import { shownValue } from "./environment.ts";
 
 const GiB = 2 ** 30;
 

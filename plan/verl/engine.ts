@@ -1,4 +1,4 @@
-import type { Engine } from "../run/engine.ts";
+import type { Engine } from "../run/index.ts";
 import type { Override, OverrideValue } from "./override.ts";
 import { add, type OverrideInputs, set } from "./sections.ts";
 

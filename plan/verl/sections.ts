@@ -1,12 +1,8 @@
 import type { Experiment } from "../../config/schema/experiment.ts";
-import type { AsyncTraining } from "../run/async-training.ts";
-import type { Batches } from "../run/batches.ts";
-import type { Engine } from "../run/engine.ts";
-import type { Names } from "../names.ts";
-import type { Scaffold } from "../run/scaffold.ts";
-import type { Storage } from "../storage/storage.ts";
-import type { Topology } from "../run/topology.ts";
+import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../run/index.ts";
+import type { Storage } from "../storage/index.ts";
 import type { Override, OverrideValue } from "./override.ts";
+import type { Names } from "../names.ts";
 
 /** What the overrides are made from. */
 export interface OverrideInputs {

@@ -1,15 +1,15 @@
-import { createHash } from "node:crypto";
-import type { Basis } from "../host.ts";
+import { commandLine, planOverrides } from "./command.ts";
+import { planEnvironment } from "./environment.ts";
 import {
   type EnvironmentInputs,
   type EnvironmentVariable,
-  planEnvironment,
   trackingMode,
-} from "./environment.ts";
-import { type Requests, requestsOf } from "../requests.ts";
-import { commandLine, planOverrides } from "./command.ts";
+} from "./environment/types.ts";
 import type { Override } from "./override.ts";
 import { rayNamespaceOverride } from "./sections.ts";
+import { createHash } from "node:crypto";
+import type { Basis } from "../host.ts";
+import { type Requests, requestsOf } from "../requests.ts";
 
 /** The training run: what starts, with which environment, and how often it is started again. */
 export interface Trainer {

@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { createServer } from "node:net";
-import { attemptLabel, type DockerHost } from "../../plan/docker/host.ts";
+import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
 import type { Fact } from "../facts/fact.ts";
 import { type Daemon, get, reach } from "./engine.ts";
 

@@ -1,5 +1,5 @@
 import type { Settings } from "../../config/load/load.ts";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Finding } from "../../rules/finding.ts";
 import { judgeHost } from "../../rules/judge.ts";

@@ -2,7 +2,7 @@
 import type { V1LimitRange, V1ResourceQuota } from "@kubernetes/client-node";
 import { compartments, type Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
-import { amountOf } from "../quantity.ts";
+import { amountOf } from "./quantity.ts";
 import { type Client, read } from "./client.ts";
 
 export interface QuotaFact {

@@ -1,5 +1,5 @@
 import type { Plan } from "../../plan/plan.ts";
-import { kindsOf, type ObjectKind } from "../../plan/resources.ts";
+import { kindsOf, type ObjectKind } from "../../plan/resources/index.ts";
 import type { Fact } from "./fact.ts";
 import { type Client, ifThere, read } from "./client.ts";
 import type { NamespaceFact } from "./namespaces.ts";

@@ -1,8 +1,8 @@
 import type { V1Pod, V1PodSpec, V1Toleration } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
 import type { Fact } from "./fact.ts";
-import { isOfStack } from "../../plan/nodes/placement.ts";
-import { amountOf } from "../quantity.ts";
+import { isOfStack } from "./placement.ts";
+import { amountOf } from "./quantity.ts";
 import { type Client, read } from "./client.ts";
 import type { NodeFact } from "./nodes.ts";
 

@@ -1,7 +1,7 @@
 /** What the account that runs Pulumi may do, asked of the API server itself. */
 import type { V1SelfSubjectAccessReview } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
-import { kindsOf } from "../../plan/resources.ts";
+import { kindsOf } from "../../plan/resources/index.ts";
 import type { Fact } from "./fact.ts";
 import { type Client, read } from "./client.ts";
 

@@ -4,7 +4,7 @@ import type {
   V1StorageClass,
 } from "@kubernetes/client-node";
 import type { Fact } from "./fact.ts";
-import { amountOf } from "../quantity.ts";
+import { amountOf } from "./quantity.ts";
 import { type Client, ifThere, read } from "./client.ts";
 
 export interface StorageClassFact {

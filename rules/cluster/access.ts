@@ -1,6 +1,6 @@
 /** Whether the API server will take what the stack makes: rights, names, admission. */
 import type { Right } from "../../preflight/facts/rights.ts";
-import { kindsOf } from "../../plan/resources.ts";
+import { kindsOf } from "../../plan/resources/index.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Most refusals that a message names. */

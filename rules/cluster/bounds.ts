@@ -1,10 +1,15 @@
 /** Whether others' quotas and limits in the stack's namespaces leave enough for it. */
 import type { Compartment } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { resourcesOf, type PlannedPods, sum, type StandingPods } from "../../plan/resources.ts";
-import { admits } from "../../plan/nodes/placement.ts";
+import {
+  resourcesOf,
+  type PlannedPods,
+  sum,
+  type StandingPods,
+} from "../../plan/resources/index.ts";
+import { admits } from "../../preflight/facts/placement.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
-import { amountOf } from "../../preflight/quantity.ts";
+import { amountOf } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 export const quotas = defineClusterRule({

@@ -1,4 +1,4 @@
-import { madeByKarpenter, matches } from "../../plan/nodes/placement.ts";
+import { madeByKarpenter, matches } from "../../preflight/facts/placement.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 export const reachable = defineClusterRule({

@@ -1,5 +1,5 @@
-import { claimKey } from "../../plan/nodes/claim.ts";
-import { claimOf } from "../../plan/nodes/placement.ts";
+import { claimKey } from "../../plan/nodes/index.ts";
+import { claimOf } from "../../preflight/facts/placement.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Claimed nodes are there, are not another stack's, and have no taint but ours. */

@@ -1,5 +1,5 @@
 /** Whether the nodes have room for the stack's GPU pods, and who is in the way. */
-import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../plan/nodes/demand.ts";
+import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../plan/nodes/index.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
@@ -9,7 +9,7 @@ import {
   madeByKarpenter,
   matches,
   tolerates,
-} from "../../plan/nodes/placement.ts";
+} from "../../preflight/facts/placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
 import { defineClusterRule, isBreach, met, notRead } from "../rule.ts";
 

@@ -2,8 +2,8 @@
 import type { Plan } from "../../plan/plan.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import { gpuMemoryMiB, gpuProduct, type NodeFact } from "../../preflight/facts/nodes.ts";
-import { gpusFor, isOfStack, madeByKarpenter } from "../../plan/nodes/placement.ts";
-import { inGiB } from "../../preflight/quantity.ts";
+import { gpusFor, isOfStack, madeByKarpenter } from "../../preflight/facts/placement.ts";
+import { inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** Most nodes that a message names. */

@@ -1,12 +1,12 @@
 /** Whether the stack's pods fit on the nodes by CPU, memory, disk and number. */
 import type { Plan } from "../../plan/plan.ts";
-import { isStanding, resourcesOf, type StandingPods, sum } from "../../plan/resources.ts";
+import { isStanding, resourcesOf, type StandingPods, sum } from "../../plan/resources/index.ts";
 import type { Fact } from "../../preflight/facts/fact.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
-import { admits, gpusFor, madeByKarpenter } from "../../plan/nodes/placement.ts";
-import { amountOf, inGiB } from "../../preflight/quantity.ts";
+import { admits, gpusFor, madeByKarpenter } from "../../preflight/facts/placement.ts";
+import { amountOf, inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** What a node has for the stack. */

@@ -1,4 +1,4 @@
-import { matches, tolerates } from "../../plan/nodes/placement.ts";
+import { matches, tolerates } from "../../preflight/facts/placement.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** How many nodes a message names. */

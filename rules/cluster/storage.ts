@@ -1,8 +1,8 @@
 /** Whether the claims of a stack will find their volumes. */
 import type { Plan } from "../../plan/plan.ts";
-import type { Volume } from "../../plan/storage/storage.ts";
+import type { Volume } from "../../plan/storage/index.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "../../preflight/facts/storage.ts";
-import { amountOf, inGiB } from "../../preflight/quantity.ts";
+import { amountOf, inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** Provisioner of classes whose volumes somebody makes by hand. */

@@ -1,5 +1,5 @@
 /** Rules about what a Docker daemon says of itself and its host. */
-import { overlap } from "../../plan/docker/subnet.ts";
+import { overlap } from "../../plan/network/index.ts";
 import { defineDockerRule, met, notRead } from "../rule.ts";
 
 const GiB = 2 ** 30;

@@ -1,6 +1,6 @@
 /** Rules about what one machine with Docker can be, by its settings alone. */
-import { capacityOf, flawOf, overlap } from "../../plan/docker/subnet.ts";
-import { localDockerEnvironment } from "../../plan/verl/environment/docker.ts";
+import { capacityOf, flawOf, overlap } from "../../plan/network/index.ts";
+import { localDockerEnvironment } from "../../plan/verl/index.ts";
 import { defineRule } from "../rule.ts";
 
 const cannotRun = "the run could not work on this host";

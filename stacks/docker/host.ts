@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../../preflight/docker/engine.ts";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 
 /** Secrets of the stack with which Pulumi reaches the daemon. */
 export interface DaemonSecrets {

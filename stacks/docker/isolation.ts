@@ -5,9 +5,9 @@ import { EgressProof } from "../../components/docker/egress-proof.ts";
 import type { Networks } from "../../components/docker/networks.ts";
 import { ProofListener } from "../../components/docker/proof-listener.ts";
 import { SandboxFirewall } from "../../components/docker/sandbox-firewall.ts";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
+import { peerPort } from "../../plan/network/index.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { peerPort } from "../../plan/network/targets.ts";
 import type { PreflightResult } from "../../preflight/preflight.ts";
 
 export interface Closed {

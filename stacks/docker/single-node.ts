@@ -14,7 +14,7 @@ import { RecorderContainer } from "../../components/docker/recorder-container.ts
 import { SandboxKeepers } from "../../components/docker/sandbox-keepers.ts";
 import { TrainerContainer } from "../../components/docker/trainer-container.ts";
 import { Volumes } from "../../components/docker/volumes.ts";
-import type { DockerHost } from "../../plan/docker/host.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { PreflightResult } from "../../preflight/preflight.ts";
 import { closeSandboxes } from "./isolation.ts";

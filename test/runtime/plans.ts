@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { stringify } from "yaml";
 import { load } from "../../config/load/load.ts";
-import { formatOverride, type OverrideValue } from "../../plan/verl/override.ts";
+import { formatOverride, type OverrideValue } from "../../plan/verl/index.ts";
 import { judge } from "../support/settings.ts";
 
 interface Changes {

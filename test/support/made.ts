@@ -1,7 +1,7 @@
 /** What a recording made, in the form of the Plan's list of resources. */
-import type { PlannedObject, PlannedPods } from "../../plan/resources.ts";
+import type { PlannedObject, PlannedPods } from "../../plan/resources/index.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { amountOf } from "../../preflight/quantity.ts";
+import { amountOf } from "../../preflight/facts/quantity.ts";
 import type { KubernetesObject, Recording } from "./recorder.ts";
 
 interface Container {

@@ -1,5 +1,5 @@
 /** Kubernetes values as CEL: written into a mutation, or compared with in a validation. */
-import { literal } from "../../../plan/sandbox/admission.ts";
+import { literal } from "../../../plan/sandbox/index.ts";
 
 /** What an object of the API may hold. */
 export type Value =

@@ -1,5 +1,5 @@
 /** The entry gate as admission sees it: put in front of every sandbox, and demanded as it was put. */
-import { type AdmissionRule, gateContainer } from "../../../plan/sandbox/admission.ts";
+import { type AdmissionRule, gateContainer } from "../../../plan/sandbox/index.ts";
 import { constructed, equals, type Value } from "./cel.ts";
 
 /** The gate's container, whole: plain values, each of which is demanded. */

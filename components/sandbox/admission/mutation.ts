@@ -1,7 +1,6 @@
 /** What the API server adds to the pods that Harbor makes, as CEL. */
-import { type Admission, literal } from "../../../plan/sandbox/admission.ts";
-import { roleLabel } from "../../../plan/network/flows.ts";
-import type { Sandboxes } from "../../../plan/sandbox/bounds.ts";
+import { roleLabel } from "../../../plan/network/index.ts";
+import { type Admission, literal, type Sandboxes } from "../../../plan/sandbox/index.ts";
 import { constructed } from "./cel.ts";
 import { type Gate, gatePatches } from "./gate.ts";
 

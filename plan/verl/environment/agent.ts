@@ -1,8 +1,7 @@
 import type { Basis } from "../../host.ts";
-import type { Batches } from "../../run/batches.ts";
-import type { EnvironmentInputs, EnvironmentVariable } from "../environment.ts";
-import type { Scaffold } from "../../run/scaffold.ts";
+import type { Batches, Scaffold } from "../../run/index.ts";
 import { noSetting, row } from "./row.ts";
+import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
 /** How a trial's agent runs. */
 export function agentVariables(

@@ -1,6 +1,6 @@
 import type { Basis } from "../../host.ts";
-import type { EnvironmentInputs, EnvironmentVariable } from "../environment.ts";
 import { noSetting, row } from "./row.ts";
+import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
 /** Variables that only the asynchronous generations of the original system have. */
 export function asyncVariables(

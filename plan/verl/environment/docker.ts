@@ -1,7 +1,7 @@
 import type { Basis } from "../../host.ts";
-import type { EnvironmentVariable } from "../environment.ts";
 import { harborVariables } from "./harbor.ts";
 import { row } from "./row.ts";
+import type { EnvironmentVariable } from "./types.ts";
 
 /** Harbor's class for a daemon whose files it does not share. */
 export const remoteDockerEnvironment =

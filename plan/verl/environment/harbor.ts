@@ -1,6 +1,6 @@
 import type { Basis } from "../../host.ts";
-import type { EnvironmentVariable } from "../environment.ts";
 import { noSetting, row } from "./row.ts";
+import type { EnvironmentVariable } from "./types.ts";
 
 /** What Harbor is told of its sandboxes wherever they are made. */
 export function harborVariables({ experiment, host }: Basis): EnvironmentVariable[] {

@@ -1,4 +1,4 @@
-import type { EnvironmentVariable } from "../environment.ts";
+import type { EnvironmentVariable } from "./types.ts";
 
 /** Source of values that no setting decides. */
 export const noSetting = "docs/decisions.md#variables-without-a-setting";

@@ -1,6 +1,6 @@
 import type { Basis } from "../../host.ts";
-import { type EnvironmentInputs, type EnvironmentVariable, trackingMode } from "../environment.ts";
 import { row } from "./row.ts";
+import { type EnvironmentInputs, type EnvironmentVariable, trackingMode } from "./types.ts";
 
 export function runVariables(settings: Basis, inputs: EnvironmentInputs): EnvironmentVariable[] {
   const { experiment } = settings;

@@ -1,8 +1,8 @@
 import type { Basis } from "../../host.ts";
-import type { EnvironmentVariable } from "../environment.ts";
-import type { Names } from "../../names.ts";
 import { harborVariables } from "./harbor.ts";
 import { noSetting, row } from "./row.ts";
+import type { EnvironmentVariable } from "./types.ts";
+import type { Names } from "../../names.ts";
 
 const kubernetesEnvironment =
   "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";

@@ -2,8 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { load } from "../../../config/load/load.ts";
-import { summarize } from "../../../plan/summary/summary.ts";
-import { planAsJson } from "../../../plan/summary/environment.ts";
+import { summarize, planAsJson } from "../../../plan/summary/index.ts";
 import { ConfigError, describeProblem, type Problem } from "../../../config/load/problem.ts";
 import { isFatal } from "../../../preflight/evaluate.ts";
 import { preflight } from "../../../preflight/preflight.ts";

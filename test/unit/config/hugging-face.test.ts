@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { factsOfConfig } from "../../../config/load/hugging-face.ts";
-import { parametersOf } from "../../../plan/memory/parameters.ts";
+import { parametersOf } from "../../../config/schema/parameters.ts";
 import { ConfigError } from "../../../config/load/problem.ts";
 import { ConfigFolder, settingsWith } from "../../support/settings.ts";
 

@@ -28,10 +28,6 @@ describe("the same experiment on a cluster and on a Docker host", () => {
     const others = differences(projectRoot)
       .map(({ decision }) => decision)
       .filter((decision) => !/^(environment|dockerHost)/.test(decision));
-    expect(others).toEqual([
-      "proxy.replicas",
-      "admission.mutation",
-      "isolation.targets",
-    ]);
+    expect(others).toEqual(["proxy.replicas", "admission.mutation", "isolation.targets"]);
   });
 });

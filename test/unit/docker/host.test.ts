@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Plan } from "../../../plan/plan.ts";
 import { onDocker, provisionOnDocker } from "../../support/docker.ts";
-import { upperHalf } from "../../../plan/docker/subnet.ts";
+import { upperHalf } from "../../../plan/network/index.ts";
 import { record, type Recording } from "../../support/recorder.ts";
 import { judge } from "../../support/settings.ts";
 

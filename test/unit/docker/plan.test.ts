@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../config/load/problem.ts";
-import { addressIn, capacityOf, flawOf, overlap, upperHalf } from "../../../plan/docker/subnet.ts";
+import { addressIn, capacityOf, flawOf, overlap, upperHalf } from "../../../plan/network/index.ts";
 import { isFatal } from "../../../preflight/evaluate.ts";
 import { preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, onDocker } from "../../support/docker.ts";

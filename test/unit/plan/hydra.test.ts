@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addableKeys, formatOverride } from "../../../plan/verl/override.ts";
+import { addableKeys, formatOverride } from "../../../plan/verl/index.ts";
 import { planWith } from "../../support/settings.ts";
 
 const format = (value: Parameters<typeof formatOverride>[0]["value"]) =>

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Settings } from "../../../config/load/load.ts";
-import type { Peer } from "../../../plan/network/flows.ts";
+import type { Peer } from "../../../plan/network/index.ts";
 import { type Tier, tiers } from "../../../config/schema/experiment.ts";
 import { bytesOf } from "../../../config/schema/scalars.ts";
 import { clusterOf, judge, settingsWith } from "../../support/settings.ts";

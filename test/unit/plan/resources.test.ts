@@ -5,7 +5,7 @@ import { knownPaths } from "../../../config/load/validate.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { kubernetesSite } from "../../../config/schema/site.ts";
 import type { Plan } from "../../../plan/plan.ts";
-import { resourcesOf } from "../../../plan/resources.ts";
+import { resourcesOf } from "../../../plan/resources/index.ts";
 import { rightsOf } from "../../../preflight/facts/rights.ts";
 import { objectsMade, objectsPlanned, podsMade, podsPlanned } from "../../support/made.ts";
 import { settingsWith } from "../../support/settings.ts";

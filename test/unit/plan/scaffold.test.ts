@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Plan } from "../../../plan/plan.ts";
-import { planAsJson } from "../../../plan/summary/environment.ts";
+import { planAsJson } from "../../../plan/summary/index.ts";
 import { planWith, problemsOf } from "../../support/settings.ts";
 
 const qwen35 = "model: { model_path: /models/Qwen3.5-35B-A3B }\ntraining: { sp_size: 1 }";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { summarize } from "../../../plan/summary/summary.ts";
+import { summarize } from "../../../plan/summary/index.ts";
 import {
   clusterOf,
   judge,

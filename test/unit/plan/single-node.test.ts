@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { planAsJson } from "../../../plan/summary/environment.ts";
+import { planAsJson } from "../../../plan/summary/index.ts";
 import { judge, ConfigFolder, planWith, problemsOf, settingsWith } from "../../support/settings.ts";
 
 function shipped(stack: string) {

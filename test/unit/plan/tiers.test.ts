@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { EnvironmentVariable } from "../../../plan/verl/environment.ts";
+import type { EnvironmentVariable } from "../../../plan/verl/index.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { judge, ConfigFolder, planWith, problemsOf } from "../../support/settings.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { amountOf, inGiB } from "../../../preflight/quantity.ts";
+import { amountOf, inGiB } from "../../../preflight/facts/quantity.ts";
 
 it.each<[string | number | undefined, number]>([
   ["8", 8],

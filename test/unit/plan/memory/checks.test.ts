@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { summarize } from "../../../../plan/summary/summary.ts";
+import { summarize } from "../../../../plan/summary/index.ts";
 import { judge, type Judged, ConfigFolder, planWith } from "../../../support/settings.ts";
 
 const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size"]);

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { architectureOf } from "../../../../config/load/hugging-face.ts";
-import { parametersOf } from "../../../../plan/memory/parameters.ts";
+import { parametersOf } from "../../../../config/schema/parameters.ts";
 import { compared } from "../../../../bench/gpu/compare.ts";
 import { projectRoot } from "../../../support/settings.ts";
 

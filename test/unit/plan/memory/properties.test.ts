@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { kvBytesPerToken, rolloutMemory } from "../../../../plan/memory/rollout.ts";
-import { trainingPeak, type TrainingSetup } from "../../../../plan/memory/trainer.ts";
+import {
+  kvBytesPerToken,
+  rolloutMemory,
+  trainingPeak,
+  type TrainingSetup,
+} from "../../../../plan/memory/index.ts";
 import type { Architecture } from "../../../../config/schema/models.ts";
 
 const base: Architecture = {

@@ -1,5 +1,5 @@
 /** Parameters of a decoder, by where they lie. */
-import type { Architecture } from "../../config/schema/models.ts";
+import type { Architecture } from "./models.ts";
 
 export interface Parameters {
   readonly embedding: number;

@@ -1,12 +1,6 @@
 /** Whom a sandbox on a Docker host must not reach. */
-import {
-  type AlsoDenied,
-  internet,
-  metadata,
-  peerPort,
-  type ProofTarget,
-} from "../network/targets.ts";
-import type { FixedAddresses } from "./addresses.ts";
+import type { FixedAddresses } from "./docker-addresses.ts";
+import { type AlsoDenied, internet, metadata, peerPort, type ProofTarget } from "./targets.ts";
 
 /** Gateways of the networks that Docker makes by itself: 172.17.0.1 is the host on the default bridge. */
 const otherBridges = Array.from({ length: 15 }, (_, i) => `172.${17 + i}.0.1`);

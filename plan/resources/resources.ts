@@ -1,10 +1,7 @@
 /** Everything that a stack makes on a cluster, as a function of its Plan: preflight's and the tests' only list. */
-import type { Plan } from "./plan.ts";
-import { objectsOf, type PlannedObject } from "./resources/objects.ts";
-import { type PlannedPods, podsOf } from "./resources/pods.ts";
-
-export { isStanding, sum, type PlannedPods, type StandingPods } from "./resources/pods.ts";
-export type { PlannedObject } from "./resources/objects.ts";
+import type { Plan } from "../plan.ts";
+import { objectsOf, type PlannedObject } from "./objects.ts";
+import { type PlannedPods, podsOf } from "./pods.ts";
 
 export interface Resources {
   readonly objects: readonly PlannedObject[];

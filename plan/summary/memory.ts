@@ -1,6 +1,6 @@
 /** The lines of the run summary about memory. */
 import type { Plan } from "../plan.ts";
-import { partNames } from "./parts.ts";
+import { partNames } from "../memory/index.ts";
 
 const GiB = 2 ** 30;
 

@@ -1,0 +1,7 @@
+export {
+  attemptLabel,
+  type DockerHost,
+  type DockerMount,
+  type DockerNetwork,
+  planDockerHost,
+} from "./host.ts";

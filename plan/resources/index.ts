@@ -1,0 +1,3 @@
+export type { PlannedObject } from "./objects.ts";
+export { isStanding, type PlannedPods, type StandingPods, sum } from "./pods.ts";
+export { kindsOf, type ObjectKind, resourcesOf } from "./resources.ts";

@@ -1,0 +1,10 @@
+export {
+  type Admission,
+  type AdmissionRule,
+  gateContainer,
+  literal,
+  planAdmission,
+} from "./admission.ts";
+export { planSandboxes, type Sandboxes } from "./bounds.ts";
+export { planPrepull, type Prepull } from "./images.ts";
+export { planReaper, type Reaper } from "./reaper.ts";

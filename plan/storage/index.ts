@@ -1,0 +1,1 @@
+export { type Directories, isOwn, planStorage, type Storage, type Volume } from "./storage.ts";

@@ -1,0 +1,2 @@
+export { planAsJson, shownValue } from "./environment.ts";
+export { summarize } from "./summary.ts";
