@@ -44,7 +44,7 @@ def cost(pods: list[Pod], deny: str) -> str:
     for pod in pods:
         pod.admit(deny=deny)
     environment = {**os.environ, **gate_environment(pods[0].fabric)}
-    text = (ROOT / "runtime/entry_gate.py").read_text()
+    text = (ROOT / "runtime/egress_proof/entry_gate.py").read_text()
     python = [os.path.realpath(sys.executable), "-I", "-S", "-c", text]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     gates = [

@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { Program } from "../runtime-program.ts";
-import { programDirectory } from "../runtime-program.ts";
+import { filesOf, type Program, programDirectory } from "../runtime-program.ts";
 import type { Labels } from "../metadata.ts";
 import { secretDirectory, withSecrets } from "./credentials.ts";
 import { dockerLabels } from "./metadata.ts";
@@ -21,7 +19,8 @@ export interface Basis {
   readonly environment: Readonly<Record<string, pulumi.Input<string>>>;
   /** Credentials by the variable that takes them. */
   readonly secrets: Readonly<Record<string, pulumi.Input<string>>>;
-  readonly programs: readonly Program[];
+  /** Beside what every container has: `runtime/docker` and `runtime/common`. */
+  readonly program: Program;
   /** Other files, by their path in the container. */
   readonly files?: Readonly<Record<string, string>>;
   /** Labels of this container alone. */
@@ -55,13 +54,11 @@ function variables(environment: Basis["environment"]): pulumi.Output<string>[] {
     .map(([name, value]) => pulumi.interpolate`${name}=${value}`);
 }
 
-function uploads({ programs, secrets, files = {} }: Basis): Upload[] {
-  const folder = `${import.meta.dirname}/../../runtime`;
-  const needed = [...new Set<Program>([...programs, "with_secrets.py"])].sort();
+function uploads({ program, secrets, files = {} }: Basis): Upload[] {
   return [
-    ...needed.map((program) => ({
-      file: `${programDirectory}/${program}`,
-      content: readFileSync(`${folder}/${program}`, "utf8"),
+    ...Object.entries(filesOf(program, "docker")).map(([file, content]) => ({
+      file: `${programDirectory}/${file}`,
+      content,
     })),
     ...Object.entries(files).map(([file, content]) => ({
       file,

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
 import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/network/index.ts";
 import type { Labels } from "../metadata.ts";
-import { programDirectory, proofPrograms } from "../runtime-program.ts";
+import { programDirectory } from "../runtime-program.ts";
 import { gateEnvironment } from "../sandbox/entry-gate.ts";
 import { containerBasis, memoryLimit } from "./container.ts";
 import { sandboxBounds } from "./sandbox-files.ts";
@@ -51,7 +51,7 @@ export class EgressProof extends pulumi.ComponentResource {
             ...gateVariables(args),
           },
           secrets: {},
-          programs: proofPrograms,
+          program: "egress_proof",
           files: { [proofFile]: proofSettings(args) },
         }),
         networksAdvanced: [{ name: args.network }],

@@ -34,7 +34,7 @@ export class ProofListener extends pulumi.ComponentResource {
           command: ["python3", "-u", `${programDirectory}/proof_listener.py`],
           environment: { LISTEN_TCP: tcp.join(","), LISTEN_UDP: udp.join(",") },
           secrets: {},
-          programs: ["pod.py", "proof_listener.py"],
+          program: "egress_proof",
         }),
         networksAdvanced: [{ name: args.network, ipv4Address: args.address }],
         capabilities: { drops: ["ALL"] },

@@ -49,7 +49,7 @@ export class ProxyContainer extends pulumi.ComponentResource {
             HOME: "/tmp",
           },
           secrets: { LITELLM_MASTER_KEY: args.masterKey, SANDBOX_API_KEY: args.sandboxKey },
-          programs: ["call_headers.py", "sandbox_auth.py"],
+          program: "litellm",
           // Beside the programs, which LiteLLM loads from there. JSON is YAML.
           files: { [configuration]: JSON.stringify(proxy.litellm, null, 2) },
         }),

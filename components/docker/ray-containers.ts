@@ -53,7 +53,7 @@ export class RayContainers extends pulumi.ComponentResource {
             "--dashboard-host=0.0.0.0",
             `--dashboard-port=${ray.ports.dashboard}`,
           ],
-          programs: ["launch_run.py", "list_rollouts.py"],
+          program: "ray_head",
         }),
         networksAdvanced: [{ name: args.network, aliases: [headAddress] }],
         // The dashboard is for whoever is on the host, and asks for the token.
@@ -72,7 +72,7 @@ export class RayContainers extends pulumi.ComponentResource {
       name: host.containers.worker,
       component: "ray-worker",
       options: [`--address=${headAddress}:${ray.ports.gcs}`],
-      programs: sandbox.programs,
+      program: "ray_head",
       files: sandbox.files,
       environment: {
         ...sandbox.environment,
@@ -106,7 +106,7 @@ export class RayContainers extends pulumi.ComponentResource {
   }
 }
 
-interface Role extends Pick<Basis, "name" | "component" | "programs" | "files"> {
+interface Role extends Pick<Basis, "name" | "component" | "program" | "files"> {
   readonly options: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }

@@ -53,16 +53,7 @@ export class RecorderContainer extends pulumi.ComponentResource {
             TRAJECTORIES_DIRECTORY: args.trials,
           },
           secrets: { RAY_AUTH_TOKEN: args.rayToken },
-          programs: [
-            "discover_rollouts.py",
-            "exchange.py",
-            "pod.py",
-            "ray_jobs.py",
-            "recorder.py",
-            "rollout_routes.py",
-            "sampled.py",
-            "trajectories.py",
-          ],
+          program: "recorder",
         }),
         // The address that LiteLLM's configuration names on a cluster, too.
         networksAdvanced: [

@@ -1,7 +1,7 @@
 import type { DockerHost } from "../../plan/docker/index.ts";
-import { type Program, programDirectory } from "../runtime-program.ts";
+import { programDirectory } from "../runtime-program.ts";
 
-/** What every sandbox has, by `runtime/sandbox_docker.py`, and the egress proof with them. */
+/** What every sandbox has, by `runtime/docker/sandbox_docker.py`, and the egress proof with them. */
 export const sandboxBounds = {
   dns: ["192.0.2.1"],
   dnsOpts: ["attempts:1", "timeout:1"],
@@ -11,7 +11,7 @@ export const sandboxBounds = {
 /** The command that Harbor takes for docker, before the real one in the search path. */
 const wrapper = `${programDirectory}/bin/docker`;
 
-/** What brings Harbor's sandboxes into the sandbox network, whatever Harbor's version: see `runtime/sandbox_docker.py`. */
+/** What brings Harbor's sandboxes into the sandbox network, whatever Harbor's version: see `runtime/docker/sandbox_docker.py`. */
 export function sandboxFiles(
   host: DockerHost,
   {
@@ -20,7 +20,6 @@ export function sandboxFiles(
     memoryLimitBytes,
   }: { stack: string; deadlineSeconds: number; memoryLimitBytes: number },
 ): {
-  programs: Program[];
   files: Record<string, string>;
   environment: Record<string, string>;
 } {
@@ -34,7 +33,6 @@ export function sandboxFiles(
   };
   const rulesFile = `${programDirectory}/sandbox-rules.json`;
   return {
-    programs: ["sandbox_docker.py"],
     files: {
       [rulesFile]: JSON.stringify(rules),
       [wrapper]: `#!/bin/sh\nexec python3 ${programDirectory}/sandbox_docker.py "$@"\n`,

@@ -17,7 +17,7 @@ export interface SandboxFirewallArgs {
 /** Written whenever the table is in force. */
 const status = "/run/swe-rl-firewall";
 
-/** Keeps sandboxes apart from each other and from the host: see `runtime/sandbox_firewall.py`. */
+/** Keeps sandboxes apart from each other and from the host: see `runtime/docker/sandbox_firewall.py`. */
 export class SandboxFirewall extends pulumi.ComponentResource {
   public readonly container: docker.Container;
 
@@ -44,7 +44,7 @@ export class SandboxFirewall extends pulumi.ComponentResource {
             STATUS: status,
           },
           secrets: {},
-          programs: ["nf_tables.py", "pod.py", "sandbox_firewall.py"],
+          program: "docker",
         }),
         // The bridge is the host's. Nothing listens here, and of the host's powers it has this one.
         networkMode: "host",

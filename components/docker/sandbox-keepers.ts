@@ -55,7 +55,7 @@ export class SandboxKeepers extends pulumi.ComponentResource {
           command: ["python3", "-u", `${programDirectory}/reap_docker_sandboxes.py`],
           environment: { DAEMON_SOCKET: daemonSocket, STACK: args.stack },
           secrets: {},
-          programs: ["pod.py", "reap_docker_sandboxes.py"],
+          program: "docker",
         }),
         // It speaks with the daemon alone.
         networkMode: "none",

@@ -38,7 +38,7 @@ export class TrainerContainer extends pulumi.ComponentResource {
           app: "trainer",
           component: "training",
           labels: args.labels,
-          command: ["python3", "-u", `${programDirectory}/follow_run.py`],
+          command: ["python3", "-u", `${programDirectory}/submit_run.py`],
           environment: {
             RAY_JOBS_URL: args.jobsUrl,
             RUN_SPEC: specification,
@@ -47,7 +47,7 @@ export class TrainerContainer extends pulumi.ComponentResource {
             HEAD_TIMEOUT_SECONDS: String(args.headTimeoutSeconds),
           },
           secrets: { RAY_AUTH_TOKEN: args.rayToken },
-          programs: ["follow_run.py", "pod.py", "ray_jobs.py"],
+          program: "trainer",
           files: {
             [specification]: JSON.stringify({
               name: names.stack,

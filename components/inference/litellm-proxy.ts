@@ -45,7 +45,7 @@ export class LiteLlmProxy extends pulumi.ComponentResource {
       `${name}-configuration`,
       {
         identity: { ...identity, app: "litellm-configuration" },
-        files: ["await_recorder.py", "call_headers.py", "pod.py", "sandbox_auth.py"],
+        program: "litellm",
         // JSON is YAML.
         beside: { "config.yaml": JSON.stringify(proxy.litellm, null, 2) },
       },

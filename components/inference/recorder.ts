@@ -53,16 +53,7 @@ export class Recorder extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "recorder-programs" },
-        files: [
-          "discover_rollouts.py",
-          "exchange.py",
-          "pod.py",
-          "ray_jobs.py",
-          "recorder.py",
-          "rollout_routes.py",
-          "sampled.py",
-          "trajectories.py",
-        ],
+        program: "recorder",
       },
       { parent: this },
     );

@@ -50,7 +50,7 @@ export class RayCluster extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "ray-programs" },
-        files: ["launch_run.py", "list_rollouts.py"],
+        program: "ray_head",
       },
       { parent: this },
     );

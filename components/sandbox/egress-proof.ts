@@ -9,7 +9,7 @@ import {
 } from "../../plan/network/index.ts";
 import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
 import { hardened, type Nodes, podBasis, resourcesOf } from "../pod.ts";
-import { programDirectory, proofPrograms, programs } from "../runtime-program.ts";
+import { programDirectory, programs } from "../runtime-program.ts";
 import { gateEnvironment, type GateTargets } from "./entry-gate.ts";
 
 export interface EgressProofArgs {
@@ -48,7 +48,7 @@ export class EgressProof extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "egress-proof-programs" },
-        files: proofPrograms,
+        program: "egress_proof",
         beside: {
           "proof.json": JSON.stringify({
             door: { address: "$DOOR", port: doorPort },

@@ -35,7 +35,7 @@ export function entryGate(plan: GatePlan, targets: GateTargets) {
   };
 }
 
-/** What `runtime/entry_gate.py` finds in its environment. */
+/** What `runtime/egress_proof/entry_gate.py` finds in its environment. */
 export function gateEnvironment(
   { timeoutSeconds, quietSeconds }: Pick<GatePlan, "timeoutSeconds" | "quietSeconds">,
   { canary, witness, proxy }: GateTargets,
@@ -73,5 +73,5 @@ function authority(address: string, port: number): string {
 }
 
 function program(): string {
-  return readFileSync(`${import.meta.dirname}/../../runtime/entry_gate.py`, "utf8");
+  return readFileSync(`${import.meta.dirname}/../../runtime/egress_proof/entry_gate.py`, "utf8");
 }

@@ -94,7 +94,7 @@ export class ProofListener extends pulumi.ComponentResource {
     const { listener } = args;
     const files = programs(
       `${name}-programs`,
-      { identity, files: ["proof_listener.py", "pod.py"] },
+      { identity, program: "egress_proof" },
       { parent: this },
     );
     const [port = 0] = listener.tcp;

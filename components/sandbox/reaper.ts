@@ -82,13 +82,7 @@ export class Reaper extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: `${reaper.name}-programs` },
-        files: [
-          "kubernetes_api.py",
-          "pod.py",
-          "ray_jobs.py",
-          "reap_sandboxes.py",
-          "sandbox_life.py",
-        ],
+        program: "reaper",
       },
       { parent: this },
     );

@@ -28,7 +28,7 @@ export interface TrainerJobArgs {
 /** Where the run's specification is mounted. */
 const specDirectory = "/etc/swe-rl";
 
-/** Exit codes of the follower after which another pod would only fail again: see `runtime/follow_run.py`. */
+/** Exit codes of the follower after which another pod would only fail again: see `runtime/trainer/submit_run.py`. */
 const finalFailures = [2, 3, 4, 5];
 
 /** The job that submits the run to Ray and follows it. Not awaited: a run takes days. */
@@ -65,7 +65,7 @@ export class TrainerJob extends pulumi.ComponentResource {
       `${name}-programs`,
       {
         identity: { ...identity, app: "trainer-programs" },
-        files: ["follow_run.py", "pod.py", "ray_jobs.py"],
+        program: "trainer",
       },
       { parent: this },
     );
@@ -104,7 +104,7 @@ export class TrainerJob extends pulumi.ComponentResource {
                 {
                   name: "follower",
                   image: trainer.image,
-                  command: ["python3", "-u", `${programDirectory}/follow_run.py`],
+                  command: ["python3", "-u", `${programDirectory}/submit_run.py`],
                   securityContext: {
                     allowPrivilegeEscalation: false,
                     capabilities: { drop: ["ALL"] },

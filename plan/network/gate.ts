@@ -20,7 +20,7 @@ export interface ListenerPlan {
   readonly open: { readonly tcp: readonly number[]; readonly udp: readonly number[] };
 }
 
-/** The entry gate of every sandbox: see `runtime/entry_gate.py`. */
+/** The entry gate of every sandbox: see `runtime/egress_proof/entry_gate.py`. */
 export interface GatePlan {
   readonly image: string;
   readonly timeoutSeconds: number;

@@ -1,4 +1,4 @@
-/** Whom a sandbox must not reach. What the fields mean: `runtime/egress_probe.py`, `runtime/proof_verdict.py`. */
+/** Whom a sandbox must not reach. What the fields mean: `runtime/egress_proof/egress_probe.py`, `runtime/egress_proof/proof_verdict.py`. */
 export interface ProofTarget {
   readonly name: string;
   readonly kind: "tcp" | "udp" | "icmp" | "dns-udp" | "dns-tcp" | "name";

@@ -81,26 +81,30 @@ describe("the reaper on a control plane", () => {
       join(folder, "token"),
       kubectl(["create", "token", account, "-n", "run-train", "--duration=10m"]),
     );
-    return run(["python3", "-S", "-B", `${projectRoot}/runtime/reap_sandboxes.py`, ...options], {
-      PATH: process.env["PATH"] ?? "",
-      API_SERVER: server(),
-      ACCOUNT_DIRECTORY: folder,
-      SANDBOX_NAMESPACE: "run-sandbox",
-      RUN_LABEL: "harbor-run=swe-lego-live-rl",
-      STACK: "run",
-      OWNER_NAMESPACE: "run-train",
-      OWNER_PREFIX: "ray-",
-      // Nobody listens: what Ray would say stays unknown.
-      RAY_JOBS_URL: "http://127.0.0.1:1",
-      RAY_AUTH_TOKEN: "unused",
-      DEADLINE_SECONDS: "6000",
-      LONGEST_DEADLINE_SECONDS: "9000",
-      STARTUP_SECONDS: "3600",
-      GRACE_SECONDS: "1",
-      FINISHED_SECONDS: "1",
-      OWNER_GRACE_SECONDS: "1",
-      ...environment,
-    });
+    return run(
+      ["python3", "-S", "-B", `${projectRoot}/runtime/reaper/reap_sandboxes.py`, ...options],
+      {
+        PATH: process.env["PATH"] ?? "",
+        PYTHONPATH: `${projectRoot}/runtime/common`,
+        API_SERVER: server(),
+        ACCOUNT_DIRECTORY: folder,
+        SANDBOX_NAMESPACE: "run-sandbox",
+        RUN_LABEL: "harbor-run=swe-lego-live-rl",
+        STACK: "run",
+        OWNER_NAMESPACE: "run-train",
+        OWNER_PREFIX: "ray-",
+        // Nobody listens: what Ray would say stays unknown.
+        RAY_JOBS_URL: "http://127.0.0.1:1",
+        RAY_AUTH_TOKEN: "unused",
+        DEADLINE_SECONDS: "6000",
+        LONGEST_DEADLINE_SECONDS: "9000",
+        STARTUP_SECONDS: "3600",
+        GRACE_SECONDS: "1",
+        FINISHED_SECONDS: "1",
+        OWNER_GRACE_SECONDS: "1",
+        ...environment,
+      },
+    );
   };
 
   beforeAll(async () => {

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.programs import RUNTIME
 from support.cluster import Cluster
 from support.network import enter_private_network
 
@@ -37,4 +38,4 @@ def cluster(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def runtime() -> Path:
     """Directory of the programs under test."""
-    return Path(__file__).parents[2] / "runtime"
+    return RUNTIME

@@ -31,7 +31,7 @@ def test_run_and_discovery_survive_a_new_head(cluster: Cluster, tmp_path: Path) 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         follower = start_program(
-            "follow_run.py", follower_environment(run, "run", argv), tmp_path / "follower"
+            "submit_run.py", follower_environment(run, "run", argv), tmp_path / "follower"
         )
         discovery = start_program("discover_rollouts.py", proxy, tmp_path / "discovery")
         try:

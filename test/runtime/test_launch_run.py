@@ -207,7 +207,7 @@ def test_usage_without_a_command() -> None:
 
 
 def test_needs_nothing_but_the_standard_library() -> None:
-    for program in ("discover_rollouts", "follow_run", "launch_run", "list_rollouts"):
+    for program in ("discover_rollouts", "submit_run", "launch_run", "list_rollouts"):
         done = subprocess.run(
             [sys.executable, "-S", "-B", "-c", f"import {program}"], cwd=RUNTIME, timeout=30
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from knocks import CLOSED, ERROR, REACHED, TIMED_OUT, Outcome
+from probes import CLOSED, ERROR, REACHED, TIMED_OUT, Outcome
 from proof_verdict import STEADY, Attempt, Target, judge
 
 CANARY = Target("canary", "tcp", ["10.0.0.1"], [8999], listens=True, calibrates=True)

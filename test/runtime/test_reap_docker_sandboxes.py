@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from support.programs import RUNTIME
 
-RUNTIME = Path(__file__).parents[2] / "runtime"
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import RUNTIME
 
-RUNTIME = Path(__file__).parents[2] / "runtime"
-sys.path.insert(0, str(RUNTIME))
 
 from sandbox_docker import NOWHERE, PIDS, Refused, bound, split  # noqa: E402
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from support.docker_host import IMAGE, DockerHost, running, usable
+from support.programs import RUNTIME
 
 if reason := usable():
     pytest.skip(reason, allow_module_level=True)
 
-RUNTIME = Path(__file__).parents[3] / "runtime"
 
 BASE = """
 services:

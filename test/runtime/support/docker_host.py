@@ -236,10 +236,11 @@ def _python() -> str:
 
 
 def _write_image(file: Path) -> None:
-    """The running Python and its libraries as a root file system."""
+    """The running Python, `nft` and their libraries as a root file system."""
     version = f"python3.{sys.version_info.minor}"
     library = Path(sys.base_prefix) / "lib" / version
-    programs = [_python(), *map(str, (library / "lib-dynload").glob("*.so"))]
+    nft = str(Path(shutil.which("nft") or "nft").resolve())
+    programs = [_python(), nft, *map(str, (library / "lib-dynload").glob("*.so"))]
     listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
     libraries = {word for word in listed.split() if word.startswith("/") and not word.endswith(":")}
     skipped = ("/site-packages", "/test", "/idlelib", "/tkinter", "/ensurepip", "__pycache__")
@@ -250,6 +251,7 @@ def _write_image(file: Path) -> None:
             library,
             filter=lambda one: None if any(part in one.name for part in skipped) else one,
         )
+        archive.add(nft, "swe-rl/bin/nft")
         link = tarfile.TarInfo("swe-rl/bin/python3")
         link.type, link.linkname = tarfile.SYMTYPE, _python()
         archive.addfile(link)

@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .processes import Tree, kill_descendants
+from .programs import RUNTIME
 
-RUNTIME = Path(__file__).parents[3] / "runtime"
 
 DOOR, CANARY, RAY, PEER_PORT = 8002, 8999, (6379, 8265, 10001, 40000, 49999), 7000
 NODE = ("10.0.0.1", "fd00:a::1")

@@ -1,4 +1,4 @@
-"""Ray's job API as follow_run.py sees it, without Ray: for what a real one does too rarely."""
+"""Ray's job API as submit_run.py sees it, without Ray: for what a real one does too rarely."""
 
 from __future__ import annotations
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .cluster import JOBS_URL, TOKEN
 from .processes import Tree
 
-RUNTIME = Path(__file__).parents[3] / "runtime"
+SOURCES = Path(__file__).parents[3] / "runtime"
+"""One folder a program, and `common`."""
+
+
+def _flat_copy() -> Path:
+    """All programs in one directory, as pods find a folder and `common` in one."""
+    directory = Path(tempfile.mkdtemp(prefix="swe-rl-runtime-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    for source in SOURCES.glob("*/*.py"):
+        shutil.copy(source, directory)
+    return directory
+
+
+RUNTIME = _flat_copy()
 
 
 def start_program(
@@ -44,7 +60,7 @@ def discovery_environment(directory: Path, **more: str) -> dict[str, str]:
 def follower_environment(
     directory: Path, name: str, argv: Sequence[str], *, fingerprint: str = "aaaa", **more: str
 ) -> dict[str, str]:
-    """Environment of follow_run.py, with its run's logs in the directory."""
+    """Environment of submit_run.py, with its run's logs in the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     spec = {
         "name": name,

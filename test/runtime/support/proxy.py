@@ -14,11 +14,11 @@ import httpx
 from .network import free_port
 from .our_code import shipped_plan
 from .processes import Tree, wait_until
+from .programs import RUNTIME
 
 MASTER_KEY = "sk-master-0123456789abcdef"
 SANDBOX_KEY = "sk-sandbox-0123456789abcdef"
 
-RUNTIME = Path(__file__).parents[3] / "runtime"
 
 _START = "from litellm import run_server; run_server()"
 

@@ -39,6 +39,12 @@ describe("the documents", () => {
     expect([...named].map(([target]) => target).filter((target) => !resolves(target))).toEqual([]);
   });
 
+  it.each(documents)("%s names no program that is not there", (file) => {
+    const named = read(file).matchAll(/`((?:bench|plan|runtime|stacks)\/[\w/.-]+\.(?:py|ts))`/g);
+    const gone = [...named].filter(([, path = ""]) => !existsSync(join(projectRoot, path)));
+    expect(gone.map(([, path]) => path)).toEqual([]);
+  });
+
   it("takes no heading or link from code", () => {
     const page =
       "# A `b.c` d\n```sh\n# no [x](y)\n```\n## A b.c d\n[z](u#v) `[p](q)`\n# A `b.c` d\n";

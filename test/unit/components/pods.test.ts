@@ -452,6 +452,6 @@ describe("the proxy", () => {
 
 /** Names of the follower's exit codes, each at its number, as its program defines them. */
 function followerExitCodes(): string[] {
-  const program = readFileSync("runtime/follow_run.py", "utf8");
+  const program = readFileSync("runtime/trainer/submit_run.py", "utf8");
   return /^(SUCCEEDED, .*) = range\(\d+\)$/m.exec(program)?.[1]?.split(", ") ?? [];
 }

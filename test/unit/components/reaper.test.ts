@@ -103,7 +103,7 @@ describe("the reaper", () => {
       }
     }
     expect(files["reap_sandboxes.py"]).toBe(
-      readFileSync(`${projectRoot}/runtime/reap_sandboxes.py`, "utf8"),
+      readFileSync(`${projectRoot}/runtime/reaper/reap_sandboxes.py`, "utf8"),
     );
   });
 

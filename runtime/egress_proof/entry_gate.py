@@ -96,7 +96,7 @@ class Canary:
             self.witness_next = time.monotonic() + WITNESS_SPACING
             self.witnesses.append(Knock(self.witness))
         if self.witness_at:
-            self.knocks.append(Knock(self.canary))
+            self.probes.append(Knock(self.canary))
         self.look()
 
     def look(self):
@@ -109,7 +109,7 @@ class Canary:
             self.witnessed += 1
             self.witness_at = max(self.witness_at or 0, knock.began)
         for knock in [knock for knock in self.knocks if knock.look()]:
-            self.knocks.remove(knock)
+            self.probes.remove(knock)
             if knock.reason not in DENIED.values():
                 self.reasons["canary"] = knock.reason
                 if knock.reason == "reached":

@@ -404,13 +404,13 @@ def main() -> int:
         )
         follower.follow()
     except GiveUp as end:
-        say(f"follow_run: {end}")
+        say(f"submit_run: {end}")
         return end.code
     except TokenRefused as error:
-        say(f"follow_run: {error}")
+        say(f"submit_run: {error}")
         return TOKEN_REFUSED
     except (BadInput, ValueError, RayJobsError) as error:
-        say(f"follow_run: {error}")
+        say(f"submit_run: {error}")
         return BAD_INPUT
     return SUCCEEDED
 

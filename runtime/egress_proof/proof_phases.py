@@ -11,9 +11,9 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
-import knocks
+import probes
 import pod
-from knocks import EarlyDatagrams, EarlyKnocks, Outcome
+from probes import EarlyDatagrams, EarlyKnocks, Outcome
 from pod import BadInput, say
 from proof_listener import MARK, ask, resolvers
 from proof_verdict import KEPT, NETWORKS, START, STEADY, Attempt, Target, judge
@@ -123,14 +123,14 @@ class Proof:
             for _, knock in knocking:
                 knock.step()
             time.sleep(SPACING_SECONDS)
-        waited_until = self.now() + knocks.LIMIT_SECONDS
+        waited_until = self.now() + probes.LIMIT_SECONDS
         while self.now() < waited_until and any(knock.pending for _, knock in streams):
             for _, knock in knocking:
                 knock.look()
             time.sleep(SPACING_SECONDS)
         for target, knock in knocking:
             knock.close()
-            outcome = Outcome(knocks.REACHED) if knock.reached else knock.last
+            outcome = Outcome(probes.REACHED) if knock.reached else knock.last
             seconds = knock.reached[-1] - self.began if knock.reached else self.now()
             self.add(target, knock.address, knock.port, START, outcome, seconds)
         return streams
@@ -148,7 +148,7 @@ class Proof:
                 try:
                     outcome = self.one(target, address, port)
                 except OSError as error:
-                    outcome = Outcome(knocks.ERROR, error.strerror or str(error))
+                    outcome = Outcome(probes.ERROR, error.strerror or str(error))
                 self.add(target, address, port, STEADY, outcome)
 
         with ThreadPoolExecutor(64) as pool:
@@ -156,20 +156,20 @@ class Proof:
 
     def one(self, target: Target, address: str, port: int) -> Outcome:
         kinds: dict[str, Callable[[], Outcome]] = {
-            "tcp": lambda: knocks.tcp(address, port),
-            "udp": lambda: knocks.udp(address, port, self.payload(target, STEADY)),
-            "icmp": lambda: knocks.icmp(address),
-            "dns-udp": lambda: knocks.udp(address, port, self.payload(target, STEADY)),
-            "dns-tcp": lambda: knocks.dns_tcp(address, port),
-            "name": lambda: knocks.system_name(address),
+            "tcp": lambda: probes.tcp(address, port),
+            "udp": lambda: probes.udp(address, port, self.payload(target, STEADY)),
+            "icmp": lambda: probes.icmp(address),
+            "dns-udp": lambda: probes.udp(address, port, self.payload(target, STEADY)),
+            "dns-tcp": lambda: probes.dns_tcp(address, port),
+            "name": lambda: probes.system_name(address),
         }
         if target.kind not in kinds:
-            return Outcome(knocks.ERROR, f"unknown kind {target.kind}")
+            return Outcome(probes.ERROR, f"unknown kind {target.kind}")
         return kinds[target.kind]()
 
     def payload(self, target: Target, phase: str) -> bytes:
         if target.kind == "dns-udp":
-            return knocks.dns_query("example.com")
+            return probes.dns_query("example.com")
         return MARK + f"{self.run} {phase}:{target.name}".encode()
 
     def ask_kept(self, early: Iterable[tuple[Target, EarlyKnocks]]) -> None:
@@ -187,7 +187,7 @@ class Proof:
                 if (attempt.target.name, attempt.phase) == (name, phase)
             ]
             if mine and not any(attempt.outcome.reached for attempt in mine):
-                outcome = Outcome(knocks.REACHED, "arrived, though no answer came back")
+                outcome = Outcome(probes.REACHED, "arrived, though no answer came back")
                 self.add(mine[0].target, mine[0].address, mine[0].port, phase, outcome)
 
     def add(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from knocks import CLOSED, Outcome
+from probes import CLOSED, Outcome
 
 PROVEN, LEAKS, UNKNOWN = "proven", "leaks", "unknown"
 START, STEADY, KEPT = "start", "steady", "kept"

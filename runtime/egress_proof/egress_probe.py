@@ -44,7 +44,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn
 
-import knocks
+import probes
 import pod
 from pod import BadInput, say
 from proof_phases import Proof, authority, door
@@ -150,7 +150,7 @@ def main() -> int:
         "proof": proof.run,
         "started": started,
         "seconds": round(proof.now(), 1),
-        "where": {**where, "ipv6": knocks.has_ipv6()},
+        "where": {**where, "ipv6": probes.has_ipv6()},
         "gate": gate,
         **result,
     }

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import follow_run
+import submit_run
 import pytest
 import ray_jobs
 from pod import GiveUp
@@ -90,7 +90,7 @@ class TestRunsThatEnd:
             "hopeless": environment("hopeless", "raise SystemExit('no such model')", **hopeless),
         }
         followers = {
-            name: start_program("follow_run.py", environment, directory / name / "log")
+            name: start_program("submit_run.py", environment, directory / name / "log")
             for name, environment in environments.items()
         }
         try:
@@ -147,7 +147,7 @@ class TestRunsThatEnd:
         for name, code in {"good": 0, "hopeless": 3}.items():
             directory = ended[name].log.parent
             environment = follower_environment(directory, name, ["true"], max_restarts="10")
-            again = start_program("follow_run.py", environment, tmp_path / name)
+            again = start_program("submit_run.py", environment, tmp_path / name)
             assert again.wait(30) == code, again.errors
         assert len(attempts(jobs, "good")) == 1
         assert len(attempts(jobs, "hopeless")) == 3
@@ -170,7 +170,7 @@ def test_a_run_outlives_its_followers_and_ends_for_its_successor(
     def follow(fingerprint: str, argv: tuple[str, ...]) -> Tree:
         environment = follower_environment(tmp_path, "life", argv, fingerprint=fingerprint)
         log = tmp_path / f"follower-{len(followers)}"
-        followers.append(start_program("follow_run.py", environment, log))
+        followers.append(start_program("submit_run.py", environment, log))
         return followers[-1]
 
     waits, ends = script(tmp_path, WAITS), script(tmp_path, "print('the successor')")
@@ -218,7 +218,7 @@ def test_a_run_outlives_its_followers_and_ends_for_its_successor(
 
 def test_wrong_token(cluster: Cluster, tmp_path: Path) -> None:
     environment = follower_environment(tmp_path, "x", ["true"], RAY_AUTH_TOKEN="wrong")
-    follower = start_program("follow_run.py", environment, tmp_path / "log")
+    follower = start_program("submit_run.py", environment, tmp_path / "log")
     assert follower.wait(30) == 4
     assert "refuses the token (RAY_AUTH_TOKEN) with 403" in follower.errors
 
@@ -228,7 +228,7 @@ def test_silent_head(tmp_path: Path) -> None:
     environment = follower_environment(
         tmp_path, "x", ["true"], RAY_JOBS_URL=url, HEAD_TIMEOUT_SECONDS="1"
     )
-    follower = start_program("follow_run.py", environment, tmp_path / "log")
+    follower = start_program("submit_run.py", environment, tmp_path / "log")
     assert follower.wait(30) == 6
     assert "waiting for the head: http" in follower.errors
     assert "the head was silent for 1 s" in follower.errors
@@ -251,7 +251,7 @@ def test_unusable_spec(tmp_path: Path, changes: str, complaint: str) -> None:
     environment = follower_environment(tmp_path, "x", ["true"])
     spec = Path(environment["RUN_SPEC"])
     spec.write_text(spec.read_text().removesuffix("}") + f", {changes}}}" if changes else "{")
-    follower = start_program("follow_run.py", environment, tmp_path / "log")
+    follower = start_program("submit_run.py", environment, tmp_path / "log")
     assert follower.wait(30) == 2
     assert complaint in follower.errors
     assert len(follower.errors.splitlines()) == 1
@@ -267,9 +267,9 @@ class TestDecisions:
         return pauses
 
     def follow(self, ray: FakeJobs, *, owner: str = "", max_restarts: int = 3) -> None:
-        run = follow_run.Run("run", "f", ("true",), "/", "/log", "/vllm-log", max_restarts)
-        limits = follow_run.Limits(head=60, poll=3, pause=10, early_failure=120)
-        follow_run.Follower(
+        run = submit_run.Run("run", "f", ("true",), "/", "/log", "/vllm-log", max_restarts)
+        limits = submit_run.Limits(head=60, poll=3, pause=10, early_failure=120)
+        submit_run.Follower(
             ray, run, launch_program="launch_run.py", owner=owner, limits=limits
         ).follow()
 
@@ -403,7 +403,7 @@ class TestDecisions:
 
 def test_entry_point_quotes_for_the_shell() -> None:
     argv = ("python3", "a='b c'", "++k=$HOME", "x;y", "ä")
-    run = follow_run.Run("n", "f", argv, "/d d", "/log", "/v", 0)
+    run = submit_run.Run("n", "f", argv, "/d d", "/log", "/v", 0)
     assert run.entrypoint("/p/launch_run.py") == (
         "exec python3 /p/launch_run.py --directory '/d d' --log /log --vllm-log /v -- "
         "python3 'a='\"'\"'b c'\"'\"'' '++k=$HOME' 'x;y' 'ä'"
@@ -423,5 +423,5 @@ def test_entry_point_quotes_for_the_shell() -> None:
     ],
 )
 def test_submissions_of_a_stack(submission_id: str, parts: tuple[str, int]) -> None:
-    run = follow_run.Run("n-x", "aaaa", ("true",), "/", "/log", "/v", 0)
+    run = submit_run.Run("n-x", "aaaa", ("true",), "/", "/log", "/v", 0)
     assert run.split(submission_id) == parts

@@ -1,0 +1,137 @@
+"""Keeps sandboxes of a Docker host apart: between the ports of their network only packets to the
+proxy's port pass, and its answers. Needs the program `nft` (Debian's package nftables).
+
+Docker has no rule for a pair of containers in one network. This is a table of nftables for bridged
+frames, in the host's network namespace; it depends neither on the chains of Docker nor on
+br_netfilter. No packet of a sandbox reaches the host itself, whatever addresses the host has.
+Other programs flush all tables now and then (systemctl restart nftables), so the table is installed
+again every few seconds, each time in one transaction.
+
+Environment:
+    TABLE          name of the table
+    SUBNET         the sandboxes' network
+    DOORS          addresses in it that sandboxes may reach, comma-separated
+    DOOR_PORT      TCP port of these
+    STATUS         file whose time is that of the last installation
+    PAUSE_SECONDS  optional, 5: between two installations
+
+Exit codes:
+    2    the environment cannot be used
+    143  SIGTERM; the table is removed
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import NoReturn
+
+import pod
+from pod import BadInput, GiveUp, say
+
+
+class Exit(IntEnum):
+    OK = 0
+    BAD_INPUT = 2
+
+
+class FirewallError(Exception):
+    """nft did not install or remove the table."""
+
+
+def ruleset(table: str, subnet: str, proxies: Sequence[str], port: int) -> str:
+    """Text for `nft -f`: replaces the table of that name in one transaction.
+
+    Raises ValueError if an address or the network is none.
+    """
+    network = ipaddress.IPv4Network(subnet)
+    allowed = [
+        line
+        for proxy in map(ipaddress.IPv4Address, proxies)
+        for line in (
+            f"ip saddr {network} ip daddr {proxy} tcp dport {port} accept",
+            f"ip saddr {proxy} ip daddr {network} tcp sport {port} accept",
+        )
+    ]
+    between = "\n    ".join([*allowed, f"ip saddr {network} drop", f"ip daddr {network} drop"])
+    # Only an existing table can be deleted, hence the empty one first.
+    return f"""table bridge {table} {{}}
+delete table bridge {table}
+table bridge {table} {{
+  chain between-sandboxes {{
+    type filter hook forward priority -200; policy accept;
+    {between}
+  }}
+  chain to-host {{
+    type filter hook input priority -200; policy accept;
+    ip saddr {network} drop
+  }}
+}}
+"""
+
+
+def nft(*arguments: str, text: str = "") -> None:
+    """Raises FirewallError."""
+    try:
+        done = subprocess.run(
+            ["nft", *arguments], input=text, capture_output=True, text=True, timeout=10
+        )
+    except FileNotFoundError:
+        raise FirewallError(
+            "the image has no program nft; install the package nftables (docs/training-image.md)"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise FirewallError("nft did not end within 10 s") from None
+    if done.returncode != 0:
+        raise FirewallError(done.stderr.strip().splitlines()[0] if done.stderr.strip() else "nft failed")
+
+
+def keep(rules: str, status: Path, pause: float) -> NoReturn:
+    said = ""
+    while True:
+        try:
+            nft("-f", "-", text=rules)
+            status.touch()
+            state = "in force"
+        except (FirewallError, OSError) as error:
+            state = f"not in force: {error}"
+        if state != said:
+            say(state)
+            said = state
+        time.sleep(pause)
+
+
+def main() -> int:
+    def terminate(number: int, _: object) -> NoReturn:
+        raise GiveUp(128 + number, "ended by a signal")
+
+    signal.signal(signal.SIGTERM, terminate)
+    table = ""
+    try:
+        table = pod.required("TABLE")
+        rules = ruleset(
+            table,
+            pod.required("SUBNET"),
+            pod.required("DOORS").split(","),
+            int(pod.number("DOOR_PORT", 0)),
+        )
+        keep(rules, Path(pod.required("STATUS")), pod.number("PAUSE_SECONDS", 5))
+    except GiveUp as end:
+        try:
+            nft("delete", "table", "bridge", table)
+        except FirewallError as error:
+            say(f"sandbox_firewall: the table stays: {error}")
+        return end.code
+    except (BadInput, ValueError) as error:
+        say(f"sandbox_firewall: {error}")
+        return Exit.BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
