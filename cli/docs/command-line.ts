@@ -6,7 +6,7 @@ import { ConfigError } from "../../config/load/problem.ts";
 import { tiers } from "../../config/schema/experiment.ts";
 import { decide } from "../decide.ts";
 import { type Decision, type Decisions, decisionsOf } from "../decisions.ts";
-import { code, markdownTable } from "./markdown.ts";
+import { code, markdownTable, sourceLinks, sourceSeparator } from "./markdown.ts";
 
 /** Experiments that this project ships beside one for every tier. */
 const further = ["smoke", "three-node-veomni"];
@@ -34,7 +34,7 @@ export function commandLinePage(root: string): string {
     "# Command line and environment",
     "Made by `npm run docs` from the Plan; do not edit.",
     "What verl is started with, and the environment of every training pod. Source is the setting (" +
-      "[settings.md](settings.md)) or the rule ([rules.md](rules.md)) that a value comes from. An empty cell means the " +
+      "[settings.md](settings.md)) or the decision ([decisions.md](decisions.md)) that a value comes from. An empty cell means the " +
       "value of the first stack, `-` that this one does not set it. The stack is called `stack` here, the site is " +
       "[example.yaml](../config/sites/example.yaml).",
     "## Command",
@@ -98,11 +98,13 @@ function table(columns: readonly Column[], kind: string, head: string): string {
   );
   const rows = [...keys].map((key) => {
     const decisions = columns.map((column) => column.decisions.get(key));
-    const sources = new Set(decisions.flatMap((decision) => decision?.source ?? []));
+    const sources = new Set(
+      decisions.flatMap((decision) => decision?.source?.split(sourceSeparator) ?? []),
+    );
     const values = decisions.map(shown);
     return [
       code(key.slice(kind.length) || "command"),
-      [...sources].join("; "),
+      sourceLinks([...sources].join(sourceSeparator)),
       ...values.map((value, i) => (i > 0 && value === values[0] ? "" : value)),
     ];
   });

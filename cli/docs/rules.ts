@@ -1,7 +1,7 @@
 import { type Judges, ruleById, type RuleId, ruleIds } from "../../rules/index.ts";
 import { exempt } from "../../rules/exempt.ts";
 
-import { code, markdownTable } from "./markdown.ts";
+import { code, linked, markdownTable, sourceLinks, sourceSeparator } from "./markdown.ts";
 
 /** Constraints of the original system: C-01 to C-50. */
 export const constraintIds: readonly string[] = Array.from(
@@ -23,7 +23,7 @@ export function rulesOf(constraint: string): RuleId[] {
 
 /** Whether a source names the paragraph of docs/decisions.md about a constraint. */
 function namesAnchor(source: string, constraint: string): boolean {
-  return source.split("; ").includes(`docs/decisions.md#${constraint.toLowerCase()}`);
+  return source.split(sourceSeparator).includes(`docs/decisions.md#${constraint.toLowerCase()}`);
 }
 
 /** docs/rules.md */
@@ -40,7 +40,7 @@ export function rulesPage(): string {
       "taken for fine. `preflight: { strict: true }` in the experiment makes every warning fatal; `preflight: { waive: [{ " +
       "rule: C-28, reason: … }] }` goes past a rule, and every report says so.",
     `${rules.length} rules, ${fatal} of them fatal. Of the ${constraintIds.length} constraints of the original system ` +
-      `(\`C-…\`, each paid for with a failed run) ${covered.length} are rules; the other ${rest.length} stand below, with the reason.`,
+      `(\`C-…\`, [decisions.md](decisions.md#constraints)) ${covered.length} are rules; the other ${rest.length} stand below, with the reason.`,
     markdownTable(
       [
         "Id",
@@ -57,7 +57,7 @@ export function rulesPage(): string {
     "## Constraints that are no rule",
     markdownTable(
       ["Id", "Why not"],
-      rest.map((id) => [id, exempt[id] ?? ""]),
+      rest.map((id) => [linked(id), linked(exempt[id] ?? "")]),
     ),
   ].join("\n\n")}\n`;
 }
@@ -70,7 +70,7 @@ function row(id: RuleId): string[] {
     rule.severity,
     rule.consequence,
     rule.remedy,
-    rule.source,
+    sourceLinks(rule.source),
     judgedBy[rule.judges],
     rule.unwaivable === undefined ? "yes" : `no: ${rule.unwaivable}`,
   ];

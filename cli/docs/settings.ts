@@ -4,7 +4,7 @@ import { type SettingReference, settingsOf } from "./reference.ts";
 import { models } from "../../config/schema/models.ts";
 import { dockerSite } from "../../config/schema/docker-site.ts";
 import { kubernetesSite } from "../../config/schema/site.ts";
-import { code, markdownTable } from "./markdown.ts";
+import { code, linked, markdownTable } from "./markdown.ts";
 
 const files = [
   {
@@ -36,7 +36,7 @@ const files = [
 export function settingsPage(): string {
   const parts = files.flatMap(({ title, schema, about }) => [
     `## ${title}`,
-    about,
+    linked(about),
     ...sections(settingsOf(schema)),
   ]);
   return `${["# Settings", "Made by `npm run docs` from the schema; do not edit.", ...parts].join("\n\n")}\n`;
@@ -52,7 +52,7 @@ function sections(settings: readonly SettingReference[]): string[] {
     const about = all.find(({ path }) => path.length === 1 && section !== "")?.description;
     return [
       ...(section === "" || section === "<name>" ? [] : [`### ${section}`]),
-      ...(about ? [about] : []),
+      ...(about ? [linked(about)] : []),
       ...(rows.length > 0
         ? [markdownTable(["Key", "Type", "Default", "Meaning"], rows.map(row))]
         : []),
@@ -66,7 +66,7 @@ function row(setting: SettingReference): string[] {
     code(path.join(".")),
     type.length > longestType ? "one of a list, which an editor offers" : type,
     required ? "**required**" : setting.default === undefined ? "" : shown(setting.default),
-    description,
+    linked(description),
   ];
 }
 

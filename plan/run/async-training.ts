@@ -22,7 +22,7 @@ export interface AsyncTraining {
   readonly validationMinIdleWorkers: number;
 }
 
-/** Prompts in flight for each rollout server, as the code of each distribution has it (domain 9.3). */
+/** Prompts in flight for each rollout server, as the code of each distribution has it. */
 export const samplesPerServer: Record<Experiment["verl"]["distribution"], number> = {
   fork: 32,
   stock: 16,

@@ -18,7 +18,7 @@ export interface Batches {
   readonly tokensPerGpu: number;
 }
 
-/** The smoke batch (domain 9.4). */
+/** The smoke batch. */
 const smoke = { prompts: 8, trialsPerPrompt: 4, miniBatchPrompts: 8 } as const;
 
 export function planBatches(settings: Basis, parts: { engine: Engine }): Batches {

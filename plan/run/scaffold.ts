@@ -19,7 +19,7 @@ export interface Scaffold {
 
 type Preset = Omit<Scaffold, "name" | "imageSubpath" | "toolCallParser">;
 
-/** Domain 7.5. */
+/** What the original system ships for each scaffold: docs/decisions.md#scaffolds. */
 const presets: Readonly<Record<Exclude<ScaffoldName, "custom">, Preset>> = {
   "claude-code": {
     agentName: "claude-code", // D-24

@@ -1,5 +1,5 @@
 import type { Override, OverrideValue } from "./override.ts";
-import { add, type OverrideInputs, set } from "./sections.ts";
+import { add, noSetting, type OverrideInputs, set } from "./sections.ts";
 
 /** Keys that only verl's fully asynchronous configuration has. */
 export function asyncTrainingOverrides(inputs: OverrideInputs): Override[] {
@@ -31,7 +31,7 @@ export function asyncTrainingOverrides(inputs: OverrideInputs): Override[] {
           ),
         ]
       : []),
-    set("data.gen_batch_size", 1, "the only size that verl can"),
+    set("data.gen_batch_size", 1, noSetting),
     // verl copies the next two, but not the third, over those of actor_rollout_ref.rollout.
     set("rollout.nnodes", topology.rolloutNodes, "tier"),
     set("rollout.n_gpus_per_node", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
@@ -41,6 +41,6 @@ export function asyncTrainingOverrides(inputs: OverrideInputs): Override[] {
       asyncTraining.totalRolloutSteps,
       "async_training.total_rollout_steps",
     ),
-    set("actor_rollout_ref.actor.use_rollout_log_probs", true, "staleness is seen by them"),
+    set("actor_rollout_ref.actor.use_rollout_log_probs", true, noSetting),
   ];
 }

@@ -19,6 +19,12 @@ export interface OverrideInputs {
   readonly tracked: boolean;
 }
 
+/** Source of values that no setting decides. */
+export const noSetting = "docs/decisions.md#overrides-without-a-setting";
+
+/** Source of what follows from the length of a trial and the GPUs that share it. */
+const window = "training.max_prompt_length; training.max_response_length; training.sp_size";
+
 export const set = (key: string, value: OverrideValue, source: string): Override => ({
   key,
   value,
@@ -36,11 +42,11 @@ export function dataOverrides(inputs: OverrideInputs): Override[] {
   return [
     set("data.train_files", data.train_index, "data.train_index"),
     set("data.val_files", data.val_index, "data.val_index"),
-    set("data.prompt_key", "prompt", "format of Harbor's task index"),
-    set("data.return_raw_chat", true, "agent loops take chats, not tokens"),
-    set("data.truncation", "left", "an overlong prompt keeps its newest part"),
+    set("data.prompt_key", "prompt", noSetting),
+    set("data.return_raw_chat", true, noSetting),
+    set("data.truncation", "left", noSetting),
     ...(asyncTraining
-      ? [set("data.train_batch_size", 0, "asynchronous training takes prompt by prompt")]
+      ? [set("data.train_batch_size", 0, noSetting)]
       : [set("data.train_batch_size", batches.prompts, "training.train_batch_size")]),
     set("data.val_batch_size", training.val_batch_size, "training.val_batch_size"),
     set("data.max_prompt_length", batches.promptTokens, "training.max_prompt_length"),
@@ -52,10 +58,10 @@ export function modelOverrides({ experiment, topology }: OverrideInputs): Overri
   const prefix = "actor_rollout_ref";
   return [
     set(`${prefix}.model.path`, experiment.model.model_path, "model.model_path"),
-    set(`${prefix}.model.use_remove_padding`, true, "sequence parallelism and token packing"),
-    set(`${prefix}.model.enable_gradient_checkpointing`, true, "long windows"),
+    set(`${prefix}.model.use_remove_padding`, true, noSetting),
+    set(`${prefix}.model.enable_gradient_checkpointing`, true, noSetting),
     set(`${prefix}.hybrid_engine`, topology.mode === "sync", "tier"),
-    set(`${prefix}.nccl_timeout`, 7200, "a collective waits for the slowest trial"),
+    set(`${prefix}.nccl_timeout`, 7200, noSetting),
   ];
 }
 
@@ -66,9 +72,9 @@ export function actorOverrides({ experiment, batches }: OverrideInputs): Overrid
   return [
     actor("optim.lr", algorithm.learning_rate, "algorithm.learning_rate"),
     actor("ppo_mini_batch_size", batches.miniBatchPrompts, "training.train_prompt_mini_batch_size"),
-    actor("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
+    actor("ppo_micro_batch_size_per_gpu", 1, noSetting),
     actor("use_dynamic_bsz", training.use_dynamic_bsz, "training.use_dynamic_bsz"),
-    actor("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
+    actor("ppo_max_token_len_per_gpu", batches.tokensPerGpu, window),
     actor("use_kl_loss", algorithm.use_kl_loss, "algorithm.use_kl_loss"),
     actor("kl_loss_coef", algorithm.kl_loss_coef, "algorithm.kl_loss_coef"),
     actor("kl_loss_type", algorithm.kl_loss_type, "algorithm.kl_loss_type"),
@@ -82,7 +88,7 @@ export function actorOverrides({ experiment, batches }: OverrideInputs): Overrid
 
 export function referenceOverrides(): Override[] {
   const key = "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu";
-  return [set(key, 1, "required by verl; unused with dynamic batches")];
+  return [set(key, 1, noSetting)];
 }
 
 export function rolloutOverrides(inputs: OverrideInputs): Override[] {
@@ -95,8 +101,8 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
   const engine = (name: string, value: OverrideValue, source: string) =>
     add(key(`engine_kwargs.vllm.${name}`), value, source);
   return [
-    rollout("name", "vllm", "the rollout engine"),
-    rollout("mode", "async", "agent loops need verl's server mode"),
+    rollout("name", "vllm", noSetting),
+    rollout("mode", "async", noSetting),
     rollout("tensor_model_parallel_size", topology.tensorParallel, "vllm.gen_tp"),
     rollout("gpu_memory_utilization", vllm.gpu_memory_utilization, "vllm.gpu_memory_utilization"),
     rollout("max_model_len", batches.modelLength, "vllm.max_model_length"),
@@ -105,15 +111,11 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
     rollout("enforce_eager", vllm.enforce_eager, "vllm.enforce_eager"),
     rollout("enable_chunked_prefill", vllm.enable_chunked_prefill, "vllm.enable_chunked_prefill"),
     ...(topology.mode === "sync"
-      ? [rollout("free_cache_engine", true, "the trainer needs the GPU memory between rollouts")]
-      : [rollout("checkpoint_engine.backend", "nccl", "weight sync between nodes")]),
+      ? [rollout("free_cache_engine", true, noSetting)]
+      : [rollout("checkpoint_engine.backend", "nccl", noSetting)]),
     rollout("enable_rollout_routing_replay", replays, "verl.router_replay"),
-    rollout("calculate_log_probs", true, "rollout_corr/kl compares rollout and trainer"),
-    rollout(
-      "log_prob_micro_batch_size_per_gpu",
-      1,
-      "required by verl; unused with dynamic batches",
-    ),
+    rollout("calculate_log_probs", true, noSetting),
+    rollout("log_prob_micro_batch_size_per_gpu", 1, noSetting),
     rollout("n", batches.trialsPerPrompt, "training.n_resp_per_prompt"),
     rollout("temperature", algorithm.temperature, "algorithm.temperature"),
     rollout("top_p", algorithm.top_p, "algorithm.top_p"),
@@ -130,8 +132,8 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
     rollout("agent.default_agent_loop", experiment.trainer.agent_loop, "trainer.agent_loop"),
     rollout("agent.agent_loop_config_path", inputs.agentLoopConfig, "trainer.agent_loop_config"),
     engine("served-model-name", model.served_model_name, "model.served_model_name"),
-    engine("enable-auto-tool-choice", true, "agents call tools"),
-    engine("tool-call-parser", inputs.scaffold.toolCallParser, "C-22"),
+    engine("enable-auto-tool-choice", true, noSetting),
+    engine("tool-call-parser", inputs.scaffold.toolCallParser, "docs/decisions.md#c-22"),
   ];
 }
 
@@ -141,7 +143,7 @@ export function algorithmOverrides(inputs: OverrideInputs): Override[] {
   const estimator = algorithm.adv_estimator === "ppo" ? "gae" : algorithm.adv_estimator;
   return [
     set("algorithm.adv_estimator", estimator, "algorithm.adv_estimator"),
-    set("algorithm.use_kl_in_reward", false, "the KL term belongs to the loss"),
+    set("algorithm.use_kl_in_reward", false, noSetting),
     set("algorithm.rollout_correction.rollout_is", algorithm.rollout_is, "algorithm.rollout_is"),
     ...(algorithm.rollout_is === null
       ? []
@@ -160,11 +162,7 @@ function asyncAlgorithmOverrides({ algorithm, verl }: Experiment): Override[] {
   const filter = (key: string, value: OverrideValue) =>
     add(`algorithm.trajectory_filter.${key}`, value, `algorithm.trajectory_filter.${key}`);
   return [
-    set(
-      "algorithm.rollout_correction.bypass_mode",
-      false,
-      "the bypass would put a loss of its own in place of algorithm.policy_loss_mode",
-    ),
+    set("algorithm.rollout_correction.bypass_mode", false, noSetting),
     ...(verl.distribution === "fork"
       ? [
           filter("enable", algorithm.trajectory_filter.enable),
@@ -182,10 +180,10 @@ export function criticOverrides(inputs: OverrideInputs): Override[] {
     set(`critic.${key}`, value, source);
   return [
     critic("model.path", experiment.model.model_path, "model.model_path"),
-    critic("model.enable_gradient_checkpointing", true, "long windows"),
-    critic("model.use_remove_padding", true, "sequence parallelism and token packing"),
-    critic("ppo_micro_batch_size_per_gpu", 1, "required by verl; unused with dynamic batches"),
-    critic("ppo_max_token_len_per_gpu", batches.tokensPerGpu, "window / sequence parallel size"),
+    critic("model.enable_gradient_checkpointing", true, noSetting),
+    critic("model.use_remove_padding", true, noSetting),
+    critic("ppo_micro_batch_size_per_gpu", 1, noSetting),
+    critic("ppo_max_token_len_per_gpu", batches.tokensPerGpu, window),
   ];
 }
 
@@ -204,19 +202,17 @@ export function trainerOverrides(inputs: OverrideInputs): Override[] {
       inputs.tracked ? ["console", "wandb"] : ["console"],
       "credentials.wandb_mode",
     ),
-    trainer("default_local_dir", storage.directories.checkpoints, "checkpoint volume"),
-    trainer("resume_mode", "auto", "a restarted run goes on from its newest checkpoint"),
+    trainer("default_local_dir", storage.directories.checkpoints, noSetting),
+    trainer("resume_mode", "auto", noSetting),
     trainer("total_epochs", training.total_epochs, "training.total_epochs"),
     trainer("save_freq", training.save_freq, "training.save_freq"),
     trainer("test_freq", training.test_freq, "training.test_freq"),
     trainer("val_before_train", training.val_before_train, "training.val_before_train"),
-    ...(verl.version === "0.8.0"
-      ? []
-      : [trainer("use_v1", false, "agent loops run on the trainer that 0.8 has as well")]),
+    ...(verl.version === "0.8.0" ? [] : [trainer("use_v1", false, noSetting)]),
   ];
 }
 
 /** verl gives its actors no namespace, and Ray would make one up. */
 export function rayNamespaceOverride(namespace: string): Override {
-  return add("ray_kwargs.ray_init.namespace", namespace, "discovery looks in this namespace");
+  return add("ray_kwargs.ray_init.namespace", namespace, noSetting);
 }

@@ -1,4 +1,4 @@
-/** Pods as Harbor makes them (domain 7.2), and what may be wrong with one. */
+/** Pods as Harbor makes them, and what may be wrong with one. */
 
 interface Container {
   name: string;

@@ -1,6 +1,6 @@
 import type { Basis } from "../../host.ts";
 import type { Batches, Scaffold } from "../../run/index.ts";
-import { row } from "./row.ts";
+import { noSetting, row } from "./row.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
 /** How a trial's agent runs. */
@@ -59,7 +59,7 @@ export function agentVariables(
       agent.val_max_timeout_sec,
       from("val_max_timeout_sec"),
     ),
-    ...row("HARBOR_VAL_MAX_RETRIES", 2, "C-19"),
+    ...row("HARBOR_VAL_MAX_RETRIES", 2, "docs/decisions.md#c-19"),
   ];
 }
 
@@ -82,7 +82,7 @@ function runtimeVariables({ name, mountPath }: Scaffold): EnvironmentVariable[] 
   }
 }
 
-/** Without its limits LiteLLM inside the agent trims prompts to about 4k tokens (domain 9.1). */
+/** Without its limits LiteLLM inside the agent trims prompts to about 4k tokens. */
 function modelInfo({ modelLength, responseTokens }: Batches): EnvironmentVariable[] {
   const limits = { max_input_tokens: modelLength, max_output_tokens: responseTokens };
   return row("HARBOR_AGENT_MODEL_INFO", JSON.stringify(limits), "vllm.max_model_length");
@@ -117,7 +117,7 @@ function claudeCodeAccess({ experiment }: Basis, isLiteLlm: boolean): Environmen
     ...(isLiteLlm ? access(`${prefix}ANTHROPIC_BASE_URL`, `${prefix}ANTHROPIC_API_KEY`) : []),
     ...row(`${prefix}ANTHROPIC_MODEL`, served, "model.served_model_name"),
   ]);
-  return [...named, ...row("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", "keeps the prefix cache usable")];
+  return [...named, ...row("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", noSetting)];
 }
 
 function openAiAccess(url: string, key: string): EnvironmentVariable[] {
@@ -126,8 +126,8 @@ function openAiAccess(url: string, key: string): EnvironmentVariable[] {
 
 function access(url: string, key: string, suffix = ""): EnvironmentVariable[] {
   return [
-    { name: url, deferred: "proxyUrl", suffix, source: "proxy" },
-    { name: key, secret: "sandboxKey", source: "generated per stack" },
+    { name: url, deferred: "proxyUrl", suffix, source: noSetting },
+    { name: key, secret: "sandboxKey", source: noSetting },
   ];
 }
 
@@ -143,12 +143,12 @@ function openCodeAccess({ experiment }: Basis, isLiteLlm: boolean): EnvironmentV
         ]
       : []),
     ...row("OPENCODE_TEMPERATURE", temperature, "harbor_agent.temperature"),
-    // The proxy in the agent loop refuses streamed calls (domain 5.3).
+    // The proxy in the agent loop refuses streamed calls.
     ...row("OPENCODE_DISABLE_STREAMING", isLiteLlm ? "false" : "true", "proxy.mode"),
     ...row(
       "HARBOR_OPENCODE_CONFIG_CONTENT",
       JSON.stringify(configuration),
-      "model.served_model_name, proxy.mode",
+      "model.served_model_name; proxy.mode",
     ),
   ];
 }

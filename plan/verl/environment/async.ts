@@ -1,8 +1,8 @@
 import type { Basis } from "../../host.ts";
-import { row } from "./row.ts";
+import { noSetting, row } from "./row.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
-/** Variables that only the asynchronous generations of the original system have (domain 9). */
+/** Variables that only the asynchronous generations of the original system have. */
 export function asyncVariables(
   { experiment }: Basis,
   inputs: EnvironmentInputs,
@@ -16,7 +16,7 @@ export function asyncVariables(
     ...row("TRAINING_MODE", "async", "tier"),
     ...row("MODEL_ENGINE", engine.name, "verl.engine"),
     ...row("SCAFFOLD", shortNames[scaffold.name], "harbor_agent.scaffold"),
-    ...row("BACKEND", "k8s", "site kind"),
+    ...row("BACKEND", "k8s", "docs/decisions.md#d-32"),
     ...row("N_NODES_TRAIN", topology.trainerNodes, "tier"),
     ...row("N_NODES_ROLLOUT", topology.rolloutNodes, "tier"),
     ...row("TRAIN_FILES", experiment.data.train_index, "data.train_index"),
@@ -58,11 +58,11 @@ export function asyncVariables(
       asyncTraining.validationMinIdleWorkers,
       fromAsync("validation_rollout_min_idle_workers"),
     ),
-    ...row("ENABLE_R3", engine.routerReplay === "R3", "C-15"),
+    ...row("ENABLE_R3", engine.routerReplay === "R3", "verl.router_replay; docs/decisions.md#c-15"),
     ...row("HARBOR_EXP_NAME", names.run, "experiment.exp_name"),
-    ...row("HARBOR_LOG_DIR", storage.directories.logs, "logs volume"),
-    // Recomputing log-probabilities of rewritten histories once ran out of GPU memory at step 1 (domain 5.3).
-    ...row("HARBOR_RECOMPUTE_MISMATCH_LOGPROBS", "0", "GPU memory"),
+    ...row("HARBOR_LOG_DIR", storage.directories.logs, noSetting),
+    // Recomputing log-probabilities of rewritten histories once ran out of GPU memory at step 1.
+    ...row("HARBOR_RECOMPUTE_MISMATCH_LOGPROBS", "0", noSetting),
   ];
 }
 

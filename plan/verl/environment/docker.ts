@@ -16,12 +16,12 @@ export const daemonSocket = "/var/run/docker.sock";
 export function dockerVariables(settings: Basis): EnvironmentVariable[] {
   const { harbor_agent: agent } = settings.experiment;
   return [
-    ...row("DOCKER_HOST", `unix://${daemonSocket}`, "site docker.socket"),
+    ...row("DOCKER_HOST", `unix://${daemonSocket}`, "docker.socket"),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
       // The trainer is in a container itself, so that paths of its own mean nothing to the daemon.
       agent.environment_import_path ?? remoteDockerEnvironment,
-      "site kind",
+      "docs/decisions.md#d-32",
     ),
     ...row(
       "HARBOR_ENVIRONMENT_FORCE_BUILD",

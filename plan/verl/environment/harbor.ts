@@ -1,5 +1,5 @@
 import type { Basis } from "../../host.ts";
-import { row } from "./row.ts";
+import { noSetting, row } from "./row.ts";
 import type { EnvironmentVariable } from "./types.ts";
 
 /** What Harbor is told of its sandboxes wherever they are made. */
@@ -32,8 +32,8 @@ export function harborVariables({ experiment, host }: Basis): EnvironmentVariabl
     ...row(
       "HARBOR_OPENSWE_IMAGE_REGISTRY",
       host.harbor.task_image_registry,
-      "site harbor.task_image_registry",
+      "harbor.task_image_registry",
     ),
-    ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", "prebuilt task images"),
+    ...row("HARBOR_OPENSWE_SKIP_DOCKERFILE", "true", noSetting),
   ];
 }

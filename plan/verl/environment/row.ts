@@ -1,5 +1,8 @@
 import type { EnvironmentVariable } from "./types.ts";
 
+/** Source of values that no setting decides. */
+export const noSetting = "docs/decisions.md#variables-without-a-setting";
+
 type Value = string | number | boolean | null | undefined;
 
 /** The contract's spelling: booleans as Python writes them; empty values are not exported, so that upstream defaults apply. */

@@ -10,7 +10,7 @@ export function runVariables(settings: Basis, inputs: EnvironmentInputs): Enviro
   return [
     ...row("MODEL_PATH", experiment.model.model_path, "model.model_path"),
     ...row("SERVED_MODEL_NAME", experiment.model.served_model_name, "model.served_model_name"),
-    ...row("TOOL_CALL_PARSER", inputs.scaffold.toolCallParser, "C-22"),
+    ...row("TOOL_CALL_PARSER", inputs.scaffold.toolCallParser, "docs/decisions.md#c-22"),
     ...row("DATA_DIR", experiment.data.data_dir, "data.data_dir"),
     ...row("TRAIN_INDEX", experiment.data.train_index, "data.train_index"),
     ...row("VAL_INDEX", experiment.data.val_index, "data.val_index"),
@@ -25,8 +25,12 @@ export function runVariables(settings: Basis, inputs: EnvironmentInputs): Enviro
     ...(experiment.proxy.mode === "litellm"
       ? row("LITELLM_PORT", infrastructure.litellm_port, "infrastructure.litellm_port")
       : []),
-    // Only that tree has the replay, the asynchronous fixes and the trajectory filter (D-17).
-    ...row("USE_NEW_VERL", needsNewVerl(settings, inputs) ? 1 : undefined, "C-16"),
+    // Only that tree has the replay, the asynchronous fixes and the trajectory filter.
+    ...row(
+      "USE_NEW_VERL",
+      needsNewVerl(settings, inputs) ? 1 : undefined,
+      "docs/decisions.md#c-16; docs/decisions.md#d-17",
+    ),
     ...row("NUM_WORKERS", runtime.num_workers, "harbor_runtime.num_workers"),
     ...row("test_freq", training.test_freq, "training.test_freq"),
     ...row("HARBOR_TAIL_KILL_TARGET", runtime.tail_kill_target, "harbor_runtime.tail_kill_target"),
@@ -45,7 +49,13 @@ export function runVariables(settings: Basis, inputs: EnvironmentInputs): Enviro
     ...row("HARBOR_TRIALS_DIR", storage.directories.trials, "experiment.trials_dir"),
     ...row("WANDB_MODE", mode, "credentials.wandb_mode"),
     ...(mode === "online"
-      ? [{ name: "WANDB_API_KEY", secret: "wandbApiKey", source: "C-10" } as const]
+      ? [
+          {
+            name: "WANDB_API_KEY",
+            secret: "wandbApiKey",
+            source: "docs/decisions.md#c-10",
+          } as const,
+        ]
       : []),
   ];
 }

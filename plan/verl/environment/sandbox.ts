@@ -1,6 +1,6 @@
 import type { Basis } from "../../host.ts";
 import { harborVariables } from "./harbor.ts";
-import { row } from "./row.ts";
+import { noSetting, row } from "./row.ts";
 import type { EnvironmentVariable } from "./types.ts";
 import type { Names } from "../../names.ts";
 
@@ -15,8 +15,8 @@ export function sandboxVariables(settings: Basis, names: Names): EnvironmentVari
   const hasSidecar = sandbox.profile === "sidecar";
   return [
     // Present and empty: Harbor then falls through to the pod's own service account.
-    { name: "K8S_KUBECONFIG", value: "", source: "trainer's ServiceAccount" },
-    ...row("K8S_NAMESPACE", names.namespaces.sandbox, "stack"),
+    { name: "K8S_KUBECONFIG", value: "", source: noSetting },
+    ...row("K8S_NAMESPACE", names.namespaces.sandbox, noSetting),
     ...row("K8S_POD_STARTUP_TIMEOUT", k8s.pod_startup_timeout, "k8s.pod_startup_timeout"),
     ...row(
       "K8S_POD_ACTIVE_DEADLINE_SECONDS",
@@ -37,7 +37,7 @@ export function sandboxVariables(settings: Basis, names: Names): EnvironmentVari
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
       agent.environment_import_path ?? kubernetesEnvironment,
-      "D-32",
+      "docs/decisions.md#d-32",
     ),
     ...row(
       "HARBOR_ENVIRONMENT_FORCE_BUILD",
@@ -49,14 +49,14 @@ export function sandboxVariables(settings: Basis, names: Names): EnvironmentVari
     ...row(
       "HARBOR_NETADMIN_IMAGE",
       hasSidecar ? harbor.netadmin_image : undefined,
-      "site harbor.netadmin_image (C-29)",
+      "harbor.netadmin_image; docs/decisions.md#c-29",
     ),
     ...row(
       "HARBOR_K8S_INLINE_BUILD",
       harbor.inline_build ? "true" : "false",
-      "site harbor.inline_build",
+      "harbor.inline_build",
     ),
-    ...row("HARBOR_NYDUS_MIRROR", harbor.nydus_mirror, "site harbor.nydus_mirror"),
+    ...row("HARBOR_NYDUS_MIRROR", harbor.nydus_mirror, "harbor.nydus_mirror"),
   ];
 }
 
@@ -65,17 +65,17 @@ export function processVariables({ experiment, host }: Basis): EnvironmentVariab
   const nic = host.network.interface;
   return [
     ...["NCCL", "GLOO", "TP"].flatMap((library) =>
-      row(`${library}_SOCKET_IFNAME`, nic, "site network.interface (C-39)"),
+      row(`${library}_SOCKET_IFNAME`, nic, "network.interface; docs/decisions.md#c-39"),
     ),
-    ...row("NCCL_DEBUG", "WARN", "original process environment"),
-    ...row("NCCL_TIMEOUT", 7200, "a collective waits for the slowest trial"),
-    ...row("TOKENIZERS_PARALLELISM", "false", "original process environment"),
-    ...row("RAYON_NUM_THREADS", 1, "original process environment"),
+    ...row("NCCL_DEBUG", "WARN", noSetting),
+    ...row("NCCL_TIMEOUT", 7200, noSetting),
+    ...row("TOKENIZERS_PARALLELISM", "false", noSetting),
+    ...row("RAYON_NUM_THREADS", 1, noSetting),
     ...row(
       "VLLM_LOGGING_LEVEL",
       experiment.infrastructure.vllm_logging_level,
       "infrastructure.vllm_logging_level",
     ),
-    ...row("RAY_USAGE_STATS_ENABLED", "0", "nothing is reported outside"),
+    ...row("RAY_USAGE_STATS_ENABLED", "0", noSetting),
   ];
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { decide } from "../../../cli/decide.ts";
+import { sourceLinks } from "../../../cli/docs/markdown.ts";
 import { generatedPages } from "../../../cli/docs/pages.ts";
 import { constraintIds, rulesOf } from "../../../cli/docs/rules.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
@@ -65,7 +66,7 @@ describe("generated documentation", () => {
     const page = pages.get("docs/command-line.md") ?? "";
     const { overrides, environment } = planWith().plan.trainer;
     for (const { prefix, key, source } of overrides) {
-      expect(page).toContain(`| \`${prefix}${key}\` | ${source}`);
+      expect(page).toContain(`| \`${prefix}${key}\` | ${sourceLinks(source)}`);
     }
     for (const { name } of environment) expect(page).toContain(`| \`${name}\` |`);
     expect(page).toMatch(/\| `ANTHROPIC_API_KEY` \| [^|]+ \| \*secret:\* `sandboxKey` \|/);

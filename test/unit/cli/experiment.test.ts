@@ -343,7 +343,9 @@ describe("diff", () => {
     expect(refused.message).toContain("verl.overrides.a.api_key: looks like a credential");
     expect(refused.message).not.toContain("c0ffee");
     const { output } = run(folder, "diff", "offline", "smoke");
-    expect(output).toMatch(/environment WANDB_API_KEY +- +\(secret: wandbApiKey\) +C-10/);
+    expect(output).toMatch(
+      /environment WANDB_API_KEY +- +\(secret: wandbApiKey\) +docs\/decisions\.md#c-10/,
+    );
   });
 
   it("reports the problems of both", () => {

@@ -8,7 +8,7 @@ const qwen35 = "model: { model_path: /models/Qwen3.5-35B-A3B }\ntraining: { sp_s
 const environmentOf = (plan: Plan) =>
   (planAsJson(plan) as { trainer: { env: Record<string, string> } }).trainer.env;
 
-describe("the scaffolds (domain 7.5)", () => {
+describe("the scaffolds", () => {
   it.each([
     [
       "claude-code",
@@ -67,7 +67,7 @@ describe("the scaffolds (domain 7.5)", () => {
     ["claude-code", "qwen3_coder"],
     ["openhands-sdk", "hermes"],
     ["openhands", "hermes"],
-  ])("has for Qwen3-30B-A3B and %s the parser %s (domain 9.4)", (scaffold, parser) => {
+  ])("has for Qwen3-30B-A3B and %s the parser %s", (scaffold, parser) => {
     const { plan } = planWith(`harbor_agent: { scaffold: ${scaffold} }`);
     expect(plan.scaffold.toolCallParser).toBe(parser);
   });

@@ -428,7 +428,7 @@ describe("tracking", () => {
     expect(trainer.environment.find(({ name }) => name === "WANDB_API_KEY")).toEqual({
       name: "WANDB_API_KEY",
       secret: "wandbApiKey",
-      source: "C-10",
+      source: "docs/decisions.md#c-10",
     });
   });
 

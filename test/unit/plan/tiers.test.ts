@@ -38,7 +38,7 @@ describe("the shipped asynchronous experiments", () => {
   });
 });
 
-describe("what the documents fix for each tier (domain 9 and 11)", () => {
+describe("what the documents fix for each tier", () => {
   it.each([
     ["nodes", (p: Plan) => p.topology.gpuNodes, 2, 3],
     ["trainer nodes", (p: Plan) => p.topology.trainerNodes, 1, 2],
