@@ -10,18 +10,34 @@ export type Program =
 
 const runtime = join(import.meta.dirname, "../runtime");
 
-/** The files of programs and what all of them share, by name: they lie in one directory where they run. */
-export function filesOf(...folders: readonly Program[]): Readonly<Record<string, string>> {
-  const paths = [...folders, "common"].flatMap((folder) =>
-    readdirSync(join(runtime, folder))
-      .filter((file) => file.endsWith(".py"))
-      .map((file) => [file, join(runtime, folder, file)] as const),
-  );
+type Files = Readonly<Record<string, string>>;
+
+/** The files of programs, with the modules of `runtime/common` that they import; all lie in one directory where they run. */
+export function filesOf(...folders: readonly Program[]): Files {
+  const own = Object.assign({}, ...folders.map(modulesIn)) as Files;
+  return sorted(withImports(own, modulesIn("common")));
+}
+
+function modulesIn(folder: string): Files {
+  const names = readdirSync(join(runtime, folder)).filter((file) => file.endsWith(".py"));
   return Object.fromEntries(
-    paths
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([file, path]) => [file, readFileSync(path, "utf8")]),
+    names.map((file) => [file, readFileSync(join(runtime, folder, file), "utf8")]),
   );
+}
+
+function withImports(files: Files, shared: Files): Files {
+  const text = Object.values(files).join("\n");
+  const missing = [...text.matchAll(/^(?:from|import) (\w+)/gm)]
+    .map(([, module]) => `${module ?? ""}.py`)
+    .filter((file) => file in shared && !(file in files));
+  if (missing.length === 0) return files;
+  const found = Object.fromEntries(missing.map((file) => [file, shared[file] ?? ""]));
+  return withImports({ ...files, ...found }, shared);
+}
+
+/** In an order that stays: another order would be another container. */
+function sorted(files: Files): Files {
+  return Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Where containers find the programs. */

@@ -41,7 +41,7 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
     `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;
   const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
   const fingerprint = createHash("sha256")
-    .update(JSON.stringify([commandLine(experiment, run), environment, image]))
+    .update(JSON.stringify([commandLine(experiment, run), environment.map(withoutSource), image]))
     .digest("hex")
     .slice(0, 10);
   const rayNamespace = `${names.stack}-${fingerprint}`;
@@ -59,4 +59,9 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
     tracked,
     submitterRequests: requestsOf(100, { memory: 128, limit: 512 }),
   };
+}
+
+/** Where a value comes from changes no run. */
+function withoutSource({ source: _, ...variable }: EnvironmentVariable): object {
+  return variable;
 }

@@ -230,7 +230,7 @@ describe("the trainer's job", () => {
       maxRestarts: 3,
     });
     const follower = first(job().template.spec.containers);
-    expect(follower.command).toEqual(["python3", "-u", "/opt/swe-rl/follow_run.py"]);
+    expect(follower.command).toEqual(["python3", "-u", "/opt/swe-rl/submit_run.py"]);
     expect(variable(follower, "RAY_JOBS_URL")?.value).toBe("http://ray-head-svc.run-train:8265");
     expect(variable(follower, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
   });
