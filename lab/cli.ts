@@ -5,12 +5,12 @@ import { env } from "./commands/env.ts";
 import { type CommandName, commandNames, helpFor, isCommand } from "./commands/help.ts";
 import { defaultStack, start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
-import { realAndSimulated, standIns } from "./commands/truth.ts";
+import { realAndSimulated, standIns } from "./commands/limits.ts";
 import { up } from "./commands/up.ts";
-import { type Place, placeOf } from "./place.ts";
+import { type LabPaths, labPaths } from "./paths.ts";
 import { UsageError } from "./problem.ts";
 import { platformOf } from "./tools/platform.ts";
-import { Progress } from "./tools/progress.ts";
+import { Progress } from "./progress.ts";
 
 export interface Invocation {
   /** undefined: help about all of them. */
@@ -100,39 +100,39 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
   platformOf();
   // An empty name is none: SWE_RL_LAB= npm start.
   const name = process.env["SWE_RL_LAB"] === "" ? undefined : process.env["SWE_RL_LAB"];
-  return await runCommand(command, placeOf(root, name ?? "default"), invocation);
+  return await runCommand(command, labPaths(root, name ?? "default"), invocation);
 }
 
 async function runCommand(
   command: CommandName,
-  place: Place,
+  paths: LabPaths,
   { stack, gpuNodes, json }: Invocation,
 ): Promise<number> {
   const progress = new Progress(process.stdout);
   switch (command) {
     case "start":
-      return await start(place, stack, progress);
+      return await start(paths, stack, progress);
     case "up": {
       const begin = performance.now();
-      const { record, done } = await up(place, { gpuNodes, progress });
+      const { record, done } = await up(paths, { gpuNodes, progress });
       const seconds = ((performance.now() - begin) / 1000).toFixed(1);
       for (const line of [...realAndSimulated, ...standIns(record.tools)]) progress.line(line);
       const how = done.length === 0 ? "is up" : `is up after ${seconds} s`;
-      progress.line(`lab ${place.name} ${how}. Work with it: eval "$(npm run -s lab -- env)"`);
+      progress.line(`lab ${paths.name} ${how}. Work with it: eval "$(npm run -s lab -- env)"`);
       return 0;
     }
     case "down":
-      await down(place, (line) => {
+      await down(paths, (line) => {
         progress.line(line);
       });
       return 0;
     case "status": {
-      const { text, exitCode } = await status(place);
+      const { text, exitCode } = await status(paths);
       process.stdout.write(text);
       return exitCode;
     }
     case "env":
-      process.stdout.write(await env(place, json ? "json" : "shell"));
+      process.stdout.write(await env(paths, json ? "json" : "shell"));
       return 0;
   }
 }

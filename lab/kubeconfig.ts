@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { readIfThere, writeWhole } from "./files.ts";
-import { contextName, type Place } from "./place.ts";
+import { contextName, type LabPaths } from "./paths.ts";
 
 /** @returns Whether it was not there as it should be. */
-export function writeKubeconfig(place: Place, port: number): boolean {
-  const encoded = (name: string) => readFileSync(join(place.data, "pki", name)).toString("base64");
+export function writeKubeconfig(paths: LabPaths, port: number): boolean {
+  const encoded = (name: string) => readFileSync(join(paths.data, "pki", name)).toString("base64");
   const text = stringify({
     apiVersion: "v1",
     kind: "Config",
@@ -32,7 +32,7 @@ export function writeKubeconfig(place: Place, port: number): boolean {
       },
     ],
   });
-  if (readIfThere(place.kubeconfig) === text) return false;
-  writeWhole(place.kubeconfig, text, 0o600);
+  if (readIfThere(paths.kubeconfig) === text) return false;
+  writeWhole(paths.kubeconfig, text, 0o600);
   return true;
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, writeWhole } from "./files.ts";
-import type { Place } from "./place.ts";
+import type { LabPaths } from "./paths.ts";
 import { catalogue } from "./tools/catalogue.ts";
 import type { ObtainedTool } from "./tools/tool.ts";
 
@@ -29,22 +29,22 @@ export interface LabRecord {
   readonly operatorPorts?: { readonly metrics: number; readonly health: number };
 }
 
-export function readRecord(place: Place): LabRecord | undefined {
+export function readRecord(paths: LabPaths): LabRecord | undefined {
   try {
-    const record = JSON.parse(readIfThere(place.record) ?? "") as Partial<LabRecord>;
-    const isOurs = record.form === 1 && record.directory === place.directory;
+    const record = JSON.parse(readIfThere(paths.record) ?? "") as Partial<LabRecord>;
+    const isOurs = record.form === 1 && record.directory === paths.directory;
     return isOurs ? (record as LabRecord) : undefined;
   } catch {
     return undefined;
   }
 }
 
-export function writeRecord(place: Place, record: LabRecord): void {
-  writeWhole(place.record, `${JSON.stringify(record, undefined, 2)}\n`);
+export function writeRecord(paths: LabPaths, record: LabRecord): void {
+  writeWhole(paths.record, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
-export function kwokConfigHash(place: Place): string | undefined {
-  const text = readIfThere(join(place.cluster, "kwok.yaml"));
+export function kwokConfigHash(paths: LabPaths): string | undefined {
+  const text = readIfThere(join(paths.cluster, "kwok.yaml"));
   return text === undefined ? undefined : createHash("sha256").update(text).digest("hex");
 }
 

@@ -4,34 +4,34 @@ import { openApi } from "../control-plane/bring-up.ts";
 import { isReady, type NodeObject } from "../control-plane/nodes.ts";
 import { findRunning, type Part, parts, toolOf } from "../control-plane/parts.ts";
 import type { VolumeObject } from "../control-plane/volumes.ts";
-import { contextName, type Place } from "../place.ts";
+import { contextName, type LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import { nameOf, type Process } from "../processes.ts";
-import { stacksOf } from "../pulumi/stacks.ts";
+import { stacksOf } from "../pulumi/state.ts";
 import { readRecord, type LabRecord } from "../record.ts";
 import { catalogue } from "../tools/catalogue.ts";
 import type { ObtainedTool, Source } from "../tools/tool.ts";
-import { realAndSimulated, standIns } from "./truth.ts";
+import { realAndSimulated, standIns } from "./limits.ts";
 
 export interface Status {
   readonly text: string;
   readonly exitCode: 0 | 3 | 4;
 }
 
-export async function status(place: Place): Promise<Status> {
-  const record = readRecord(place);
-  const running = await findRunning(place);
-  const api = record?.ports && openApi(place, record.ports);
+export async function status(paths: LabPaths): Promise<Status> {
+  const record = readRecord(paths);
+  const running = await findRunning(paths);
+  const api = record?.ports && openApi(paths, record.ports);
   // Without its store the API server still answers some questions, and hangs at others.
   const answers = running.parts.has("etcd") && ((await api?.isReady()) ?? false);
   const exitCode =
     running.parts.size === 0 ? 3 : answers && running.parts.size === parts.length ? 0 : 4;
   const lines = [
-    headline(place, exitCode),
+    headline(paths, exitCode),
     ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
-    ...processLines(place, "left by a killed command; up and down end them", running.strays),
-    ...processLines(place, "working with the lab", running.guests),
-    ...(api && answers ? ["", ...(await clusterLines(place, api).catch(tellFailure))] : []),
+    ...processLines(paths, "left by a killed command; up and down end them", running.strays),
+    ...processLines(paths, "working with the lab", running.guests),
+    ...(api && answers ? ["", ...(await clusterLines(paths, api).catch(tellFailure))] : []),
     ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
     ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),
   ];
@@ -44,7 +44,7 @@ function tellFailure(error: unknown): string[] {
   throw error;
 }
 
-function headline({ name }: Place, exitCode: Status["exitCode"]): string {
+function headline({ name }: LabPaths, exitCode: Status["exitCode"]): string {
   switch (exitCode) {
     case 0:
       return `lab ${name} is up (context ${contextName})`;
@@ -64,15 +64,15 @@ function partLines(running: ReadonlyMap<Part, Process>, record: LabRecord | unde
   });
 }
 
-function processLines(place: Place, title: string, processes: readonly Process[]): string[] {
+function processLines(paths: LabPaths, title: string, processes: readonly Process[]): string[] {
   if (processes.length === 0) return [];
   const lines = processes.map((found) => {
-    return row(nameOf(place.directory, found), "", `process ${found.pid} since ${since(found)}`);
+    return row(nameOf(paths.directory, found), "", `process ${found.pid} since ${since(found)}`);
   });
   return ["", title, ...lines];
 }
 
-async function clusterLines(place: Place, api: Api): Promise<string[]> {
+async function clusterLines(paths: LabPaths, api: Api): Promise<string[]> {
   const [nodes, volumes, clusters] = await Promise.all([
     api.list<NodeObject>("/api/v1/nodes"),
     api.list<VolumeObject>("/api/v1/persistentvolumes"),
@@ -84,7 +84,7 @@ async function clusterLines(place: Place, api: Api): Promise<string[]> {
   );
   const counts = Array.from(pools, ([pool, members]) => `${members.length} ${pool}`);
   const bound = volumes.filter(({ status }) => status?.phase === "Bound").length;
-  const stacks = stacksOf(place);
+  const stacks = stacksOf(paths);
   return [
     row("nodes", "", `${counts.join(", ")}; ${nodes.filter(isReady).length} ready`),
     row("volumes", "", `${volumes.length}, of which ${bound} bound`),

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { interruption } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 
 export interface KubernetesObject {
@@ -31,8 +31,8 @@ export class Api {
   readonly #agent: Agent;
   readonly #port: number;
 
-  constructor(place: Place, port: number) {
-    const pki = join(place.data, "pki");
+  constructor(paths: LabPaths, port: number) {
+    const pki = join(paths.data, "pki");
     this.#port = port;
     this.#agent = new Agent({
       keepAlive: true,

@@ -3,7 +3,7 @@ import { get as getPlain } from "node:http";
 import { get as getSecure } from "node:https";
 import { lastLines } from "../files.ts";
 import { pause } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import type { Ports } from "../record.ts";
 import type { Api } from "./api.ts";
@@ -13,8 +13,8 @@ import { findRunning, kwokParts, logOf, type Part } from "./parts.ts";
 export class PartEnded extends LabError {
   override readonly name = "PartEnded";
 
-  constructor(place: Place, part: Part) {
-    const log = logOf(place, part);
+  constructor(paths: LabPaths, part: Part) {
+    const log = logOf(paths, part);
     super(
       `${part} ended right after its start. The end of its log, ${log}:\n${lastLines(log, 12)}`,
     );
@@ -24,7 +24,7 @@ export class PartEnded extends LabError {
 const patienceSeconds = 120;
 
 /** Waits until API server, controllers, scheduler and KWOK all answer. */
-export async function waitForControlPlane(place: Place, api: Api, ports: Ports): Promise<void> {
+export async function waitForControlPlane(paths: LabPaths, api: Api, ports: Ports): Promise<void> {
   const questions: Partial<Record<Part, () => Promise<boolean>>> = {
     "kube-apiserver": () => api.isReady(),
     "kube-controller-manager": () =>
@@ -34,22 +34,22 @@ export async function waitForControlPlane(place: Place, api: Api, ports: Ports):
   };
   for (const part of kwokParts) {
     const question = questions[part];
-    if (question) await waitFor(place, part, question);
+    if (question) await waitFor(paths, part, question);
   }
 }
 
 /** @throws {LabError} If the part ends, or does not answer in time. */
 export async function waitFor(
-  place: Place,
+  paths: LabPaths,
   part: Part,
   question: () => Promise<boolean>,
 ): Promise<void> {
   const deadline = Date.now() + patienceSeconds * 1000;
   while (!(await question())) {
-    if (!(await findRunning(place)).parts.has(part)) throw new PartEnded(place, part);
+    if (!(await findRunning(paths)).parts.has(part)) throw new PartEnded(paths, part);
     if (Date.now() > deadline) {
       throw new LabError(
-        `${part} runs but does not answer after ${patienceSeconds} s. The end of its log, ${logOf(place, part)}:\n${lastLines(logOf(place, part), 12)}`,
+        `${part} runs but does not answer after ${patienceSeconds} s. The end of its log, ${logOf(paths, part)}:\n${lastLines(logOf(paths, part), 12)}`,
       );
     }
     await pause(100);

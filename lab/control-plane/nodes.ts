@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { pause } from "../interrupt.ts";
 import { LabError } from "../problem.ts";
-import { formatCount } from "../tools/progress.ts";
+import { formatCount } from "../progress.ts";
 import type { Api, KubernetesObject } from "./api.ts";
 
 interface Pool {

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pause } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import type { LabRecord } from "../record.ts";
 import { startService } from "../run.ts";
@@ -57,15 +57,15 @@ async function servedBy(api: Api, group: string): Promise<string[]> {
 }
 
 export async function startOperator(
-  place: Place,
+  paths: LabPaths,
   ports: NonNullable<LabRecord["operatorPorts"]>,
 ): Promise<void> {
-  mkdirSync(place.logs, { recursive: true });
+  mkdirSync(paths.logs, { recursive: true });
   startService(
-    executableOf(place, operatorPart),
+    executableOf(paths, operatorPart),
     [
       "--kubeconfig",
-      place.kubeconfig,
+      paths.kubeconfig,
       "--use-kubernetes-proxy",
       "--enable-leader-election=false",
       "--metrics-addr",
@@ -73,7 +73,7 @@ export async function startOperator(
       "--health-probe-bind-address",
       `127.0.0.1:${ports.health}`,
     ],
-    { cwd: place.directory, env: process.env, log: logOf(place, operatorPart) },
+    { cwd: paths.directory, env: process.env, log: logOf(paths, operatorPart) },
   );
-  await waitFor(place, operatorPart, () => answers(`http://127.0.0.1:${ports.health}/readyz`));
+  await waitFor(paths, operatorPart, () => answers(`http://127.0.0.1:${ports.health}/readyz`));
 }

@@ -1,6 +1,6 @@
 /** The processes that make up a control plane, and which of them run. */
 import { join } from "node:path";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { type Process, processesIn, runs } from "../processes.ts";
 
 /** As kwokctl names them. */
@@ -20,14 +20,14 @@ export function toolOf(part: Part): string {
   return part === "kwok-controller" ? "kwok" : part;
 }
 
-export function executableOf(place: Place, part: Part): string {
-  return part === operatorPart ? join(place.bin, part) : join(place.cluster, "bin", part);
+export function executableOf(paths: LabPaths, part: Part): string {
+  return part === operatorPart ? join(paths.bin, part) : join(paths.cluster, "bin", part);
 }
 
-export function logOf(place: Place, part: Part): string {
+export function logOf(paths: LabPaths, part: Part): string {
   return part === operatorPart
-    ? join(place.logs, `${part}.log`)
-    : join(place.cluster, "logs", `${part}.log`);
+    ? join(paths.logs, `${part}.log`)
+    : join(paths.cluster, "logs", `${part}.log`);
 }
 
 export interface Running {
@@ -38,20 +38,20 @@ export interface Running {
   readonly guests: readonly Process[];
 }
 
-export async function findRunning(place: Place): Promise<Running> {
-  return sortOut(place, await processesIn(place.directory));
+export async function findRunning(paths: LabPaths): Promise<Running> {
+  return sortOut(paths, await processesIn(paths.directory));
 }
 
-export function sortOut(place: Place, processes: readonly Process[]): Running {
+export function sortOut(paths: LabPaths, processes: readonly Process[]): Running {
   const found = new Map<Part, Process>();
   const strays: Process[] = [];
   const guests: Process[] = [];
   for (const running of processes) {
-    const part = parts.find((name) => runs(executableOf(place, name), running));
+    const part = parts.find((name) => runs(executableOf(paths, name), running));
     // kwokctl asks every program for its version before it starts any.
     if (part && / (--)?version$/.test(running.command)) continue;
     if (part && !found.has(part)) found.set(part, running);
-    else if (part || runs(join(place.bin, "kwokctl"), running)) strays.push(running);
+    else if (part || runs(join(paths.bin, "kwokctl"), running)) strays.push(running);
     else guests.push(running);
   }
   return { parts: found, strays, guests };

@@ -1,5 +1,5 @@
 /** Volumes for the claims of the stacks. Nothing provisions volumes here, so they are made in advance. */
-import { formatCount } from "../tools/progress.ts";
+import { formatCount } from "../progress.ts";
 import type { Api, KubernetesObject } from "./api.ts";
 
 /** `config/sites/lab.yaml` names it. */

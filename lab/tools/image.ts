@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { checksumOf } from "./checksum.ts";
-import { place, unpack, verify } from "./download.ts";
+import { checksumOf, install, unpack, verify } from "./artifact.ts";
 import { DownloadFailed, type Network } from "./network.ts";
 import type { ImageDownload } from "./tool.ts";
 
@@ -59,7 +58,7 @@ export async function downloadImage(
   if (!existsSync(join(to.scratch, wanted.member))) {
     throw new DownloadFailed(`${wanted.repository}:${wanted.tag} has no ${wanted.member}`);
   }
-  place(join(to.scratch, wanted.member), join(to.directory, name));
+  install(join(to.scratch, wanted.member), join(to.directory, name));
   await downloadDefinitions(wanted.chart, to);
   return `${new URL(wanted.registry).host}/${wanted.repository}:${wanted.tag}`;
 }

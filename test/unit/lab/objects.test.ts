@@ -3,7 +3,7 @@ import { configuration } from "../../../lab/control-plane/kwok.ts";
 import { defaultGpuNodes, nodeObjects, pools } from "../../../lab/control-plane/nodes.ts";
 import { freePorts } from "../../../lab/control-plane/ports.ts";
 import { volumeObjects } from "../../../lab/control-plane/volumes.ts";
-import { placeOf } from "../../../lab/place.ts";
+import { labPaths } from "../../../lab/paths.ts";
 
 describe("what a lab simulates", () => {
   it("has nodes for all three tiers", () => {
@@ -63,7 +63,7 @@ describe("control plane", () => {
       scheduler: 5,
       kwok: 6,
     };
-    const text = JSON.stringify(configuration(placeOf("/tmp", "test"), ports));
+    const text = JSON.stringify(configuration(labPaths("/tmp", "test"), ports));
     expect(text).toContain('"bindAddress":"127.0.0.1"');
     expect(text).not.toContain("0.0.0.0");
     expect([...text.matchAll(/Port":(\d)/g)].map(([, port]) => port)).toEqual([

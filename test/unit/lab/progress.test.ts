@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatSeconds, Progress } from "../../../lab/tools/progress.ts";
+import { formatSeconds, Progress } from "../../../lab/progress.ts";
 
 function recorder(isTTY: boolean) {
   const texts: string[] = [];

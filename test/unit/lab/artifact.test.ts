@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseChecksums, parseGithubRelease } from "../../../lab/tools/checksum.ts";
+import { parseChecksums, parseGithubRelease } from "../../../lab/tools/artifact.ts";
 
 const sha256 = "a".repeat(64);
 const sha1 = "b".repeat(40);

@@ -7,7 +7,7 @@ import { UsageError } from "./problem.ts";
 export const clusterName = "swe-rl";
 export const contextName = `kwok-${clusterName}`;
 
-export interface Place {
+export interface LabPaths {
   /** The project's directory, without symbolic links. */
   readonly root: string;
   readonly name: string;
@@ -34,7 +34,7 @@ export interface Place {
  * @param name From `SWE_RL_LAB`, so that tests can have a lab of their own.
  * @throws {UsageError} If the name cannot be the name of a directory.
  */
-export function placeOf(root: string, name: string): Place {
+export function labPaths(root: string, name: string): LabPaths {
   if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(name)) {
     throw new UsageError(
       `SWE_RL_LAB="${name}": the name of a lab is up to 31 lower-case letters, digits and dashes, and begins with a letter or digit.`,

@@ -10,7 +10,7 @@ import { buildKey, buildWithGo, demandGo, estimateSeconds } from "./go.ts";
 import { askVersion, findOnMachine } from "./machine.ts";
 import { DownloadFailed, type Network } from "./network.ts";
 import type { Platform } from "./platform.ts";
-import { formatSeconds, type Progress } from "./progress.ts";
+import { formatSeconds, type Progress } from "../progress.ts";
 import type { Download, GoBuild, ObtainedTool, Tool } from "./tool.ts";
 
 export interface Workshop {

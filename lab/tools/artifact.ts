@@ -1,7 +1,10 @@
-/** What a vendor says that a file must hash to. */
+/** A downloaded file: the checksum that its vendor publishes, the check, and what is done with it then. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { chmodSync, createReadStream, renameSync } from "node:fs";
+import { basename } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { run } from "../run.ts";
+import { DownloadFailed } from "./network.ts";
 
 export interface Checksum {
   readonly algorithm: "sha1" | "sha256" | "sha512";
@@ -45,8 +48,31 @@ export function checksumOf(digest: string): Checksum | undefined {
     : undefined;
 }
 
-export async function hashFile(file: string, algorithm: Checksum["algorithm"]): Promise<string> {
-  const hash = createHash(algorithm);
+/** @throws {DownloadFailed} If the file does not match its checksum. */
+export async function verify(file: string, checksum: Checksum): Promise<void> {
+  const hash = createHash(checksum.algorithm);
   await pipeline(createReadStream(file), hash);
-  return hash.digest("hex");
+  const digest = hash.digest("hex");
+  if (digest === checksum.digest) return;
+  throw new DownloadFailed(
+    `${basename(file)} has the ${checksum.algorithm} checksum ${digest}, but its vendor publishes ${checksum.digest}; the file is deleted`,
+  );
+}
+
+/** @throws {DownloadFailed} If the archive does not have all members. */
+export async function unpack(
+  archive: string,
+  to: string,
+  members: readonly string[] = [],
+): Promise<void> {
+  const { code, stderr } = await run("tar", ["-xf", archive, "-C", to, ...members]);
+  if (code !== 0) {
+    throw new DownloadFailed(`${basename(archive)} cannot be unpacked: ${stderr.trim()}`);
+  }
+}
+
+/** Makes a file an executable of a directory. */
+export function install(file: string, to: string): void {
+  chmodSync(file, 0o755);
+  renameSync(file, to);
 }

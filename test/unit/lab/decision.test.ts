@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decide } from "../../../lab/control-plane/decide.ts";
+import { decide } from "../../../lab/control-plane/decision.ts";
 import { kwokParts, type Part } from "../../../lab/control-plane/parts.ts";
 
 const all = new Set<Part>(kwokParts);
