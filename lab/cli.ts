@@ -13,7 +13,7 @@ import { platformOf } from "./tools/platform.ts";
 import { Progress } from "./progress.ts";
 
 export interface Invocation {
-  /** undefined: help about all of them. */
+  /** undefined: help about all commands. */
   readonly command: CommandName | undefined;
   readonly help: boolean;
   readonly stack: string;
@@ -37,7 +37,7 @@ export function readCommandLine(args: readonly string[]): Invocation {
   const name = isHelp ? rest[0] : first;
   if (name === undefined || !isCommand(name)) {
     throw new UsageError(
-      `"${name}" is not a command. There are: ${commandNames.join(", ")}. See npm run lab -- --help`,
+      `"${name}" is not a command. Commands: ${commandNames.join(", ")}. See npm run lab -- --help`,
     );
   }
   const { values, positionals } = readOptions(name, isHelp ? ["--help"] : rest);
@@ -74,7 +74,7 @@ function readOptions(command: CommandName, args: readonly string[]) {
 function readStack(name: string): string {
   if (/^[\w.-]+$/.test(name)) return name;
   throw new UsageError(
-    `"${name}" is not the name of a stack: letters, digits, dots, dashes and underscores. See npm run lab -- start --help`,
+    `"${name}" is not the name of a stack. A name has letters, digits, dots, dashes and underscores. See npm run lab -- start --help`,
   );
 }
 
@@ -85,7 +85,7 @@ function readCount(text: string | undefined): number | undefined {
   const count = Number(text);
   if (/^\d+$/.test(text) && count >= 1 && count <= mostGpuNodes) return count;
   throw new UsageError(
-    `--gpu-nodes ${text}: a whole number from 1 to ${mostGpuNodes} is needed. See npm run lab -- up --help`,
+    `--gpu-nodes ${text}: the value must be a whole number from 1 to ${mostGpuNodes}. See npm run lab -- up --help`,
   );
 }
 
@@ -98,7 +98,7 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
     return 0;
   }
   platformOf();
-  // An empty name is none: SWE_RL_LAB= npm start.
+  // `SWE_RL_LAB= npm start` uses the default lab.
   const name = process.env["SWE_RL_LAB"] === "" ? undefined : process.env["SWE_RL_LAB"];
   return await runCommand(command, labPaths(root, name ?? "default"), invocation);
 }

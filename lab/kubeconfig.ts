@@ -1,11 +1,11 @@
-/** The kubeconfig of the lab. It carries its certificates in itself and names one context. */
+/** The kubeconfig of the lab, with embedded certificates and one context. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { readIfThere, writeWhole } from "./files.ts";
 import { contextName, type LabPaths } from "./paths.ts";
 
-/** @returns Whether it was not there as it should be. */
+/** @returns Whether the file was missing or different. */
 export function writeKubeconfig(paths: LabPaths, port: number): boolean {
   const encoded = (name: string) => readFileSync(join(paths.data, "pki", name)).toString("base64");
   const text = stringify({

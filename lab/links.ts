@@ -1,4 +1,4 @@
-/** The lab's own folder of executables: links, so that every process of the lab is started through its directory. */
+/** The lab's folder of executables. They are links, so that each process of the lab has a command line in its directory. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import type { LabPaths } from "./paths.ts";
 import { quote } from "./pulumi/environment.ts";
 import type { ObtainedTool } from "./tools/tool.ts";
 
-/** @returns Whether anything was not as it should be. */
+/** @returns Whether a link was missing or different. */
 export function linkTools(paths: LabPaths, tools: readonly ObtainedTool[]): boolean {
   mkdirSync(paths.bin, { recursive: true });
-  // Pulumi runs the program with the Node.js of the PATH, which must be the one that we are tested with.
+  // Pulumi runs programs with the first Node.js on the PATH; the project is tested with this one.
   const links = new Map([["node", process.execPath]]);
   const changes: boolean[] = [];
   for (const { name, source, path } of tools) {
@@ -45,7 +45,7 @@ function writeScript(paths: LabPaths, name: string, program: string): boolean {
   const node = join(paths.bin, "node");
   const text = `#!/bin/sh\nexec ${quote(node)} ${quote(program)} "$@"\n`;
   const path = join(paths.bin, name);
-  // Through a link the text would go into the link's target.
+  // Writing through a link would overwrite the target of the link.
   if (targetOf(path) !== undefined) rmSync(path);
   if (readIfThere(path) === text) return false;
   writeWhole(path, text, 0o755);

@@ -1,4 +1,4 @@
-/** What a lab knows of itself. All of it can be found out or made again; it saves the time. */
+/** A cache of facts about a lab, which saves time: `up` works without it. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -17,14 +17,14 @@ export interface Ports {
 }
 
 export interface LabRecord {
-  /** Of this file's form; another one is not read. */
+  /** Version of the format; other versions are ignored. */
   readonly form: 1;
-  /** A lab that was moved or copied is not the one that is written about. */
+  /** The record of a moved or copied lab is ignored. */
   readonly directory: string;
   readonly tools: readonly ObtainedTool[];
   readonly gpuNodes: number;
   readonly ports?: Ports;
-  /** Hash of the kwok.yaml that the control plane runs with. */
+  /** Hash of the kwok.yaml that the running control plane uses. */
   readonly kwokConfig?: string;
   readonly operatorPorts?: { readonly metrics: number; readonly health: number };
 }
@@ -48,7 +48,7 @@ export function kwokConfigHash(paths: LabPaths): string | undefined {
   return text === undefined ? undefined : createHash("sha256").update(text).digest("hex");
 }
 
-/** Whether all tools are still where they were. */
+/** Whether the files of all tools still exist. */
 export function hasTools({ tools }: LabRecord): boolean {
   return catalogue.every(({ name }) => {
     const tool = tools.find((obtained) => obtained.name === name);

@@ -1,4 +1,4 @@
-/** Ends a lab: its processes, what it left in the stacks' files, its data. */
+/** Ends a lab: ends its processes, cleans the stack files, removes its data. */
 import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { withLock } from "../lock.ts";
@@ -7,7 +7,7 @@ import { endProcesses, processesIn } from "../processes.ts";
 import { cleanStackFiles } from "../pulumi/stack-files.ts";
 import { stacksOf } from "../pulumi/state.ts";
 
-/** @param tell Is given a line for everything that was done. */
+/** @param tell Gets a line for each step. */
 export async function down(paths: LabPaths, tell: (line: string) => void): Promise<void> {
   const onWait = (pid: number | undefined) => {
     tell(`waiting for another command on this lab${pid ? ` (process ${pid})` : ""}`);
@@ -15,7 +15,7 @@ export async function down(paths: LabPaths, tell: (line: string) => void): Promi
   await withLock(paths.lock, onWait, async () => {
     const running = await processesIn(paths.directory);
     if (running.length === 0 && !existsSync(paths.directory)) {
-      tell(`lab ${paths.name} is not there: nothing to do`);
+      tell(`lab ${paths.name} does not exist: nothing to do`);
       return;
     }
     await endProcesses(paths.directory, running, 2);
@@ -23,8 +23,8 @@ export async function down(paths: LabPaths, tell: (line: string) => void): Promi
     for (const { file, removed } of cleanStackFiles(paths)) {
       tell(
         removed
-          ? `${file} removed: it held nothing but the lab's encryption salt`
-          : `${file}: the lab's encryption salt and the secrets under it removed`,
+          ? `${file} removed: it contained only the lab's encryption salt and secrets`
+          : `${file}: removed the lab's encryption salt and the secrets that it encrypts`,
       );
     }
     const stacks = stacksOf(paths);
@@ -39,6 +39,6 @@ function removeIfEmpty(directory: string): void {
   try {
     rmdirSync(directory);
   } catch {
-    // Another lab is in it.
+    // The folder contains another lab.
   }
 }

@@ -22,7 +22,7 @@ export async function start(paths: LabPaths, stack: string, progress: Progress):
   const begin = performance.now();
   const { code, stopped } = await runInForeground(
     join(paths.bin, "pulumi"),
-    // On a terminal Pulumi draws; elsewhere its dots only fill the log.
+    // Without a terminal, Pulumi's progress dots only fill the log.
     [
       "up",
       "--stack",
@@ -60,17 +60,17 @@ async function selectStack(paths: LabPaths, stack: string): Promise<void> {
     { cwd: paths.root, env: labEnvironment(paths) },
   );
   if (code !== 0) {
-    throw new LabError(`pulumi cannot select the stack ${stack}:\n${(stderr + stdout).trim()}`);
+    throw new LabError(`Pulumi cannot select the stack ${stack}:\n${(stderr + stdout).trim()}`);
   }
 }
 
 function next(stack: string): string[] {
   const lines = [
-    ['eval "$(npm run -s lab -- env)"', "your own pulumi and kubectl then work with the lab"],
-    [`pulumi preview -s ${stack}`, "no change, until you change something in config/"],
-    [`kubectl get raycluster,pods -n ${stack}-train`, "what Kubernetes has"],
-    ["npm run lab -- status", "what runs, and where it comes from"],
-    ["npm run lab -- down", "ends and removes all of it"],
+    ['eval "$(npm run -s lab -- env)"', "makes your own pulumi and kubectl use the lab"],
+    [`pulumi preview -s ${stack}`, "shows no change until you change a setting in config/"],
+    [`kubectl get raycluster,pods -n ${stack}-train`, "shows the objects in Kubernetes"],
+    ["npm run lab -- status", "shows what runs and where the tools come from"],
+    ["npm run lab -- down", "ends the lab and removes its data"],
   ] as const;
   const width = Math.max(...lines.map(([command]) => command.length));
   return ["next", ...lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`)];

@@ -1,4 +1,4 @@
-/** Shows what of a lab runs, where it comes from, and what of it is real. */
+/** Shows what runs, where the tools come from, and what the lab simulates. */
 import type { Api, KubernetesObject } from "../control-plane/api.ts";
 import { openApi } from "../control-plane/bring-up.ts";
 import { isReady, type NodeObject } from "../control-plane/nodes.ts";
@@ -22,15 +22,15 @@ export async function status(paths: LabPaths): Promise<Status> {
   const record = readRecord(paths);
   const running = await findRunning(paths);
   const api = record?.ports && openApi(paths, record.ports);
-  // Without its store the API server still answers some questions, and hangs at others.
+  // Without etcd the API server answers some requests and hangs on others.
   const answers = running.parts.has("etcd") && ((await api?.isReady()) ?? false);
   const exitCode =
     running.parts.size === 0 ? 3 : answers && running.parts.size === parts.length ? 0 : 4;
   const lines = [
     headline(paths, exitCode),
     ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
-    ...processLines(paths, "left by a killed command; up and down end them", running.strays),
-    ...processLines(paths, "working with the lab", running.guests),
+    ...processLines(paths, "left by a killed command (up and down end them)", running.strays),
+    ...processLines(paths, "using the lab", running.guests),
     ...(api && answers ? ["", ...(await clusterLines(paths, api).catch(tellFailure))] : []),
     ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
     ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),
@@ -51,7 +51,7 @@ function headline({ name }: LabPaths, exitCode: Status["exitCode"]): string {
     case 3:
       return `lab ${name} is down. Bring it up: npm run lab -- up`;
     case 4:
-      return `lab ${name} is partly up. Mend it: npm run lab -- up. Or end it: npm run lab -- down`;
+      return `lab ${name} is partly up. Repair it: npm run lab -- up. Or end it: npm run lab -- down`;
   }
 }
 
@@ -94,7 +94,7 @@ async function clusterLines(paths: LabPaths, api: Api): Promise<string[]> {
 }
 
 const sources: Readonly<Record<Source, string>> = {
-  machine: "found here",
+  machine: "found on this machine",
   download: "downloaded",
   go: "built with Go",
   "stand-in": "stand-in",
@@ -109,7 +109,7 @@ function row(name: string, version: string, text: string): string {
   return `  ${name.padEnd(27)}${version.padEnd(9)}${text}`;
 }
 
-/** Local time, with the day if that is not today. */
+/** Local time, with the date unless it is today. */
 function since({ since }: Process): string {
   const isToday = since.toDateString() === new Date().toDateString();
   const time = since.toTimeString().slice(0, 8);

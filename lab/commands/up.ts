@@ -1,4 +1,4 @@
-/** Brings a lab up, or mends it, or finds that it is up. */
+/** Brings a lab up or repairs it; does nothing if it is up. */
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { bringUp, openApi, survey } from "../control-plane/bring-up.ts";
@@ -23,16 +23,16 @@ import { formatCount, type Progress } from "../progress.ts";
 import type { ObtainedTool } from "../tools/tool.ts";
 
 export interface UpOptions {
-  /** undefined: as many as the lab has, or the default. */
+  /** undefined: the number that the lab has, else the default. */
   readonly gpuNodes: number | undefined;
   readonly progress: Progress;
 }
 
 export interface Upped {
   readonly record: LabRecord;
-  /** What took how many seconds. */
+  /** Times of the phases. */
   readonly phases: readonly Phase[];
-  /** What had to be done, in a few words each; empty if the lab was up. */
+  /** Descriptions of the changes; empty if the lab was up. */
   readonly done: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export async function up(paths: LabPaths, options: UpOptions): Promise<Upped> {
   };
   return await withLock(paths.lock, onWait, async () => {
     mkdirSync(paths.directory, { recursive: true });
-    // Inside are the keys of an administrator and the passphrase of the stacks.
+    // It contains administrator keys and the passphrase of the stacks.
     chmodSync(paths.directory, 0o700);
     const old = readRecord(paths);
     const done: string[] = [];
@@ -88,7 +88,7 @@ async function provideTools(
   { progress, done }: Log,
 ): Promise<readonly ObtainedTool[]> {
   if (old && hasTools(old)) {
-    if (linkTools(paths, old.tools)) tell("links to the tools made again", { progress, done });
+    if (linkTools(paths, old.tools)) tell("links to the tools restored", { progress, done });
     return old.tools;
   }
   const tools = await obtainTools({
@@ -103,7 +103,7 @@ async function provideTools(
   return tools;
 }
 
-/** For what takes no time worth telling. */
+/** Reports a step that takes no noticeable time. */
 function tell(what: string, { progress, done }: Log): void {
   progress.line(what);
   done.push(what);
@@ -129,8 +129,8 @@ async function provideControlPlane(
   if (decision.kind === "nothing") return await bringUp(paths, record, found);
   const what =
     decision.kind === "start"
-      ? `${decision.missing.join(", ")} started again`
-      : `control plane started${decision.because ? `, since ${decision.because}` : ""}`;
+      ? `${decision.missing.join(", ")} restarted`
+      : `control plane started${decision.because ? `, because ${decision.because}` : ""}`;
   done.push(what);
   return await progress.task("control plane: starting", 10, async () => ({
     result: await bringUp(paths, record, found),
@@ -171,7 +171,7 @@ async function provideOperator(paths: LabPaths, record: LabRecord, log: Log): Pr
   if (stale) await endProcesses(paths.directory, [stale]);
   const [metrics = 0, health = 0] = await freePorts(2);
   const operatorPorts = { metrics, health };
-  // Written first: an operator without known ports would have to be started anew.
+  // Written before the start: an operator with unknown ports must be restarted.
   const complete = { ...record, operatorPorts };
   writeRecord(paths, complete);
   await log.progress.task("KubeRay operator: starting", 3, async () => {

@@ -1,4 +1,4 @@
-/** Brings the control plane up from whatever state it is in. */
+/** Brings the control plane up from any state. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pause } from "../interrupt.ts";
@@ -17,7 +17,7 @@ export interface Survey {
   readonly decision: Decision;
 }
 
-/** Looks at what is there. */
+/** Finds out what runs and what has to be done. */
 export async function survey(paths: LabPaths, record: LabRecord | undefined): Promise<Survey> {
   const running = await findRunning(paths);
   const etcd = join(paths.data, "etcd");
@@ -30,7 +30,7 @@ export async function survey(paths: LabPaths, record: LabRecord | undefined): Pr
   return { running, decision };
 }
 
-/** A busy machine may keep a healthy API server from answering for a moment. */
+/** On a busy machine a healthy API server may need seconds to answer. */
 async function answersSoon(
   paths: LabPaths,
   record: LabRecord | undefined,
@@ -50,7 +50,7 @@ async function answersSoon(
   }
 }
 
-/** undefined if the certificates are not there. */
+/** undefined without certificates. */
 export function openApi(paths: LabPaths, ports: Ports): Api | undefined {
   try {
     return new Api(paths, ports.apiServer);
@@ -60,7 +60,7 @@ export function openApi(paths: LabPaths, ports: Ports): Api | undefined {
 }
 
 /**
- * Does what was decided.
+ * Carries out the decision.
  * @returns The record, with the ports of a new control plane.
  */
 export async function bringUp(
@@ -86,20 +86,20 @@ async function create(paths: LabPaths, record: LabRecord, attempts: number): Pro
     const { operatorPorts: _stopped, ...rest } = record;
     return await finish(paths, { ...rest, ports });
   } catch (error) {
-    // Most likely another program took one of the ports between our look and the start.
+    // Most likely another program took one of the ports after `freePorts`.
     if (!(error instanceof PartEnded) || attempts < 2) throw error;
     await endAll(paths);
     return await create(paths, record, attempts - 1);
   }
 }
 
-/** Looks again, since a kwokctl that was ended just now may have started something before. */
+/** Lists the processes again: a kwokctl that has just ended may have started parts. */
 async function endAll(paths: LabPaths): Promise<void> {
   const { parts, strays } = await findRunning(paths);
   await endProcesses(paths.directory, [...parts.values(), ...strays]);
 }
 
-/** From here on the start counts as complete. */
+/** Waits for all parts, then records the start as complete. */
 async function finish(paths: LabPaths, record: LabRecord): Promise<LabRecord> {
   const api = record.ports && openApi(paths, record.ports);
   if (!record.ports || !api) throw new Error("the control plane has no ports or certificates");

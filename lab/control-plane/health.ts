@@ -1,4 +1,4 @@
-/** Whether the parts of a control plane answer, and waiting until they do. */
+/** Waits until the parts of a control plane answer. */
 import { get as getPlain } from "node:http";
 import { get as getSecure } from "node:https";
 import { lastLines } from "../files.ts";
@@ -9,7 +9,7 @@ import type { Ports } from "../record.ts";
 import type { Api } from "./api.ts";
 import { findRunning, kwokParts, logOf, type Part } from "./parts.ts";
 
-/** A part ended although it was not told to. */
+/** A part ended unexpectedly. */
 export class PartEnded extends LabError {
   override readonly name = "PartEnded";
 
@@ -56,7 +56,7 @@ export async function waitFor(
   }
 }
 
-/** Whether an address on this machine answers with success. Whose certificate that is does not matter here. */
+/** Whether an address on this machine answers 200. Certificates are not checked: the parts sign their own. */
 export async function answers(url: string): Promise<boolean> {
   const options = { timeout: 2000, rejectUnauthorized: false };
   const get = url.startsWith("https:") ? getSecure : getPlain;

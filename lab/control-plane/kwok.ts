@@ -15,8 +15,8 @@ import { findRunning, kwokParts, type Running } from "./parts.ts";
 const certificates = ["ca.crt", "ca.key", "admin.crt", "admin.key"];
 
 /**
- * Makes the control plane anew around the data that is there, if any: kwokctl's own files are worth nothing, and
- * those of a killed or damaged start cannot be trusted.
+ * Creates the control plane around existing data, if any. Discards kwokctl's own files: after a killed start they may
+ * be damaged.
  */
 export async function createControlPlane(paths: LabPaths, ports: Ports): Promise<void> {
   rmSync(paths.kwok, { recursive: true, force: true });
@@ -25,7 +25,7 @@ export async function createControlPlane(paths: LabPaths, ports: Ports): Promise
   mkdirSync(etcd, { recursive: true, mode: 0o700 });
   mkdirSync(paths.cluster, { recursive: true });
   mkdirSync(paths.logs, { recursive: true });
-  // kwokctl removes its directory when a start fails; the link goes, the data stays.
+  // When a start fails, kwokctl removes its directory; with a link there, the data stays.
   symlinkSync(etcd, join(paths.cluster, "etcd"));
   if (hasCertificates(pki)) cpSync(pki, join(paths.cluster, "pki"), { recursive: true });
   const config = join(paths.kwok, "config.json");
@@ -40,7 +40,7 @@ export async function createControlPlane(paths: LabPaths, ports: Ports): Promise
   }
 }
 
-/** Starts the parts that do not run, beside those that do. */
+/** Starts the missing parts and keeps the running ones. */
 export async function startMissingParts(paths: LabPaths, running: Running): Promise<void> {
   const pids = join(paths.cluster, "pids");
   rmSync(pids, { recursive: true, force: true });
@@ -58,7 +58,7 @@ function hasCertificates(pki: string): boolean {
   );
 }
 
-/** What kwokctl is told. Everything listens on the loopback address: etcd asks nobody for a password. */
+/** kwokctl's configuration. All parts listen on the loopback address: etcd has no authentication. */
 export function configuration(paths: LabPaths, ports: Ports): object {
   const tool = (name: string) => join(paths.bin, name);
   return {
@@ -68,7 +68,7 @@ export function configuration(paths: LabPaths, ports: Ports): object {
       runtime: "binary",
       bindAddress: "127.0.0.1",
       kubeVersion: `v${kubernetesVersion}`,
-      // The stacks use MutatingAdmissionPolicy, and sandboxes image volumes; 1.34 serves neither by itself.
+      // Stacks use MutatingAdmissionPolicy and image volumes, which Kubernetes 1.34 disables by default.
       kubeFeatureGates: "MutatingAdmissionPolicy=true,ImageVolume=true",
       kubeRuntimeConfig: "admissionregistration.k8s.io/v1beta1=true",
       etcdBinary: tool("etcd"),
@@ -87,20 +87,20 @@ export function configuration(paths: LabPaths, ports: Ports): object {
     componentsPatches: [
       {
         name: "kube-apiserver",
-        // It may not advertise the loopback address, and looks for another one: a machine without any network has
-        // none. Nobody calls this one, which is reserved for documentation.
+        // The API server rejects the loopback address here and needs another one, even on a machine without a
+        // network. This one is reserved for documentation and receives no requests.
         extraArgs: [{ key: "advertise-address", value: "192.0.2.1" }],
       },
       {
         name: "kube-controller-manager",
-        // A claim that asks for a volume by name is often bound only at the next round, by default 15 seconds later.
+        // The binder often binds a claim with a volume name only in its next round, by default 15 seconds later.
         extraArgs: [{ key: "pvclaimbinder-sync-period", value: "1s" }],
       },
     ],
   };
 }
 
-/** Runs kwokctl, and ends it as soon as a part that it started is gone: by itself it would wait for minutes. */
+/** Runs kwokctl, and ends it as soon as a started part ends: kwokctl would wait for that part for minutes. */
 async function kwokctl(paths: LabPaths, args: readonly string[]): Promise<void> {
   const log = join(paths.logs, "kwokctl.log");
   const trouble = new AbortController();
@@ -138,7 +138,7 @@ async function watchParts(paths: LabPaths, finished: AbortSignal): Promise<PartE
   return undefined;
 }
 
-/** kwokctl reads settings from environment and home directory, and finds kubectl on the PATH: all of it the lab's. */
+/** kwokctl reads settings from the environment and HOME, and kubectl from the PATH; all of them are the lab's. */
 function kwokEnvironment(paths: LabPaths): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("KWOK_"));
   return {
@@ -149,7 +149,7 @@ function kwokEnvironment(paths: LabPaths): NodeJS.ProcessEnv {
   };
 }
 
-/** Whether kwokctl's configuration is there. */
+/** Whether kwokctl's configuration exists. */
 export function hasControlPlane(paths: LabPaths): boolean {
   return existsSync(join(paths.cluster, "kwok.yaml"));
 }

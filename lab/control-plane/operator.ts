@@ -1,4 +1,4 @@
-/** The KubeRay operator, which runs as a process of this machine, and its custom resource definitions. */
+/** The KubeRay operator, a process on this machine, and its custom resource definitions. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pause } from "../interrupt.ts";
@@ -13,12 +13,13 @@ import { executableOf, logOf, operatorPart } from "./parts.ts";
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /**
- * Installs the definitions that came with the operator and waits until they are served.
+ * Installs the operator's definitions and waits until the API server serves them.
  * @returns How many were missing.
  */
 export async function installDefinitions(api: Api, tools: LabRecord["tools"]): Promise<number> {
   const operator = tools.find(({ name }) => name === operatorPart);
-  if (!operator) throw new LabError(`the lab has no ${operatorPart}`);
+  if (!operator)
+    throw new LabError(`The lab has no ${operatorPart}. Bring it up again: npm run lab -- up`);
   const folder = join(dirname(operator.path), "crds");
   // Files are named after group and plural, as controller-gen does: ray.io_rayclusters.yaml.
   const files = readdirSync(folder).filter((file) => /^[\w.]+_\w+\.yaml$/.test(file));
@@ -40,12 +41,12 @@ export async function installDefinitions(api: Api, tools: LabRecord["tools"]): P
       );
     }),
   );
-  // Asked of the discovery: a definition itself is a megabyte with every answer.
+  // Uses discovery, since each definition is about a megabyte.
   while ((await unserved()).length > 0) await pause(100);
   return missing.length;
 }
 
-/** The kinds of resources that the API server serves for a group. */
+/** Names of the resources that the API server serves for a group. */
 async function servedBy(api: Api, group: string): Promise<string[]> {
   const found = await api.get<{ versions: { groupVersion: string }[] }>(`/apis/${group}`);
   const lists = await Promise.all(

@@ -1,9 +1,9 @@
-/** The processes that make up a control plane, and which of them run. */
+/** The processes of a control plane, and which of them run. */
 import { join } from "node:path";
 import type { LabPaths } from "../paths.ts";
 import { type Process, processesIn, runs } from "../processes.ts";
 
-/** As kwokctl names them. */
+/** The names are kwokctl's. */
 export const kwokParts = [
   "etcd",
   "kube-apiserver",
@@ -15,7 +15,7 @@ export const operatorPart = "kuberay-operator";
 export const parts = [...kwokParts, operatorPart] as const;
 export type Part = (typeof parts)[number];
 
-/** Which tool a part is. */
+/** The tool that a part runs. */
 export function toolOf(part: Part): string {
   return part === "kwok-controller" ? "kwok" : part;
 }
@@ -32,9 +32,9 @@ export function logOf(paths: LabPaths, part: Part): string {
 
 export interface Running {
   readonly parts: ReadonlyMap<Part, Process>;
-  /** What a killed `up` left: kwokctl itself, or a second copy of a part. Nobody needs them. */
+  /** Left by a killed `up`: kwokctl, or a second copy of a part. */
   readonly strays: readonly Process[];
-  /** Who works with the lab: Pulumi and its plugins. */
+  /** Programs that use the lab: Pulumi and its plugins. */
   readonly guests: readonly Process[];
 }
 
@@ -48,7 +48,7 @@ export function sortOut(paths: LabPaths, processes: readonly Process[]): Running
   const guests: Process[] = [];
   for (const running of processes) {
     const part = parts.find((name) => runs(executableOf(paths, name), running));
-    // kwokctl asks every program for its version before it starts any.
+    // kwokctl runs each program with a version argument before the start.
     if (part && / (--)?version$/.test(running.command)) continue;
     if (part && !found.has(part)) found.set(part, running);
     else if (part || runs(join(paths.bin, "kwokctl"), running)) strays.push(running);

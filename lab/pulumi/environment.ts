@@ -1,4 +1,4 @@
-/** The environment in which Pulumi and kubectl work with the lab, and with nothing of the user's own. */
+/** The environment in which Pulumi and kubectl use the lab, and neither the user's backend nor clusters. */
 import { pathToFileURL } from "node:url";
 import type { LabPaths } from "../paths.ts";
 
@@ -9,7 +9,7 @@ export const interfering = [
   "PULUMI_IGNORE_AMBIENT_PLUGINS",
 ] as const;
 
-/** What is set, besides the PATH. */
+/** The variables of the lab, except the PATH. */
 export function labVariables(paths: LabPaths): Record<string, string> {
   return {
     KUBECONFIG: paths.kubeconfig,
@@ -20,7 +20,7 @@ export function labVariables(paths: LabPaths): Record<string, string> {
   };
 }
 
-/** For a program that is started from here. */
+/** The environment of a child process. */
 export function labEnvironment(
   paths: LabPaths,
   base: NodeJS.ProcessEnv = process.env,
@@ -38,7 +38,7 @@ export function labPath(paths: LabPaths, path: string | undefined): string {
   return [paths.bin, ...others].join(":");
 }
 
-/** Lines for a shell to evaluate. The PATH is the shell's own: ours has what npm added to it. */
+/** Lines for a shell to evaluate. They extend the shell's own PATH, since npm adds folders to the PATH of this process. */
 export function exportLines(paths: LabPaths): string[] {
   return [
     `unset ${interfering.join(" ")}`,

@@ -12,14 +12,14 @@ export interface Checksum {
   readonly digest: string;
 }
 
-/** Vendors do not name the algorithm; the length tells it. Pulumi's plugins still come with SHA-1. */
+/** Algorithms by length of the digest, since vendors do not name them. Pulumi's plugins still use SHA-1. */
 const algorithms: Partial<Record<number, Checksum["algorithm"]>> = {
   40: "sha1",
   64: "sha256",
   128: "sha512",
 };
 
-/** Reads a text that is one hash alone, or has lines of hash and file name as `sha256sum` writes them. */
+/** Parses a single hash, or lines of hash and file name in the format of `sha256sum`. */
 export function parseChecksums(text: string, file: string): Checksum | undefined {
   const lines = text.split("\n").map((line) => line.trim());
   for (const line of lines) {
@@ -34,7 +34,7 @@ export function parseChecksums(text: string, file: string): Checksum | undefined
   return undefined;
 }
 
-/** Reads what GitHub's interface says about a release, and finds the digest of one of its files. */
+/** Finds the digest of a file in GitHub's API response about a release. */
 export function parseGithubRelease(text: string, file: string): Checksum | undefined {
   const release = JSON.parse(text) as { assets?: { name: string; digest?: string | null }[] };
   const digest = release.assets?.find(({ name }) => name === file)?.digest;
@@ -59,7 +59,7 @@ export async function verify(file: string, checksum: Checksum): Promise<void> {
   );
 }
 
-/** @throws {DownloadFailed} If the archive does not have all members. */
+/** @throws {DownloadFailed} If the archive lacks a member. */
 export async function unpack(
   archive: string,
   to: string,

@@ -1,4 +1,4 @@
-/** Official downloads, checked against what their vendor publishes before anything is used. */
+/** Official downloads, verified with the checksum that the vendor publishes. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import {
@@ -15,7 +15,7 @@ import { DownloadFailed, type Network } from "./network.ts";
 import type { ChecksumSource, Download, FileDownload } from "./tool.ts";
 
 /**
- * Puts the executables of a download into a directory.
+ * Downloads the executables of a tool into a directory.
  * @throws {DownloadFailed}
  */
 export async function download(
@@ -35,7 +35,7 @@ export async function download(
   }
 }
 
-/** The addresses that a download begins with. */
+/** The first URLs of a download. */
 export function hostsOf(wanted: Download): string[] {
   return wanted.kind === "file"
     ? [wanted.url, wanted.checksum.url]

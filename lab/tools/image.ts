@@ -1,4 +1,4 @@
-/** Takes one executable out of a container image, without any container tool. */
+/** Extracts one executable from a container image without a container runtime. */
 import { createHash } from "node:crypto";
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ const manifestTypes = [
 ].join(", ");
 
 /**
- * The operator and its custom resource definitions. Everything below the tag is named by its SHA-256 and checked.
+ * Downloads the operator and its custom resource definitions. Verifies all content below the tag by its SHA-256.
  * @throws {DownloadFailed}
  */
 export async function downloadImage(
@@ -45,7 +45,7 @@ export async function downloadImage(
   const layers =
     index.layers ??
     (await readLayers(index.manifests ?? [], wanted, { ...to, manifests, headers }));
-  // The program is the last thing that was put into the image.
+  // The program is in one of the last layers.
   for (const { digest } of layers.toReversed()) {
     const layer = join(to.scratch, "layer");
     await to.network.save(`${repository}/blobs/${digest}`, layer, authorization);
@@ -83,7 +83,7 @@ async function readLayers(
   return (JSON.parse(text) as { layers: Descriptor[] }).layers;
 }
 
-/** Registries hand a token to whoever asks for a public image. */
+/** Gets an anonymous token, which registries require for public images. */
 async function authorize(url: string, network: Network): Promise<Record<string, string>> {
   const challenge = (await network.head(url)).headers.get("www-authenticate") ?? "";
   const field = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1];

@@ -1,4 +1,4 @@
-/** Gets every tool of the catalogue: from the machine, from our cache, from its vendor, or built here. */
+/** Provides every tool of the catalogue: from the machine, the cache, a download, or a build. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { LabError } from "../problem.ts";
@@ -18,11 +18,11 @@ export interface Workshop {
   readonly network: Network;
   readonly platform: Platform;
   readonly progress: Progress;
-  /** The project's directory, where the stand-ins are. */
+  /** The project's directory, which contains the stand-ins. */
   readonly root: string;
 }
 
-/** @throws {LabError} If a tool cannot be had in any way. */
+/** @throws {LabError} If every way to a tool fails. */
 export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   const obtained: ObtainedTool[] = [];
   const missing: Tool[] = [];
@@ -38,7 +38,7 @@ export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   }
   if (missing.length > 0) await prepare(missing, shop);
   for (const [i, tool] of missing.entries()) {
-    // What comes with another tool may be there now.
+    // The other tool may have brought this one meanwhile.
     const found = tool.find.on === "beside" ? await findOnMachine(tool, obtained) : undefined;
     const ready = found && "tool" in found ? found.tool : fromCache(tool, shop);
     obtained.push(ready ?? (await obtain(tool, `[${i + 1}/${missing.length}]`, shop)));
@@ -46,7 +46,7 @@ export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   return catalogue.flatMap(({ name }) => obtained.filter((tool) => tool.name === name));
 }
 
-/** Finds out at the start who answers, and says what lies ahead. */
+/** Finds the hosts that answer, and announces builds and their expected time. */
 async function prepare(missing: readonly Tool[], shop: Workshop): Promise<void> {
   const { network, platform, progress } = shop;
   const downloads = missing.flatMap((tool) => tool.download?.(platform) ?? []);
@@ -64,11 +64,11 @@ async function prepare(missing: readonly Tool[], shop: Workshop): Promise<void> 
   await demandGo(builds.map(({ name }) => name));
   const seconds = builds.reduce((sum, { build }) => sum + (build ? estimateSeconds(build) : 0), 0);
   progress.line(
-    `${builds.length} tools are built with Go, once: about ${formatSeconds(seconds)} on this machine, less where Go has built parts of them before`,
+    `${builds.length} tools must be built with Go, once per user: about ${formatSeconds(seconds)} on this machine, less with a warm Go build cache`,
   );
 }
 
-/** The tool that this one comes with. */
+/** The tool that includes this one. */
 function hostOf({ find }: Tool): string | undefined {
   return find.on === "beside" ? find.tool : undefined;
 }
@@ -93,12 +93,14 @@ async function obtain(tool: Tool, counter: string, shop: Workshop): Promise<Obta
   if (tool.standIn) {
     const path = join(shop.root, tool.standIn.program);
     shop.progress.line(
-      `${counter} ${tool.name}: the official plugin cannot be had (${failures.join("; ")}); the lab's stand-in takes its place: ${tool.standIn.limits}`,
+      `${counter} ${tool.name}: the official plugin cannot be downloaded (${failures.join("; ")}); the lab uses its stand-in instead: ${tool.standIn.limits}`,
     );
     const { name, standIn } = tool;
     return { name, version: "stand-in", source: "stand-in", path, origin: standIn.program };
   }
-  throw new LabError(`${tool.name} cannot be had: ${failures.join("; ")}`);
+  throw new LabError(
+    `${tool.name} is not on this machine and cannot be downloaded: ${failures.join("; ")}. Install it, or give this machine access to the vendor's site, and run the same command again.`,
+  );
 }
 
 type Job = Workshop & { readonly counter: string };
@@ -141,7 +143,7 @@ function waiting(label: string, { progress }: Workshop): (pid: number | undefine
   };
 }
 
-/** A download that does not run here (another C library, a missing interpreter) is no use. */
+/** Rejects a download that does not run on this machine, for example because of another C library. */
 async function tryOut({ name, find }: Tool, path: string): Promise<void> {
   if (find.on === "path") {
     if ((await askVersion(path, find.versionArgs)) !== undefined) return;
