@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { TimedFacts } from "./read-facts.ts";
 import { type Frame, median, progress, repeat, stack } from "./frame.ts";
 
 /** Nodes and pods beside the lab's own. */
@@ -10,12 +11,6 @@ const load = { nodes: 1000, pods: 5000 } as const;
 
 /** Objects of one kubectl; several run at once, since each limits its own request rate. */
 const batch = 1000;
-
-/** Seconds of wall time, and of CPU time of this process, which other load on the machine does not change. */
-interface Taken {
-  readonly wall: number;
-  readonly cpu: number;
-}
 
 export async function benchPreflight(frame: Frame, runs: number): Promise<string> {
   const lines = measure(frame, runs, "the lab as it is");
@@ -36,7 +31,7 @@ function measure(frame: Frame, runs: number, what: string): string[] {
   const asking = readFileSync(file, "utf8");
   let facts: unknown;
   const within = repeat(runs, () => {
-    const asked = ask(frame);
+    const asked = readFacts(frame);
     ({ facts } = asked);
     const { loading, questions } = asked;
     return {
@@ -71,28 +66,10 @@ function measure(frame: Frame, runs: number, what: string): string[] {
   ];
 }
 
-/** Reads the facts once, in a process that has made the Plan before, as the Pulumi program does. */
-function ask(frame: Frame): { facts: unknown; loading: Taken; questions: Taken } {
-  const script = `
-    import { enableCompileCache } from "node:module";
-    enableCompileCache();
-    const { load } = await import("./config/load/load.ts");
-    const { plan: decide } = await import("./plan/plan.ts");
-    const selection = { stack: "${stack}", experiment: undefined, site: undefined, secrets: undefined };
-    const { settings } = load(process.cwd(), selection);
-    const { plan } = decide(settings);
-    async function take(work) {
-      const [began, before] = [performance.now(), process.cpuUsage()];
-      const result = await work();
-      const { user, system } = process.cpuUsage(before);
-      return [result, { wall: (performance.now() - began) / 1e3, cpu: (user + system) / 1e6 }];
-    }
-    const [{ readFacts }, loading] = await take(() => import("./preflight/facts/facts.ts"));
-    const [facts, questions] = await take(() => readFacts(settings.site.cluster, plan));
-    console.log(JSON.stringify({ facts, loading, questions }));`;
-  const file = join(frame.folder("stack"), "ask.js");
-  writeFileSync(file, script);
-  return JSON.parse(frame.output(process.execPath, [file], "stack")) as ReturnType<typeof ask>;
+/** Reads the facts in a process of its own, which loads all modules anew. */
+function readFacts(frame: Frame): TimedFacts {
+  const program = join(import.meta.dirname, "read-facts.ts");
+  return JSON.parse(frame.output(process.execPath, [program, stack])) as TimedFacts;
 }
 
 /** Creates simulated nodes and bound pods; `lab down` removes them. */

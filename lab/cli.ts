@@ -9,7 +9,7 @@ import { realAndSimulated, standIns } from "./commands/limits.ts";
 import { up } from "./commands/up.ts";
 import { type LabPaths, labPaths } from "./paths.ts";
 import { UsageError } from "./problem.ts";
-import { platformOf } from "./tools/platform.ts";
+import { platformOf } from "./tools/tool.ts";
 import { Progress } from "./progress.ts";
 
 export interface Invocation {

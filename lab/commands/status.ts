@@ -29,8 +29,8 @@ export async function status(paths: LabPaths): Promise<Status> {
   const lines = [
     headline(paths, exitCode),
     ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
-    ...processLines(paths, "left by a killed command (up and down end them)", running.strays),
-    ...processLines(paths, "using the lab", running.guests),
+    ...processLines(paths, "left by a killed command (up and down end them)", running.leftovers),
+    ...processLines(paths, "using the lab", running.clients),
     ...(api && answers ? ["", ...(await clusterLines(paths, api).catch(tellFailure))] : []),
     ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
     ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),

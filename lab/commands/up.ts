@@ -18,9 +18,8 @@ import { hasTools, readRecord, type LabRecord, writeRecord } from "../record.ts"
 import { Cache, cacheDirectory } from "../tools/cache.ts";
 import { Network } from "../tools/network.ts";
 import { obtainTools } from "../tools/provide.ts";
-import { platformOf } from "../tools/platform.ts";
+import { type ObtainedTool, platformOf } from "../tools/tool.ts";
 import { formatCount, type Progress } from "../progress.ts";
-import type { ObtainedTool } from "../tools/tool.ts";
 
 export interface UpOptions {
   /** undefined: the number that the lab has, else the default. */

@@ -68,7 +68,7 @@ export async function bringUp(
   record: LabRecord,
   { running, decision }: Survey,
 ): Promise<LabRecord> {
-  await endProcesses(paths.directory, running.strays);
+  await endProcesses(paths.directory, running.leftovers);
   if (decision.kind === "create") {
     await endAll(paths);
     return await create(paths, record, 2);
@@ -95,8 +95,8 @@ async function create(paths: LabPaths, record: LabRecord, attempts: number): Pro
 
 /** Lists the processes again: a kwokctl that has just ended may have started parts. */
 async function endAll(paths: LabPaths): Promise<void> {
-  const { parts, strays } = await findRunning(paths);
-  await endProcesses(paths.directory, [...parts.values(), ...strays]);
+  const { parts, leftovers } = await findRunning(paths);
+  await endProcesses(paths.directory, [...parts.values(), ...leftovers]);
 }
 
 /** Waits for all parts, then records the start as complete. */

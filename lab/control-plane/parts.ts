@@ -33,9 +33,9 @@ export function logOf(paths: LabPaths, part: Part): string {
 export interface Running {
   readonly parts: ReadonlyMap<Part, Process>;
   /** Left by a killed `up`: kwokctl, or a second copy of a part. */
-  readonly strays: readonly Process[];
+  readonly leftovers: readonly Process[];
   /** Programs that use the lab: Pulumi and its plugins. */
-  readonly guests: readonly Process[];
+  readonly clients: readonly Process[];
 }
 
 export async function findRunning(paths: LabPaths): Promise<Running> {
@@ -44,15 +44,15 @@ export async function findRunning(paths: LabPaths): Promise<Running> {
 
 export function sortOut(paths: LabPaths, processes: readonly Process[]): Running {
   const found = new Map<Part, Process>();
-  const strays: Process[] = [];
-  const guests: Process[] = [];
+  const leftovers: Process[] = [];
+  const clients: Process[] = [];
   for (const running of processes) {
     const part = parts.find((name) => runs(executableOf(paths, name), running));
     // kwokctl runs each program with a version argument before the start.
     if (part && / (--)?version$/.test(running.command)) continue;
     if (part && !found.has(part)) found.set(part, running);
-    else if (part || runs(join(paths.bin, "kwokctl"), running)) strays.push(running);
-    else guests.push(running);
+    else if (part || runs(join(paths.bin, "kwokctl"), running)) leftovers.push(running);
+    else clients.push(running);
   }
-  return { parts: found, strays, guests };
+  return { parts: found, leftovers, clients };
 }

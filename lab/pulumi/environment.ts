@@ -2,7 +2,7 @@
 import { pathToFileURL } from "node:url";
 import type { LabPaths } from "../paths.ts";
 
-/** Would make Pulumi ask the wrong paths, or take the wrong passphrase. */
+/** Variables that would select another backend, passphrase or plugin. */
 export const interfering = [
   "PULUMI_ACCESS_TOKEN",
   "PULUMI_CONFIG_PASSPHRASE",

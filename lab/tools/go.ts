@@ -8,8 +8,7 @@ import { LabError } from "../problem.ts";
 import { run } from "../run.ts";
 import type { Contents } from "./cache.ts";
 import { which } from "./machine.ts";
-import type { Platform } from "./platform.ts";
-import type { GoBuild } from "./tool.ts";
+import type { GoBuild, Platform } from "./tool.ts";
 
 const modules = join(import.meta.dirname, "go");
 const goVersion = "1.26";

@@ -9,9 +9,8 @@ import { download, hostsOf } from "./download.ts";
 import { buildKey, buildWithGo, demandGo, estimateSeconds } from "./go.ts";
 import { askVersion, findOnMachine } from "./machine.ts";
 import { DownloadFailed, type Network } from "./network.ts";
-import type { Platform } from "./platform.ts";
+import type { Download, GoBuild, ObtainedTool, Platform, Tool } from "./tool.ts";
 import { formatSeconds, type Progress } from "../progress.ts";
-import type { Download, GoBuild, ObtainedTool, Tool } from "./tool.ts";
 
 export interface Workshop {
   readonly cache: Cache;

@@ -1,5 +1,5 @@
 /** Description of a program that the lab needs. */
-import type { Platform } from "./platform.ts";
+import { LabError } from "../problem.ts";
 import type { Range } from "./version.ts";
 
 export interface Tool {
@@ -91,4 +91,23 @@ export interface ObtainedTool {
   readonly path: string;
   /** The file's origin: a path, an address, a Go package. */
   readonly origin: string;
+}
+
+/** Operating system and architecture, with the names of Go, which most vendors use. */
+export interface Platform {
+  readonly os: "linux" | "darwin";
+  readonly arch: "amd64" | "arm64";
+}
+
+const architectures: Partial<Record<string, Platform["arch"]>> = { x64: "amd64", arm64: "arm64" };
+
+/** @throws {LabError} If the lab's tools are not available for this machine. */
+export function platformOf(os: string = process.platform, arch: string = process.arch): Platform {
+  const known = architectures[arch];
+  if ((os !== "linux" && os !== "darwin") || known === undefined) {
+    throw new LabError(
+      `The lab runs on Linux and macOS on x64 and arm64; this is ${os} on ${arch}. Use such a machine (on Windows: WSL), or work against a real cluster, which needs no lab.`,
+    );
+  }
+  return { os, arch: known };
 }

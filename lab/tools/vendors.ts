@@ -1,7 +1,6 @@
 /** URLs and file names of the vendors' releases. */
 import project from "../../package.json" with { type: "json" };
-import type { Platform } from "./platform.ts";
-import type { FileDownload, ImageDownload } from "./tool.ts";
+import type { FileDownload, ImageDownload, Platform } from "./tool.ts";
 
 /** Downloads use the version of the SDK in package.json. */
 const engineVersion = project.dependencies["@pulumi/pulumi"];

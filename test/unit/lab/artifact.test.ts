@@ -35,7 +35,7 @@ describe("published checksums", () => {
     ["several hashes without names", `${sha256}\n${sha256}\n`],
     ["something of another length", "abcdef  tool.tgz"],
     ["something that is no hash", `${"z".repeat(64)}  tool.tgz`],
-  ])("are not invented from %s", (_, text) => {
+  ])("are not found in %s", (_, text) => {
     expect(parseChecksums(text, "tool.tgz")).toBeUndefined();
   });
 

@@ -6,11 +6,11 @@ const all = new Set<Part>(kwokParts);
 const without = (...gone: Part[]) => new Set(kwokParts.filter((part) => !gone.includes(part)));
 const healthy = { running: all, answers: true, intact: true, hasData: true };
 
-describe("what to do about a control plane", () => {
+describe("decision about a control plane", () => {
   it.each([
-    ["all is well", healthy, { kind: "nothing" }],
+    ["all parts are healthy", healthy, { kind: "nothing" }],
     [
-      "there is nothing yet",
+      "nothing exists yet",
       { ...healthy, running: new Set<Part>(), hasData: false },
       { kind: "create", because: "" },
     ],

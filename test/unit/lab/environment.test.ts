@@ -12,7 +12,7 @@ const paths: LabPaths = {
 };
 
 describe("environment of a lab", () => {
-  it("survives a shell, whatever the directory is called", () => {
+  it("is quoted for a shell, with any directory name", () => {
     const script = `${exportLines(paths).join("\n")}\nprintf '%s|%s|%s' "$PATH" "$KUBECONFIG" "\${PULUMI_ACCESS_TOKEN-unset}"`;
     const shown = execFileSync("/bin/sh", ["-c", script], {
       encoding: "utf8",
@@ -25,7 +25,7 @@ describe("environment of a lab", () => {
     expect(quote("it's")).toBe(String.raw`'it'\''s'`);
   });
 
-  it("leads Pulumi to the lab and takes away what would lead elsewhere", () => {
+  it("selects the lab for Pulumi and removes conflicting variables", () => {
     const environment = labEnvironment(paths, {
       HOME: "/home/me",
       PATH: `/usr/bin:${paths.bin}:/bin`,

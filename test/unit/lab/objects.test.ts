@@ -28,14 +28,14 @@ describe("what a lab simulates", () => {
     ]);
   });
 
-  it("keeps others off the sandbox nodes", () => {
+  it("taints the sandbox nodes", () => {
     const tainted = pools(1).filter(({ taints }) => taints);
     expect(tainted.map(({ name, taints }) => [name, taints])).toEqual([
       ["sandbox", [{ key: "swe-rl.dev/sandbox", effect: "NoSchedule" }]],
     ]);
   });
 
-  it("gives every node what KWOK needs, and a mark that changes with it", () => {
+  it("gives every node the annotation of KWOK and a hash of its content", () => {
     const marks = new Map(
       nodeObjects(2).map(({ metadata }) => [metadata.name, metadata.annotations]),
     );
@@ -54,7 +54,7 @@ describe("what a lab simulates", () => {
 });
 
 describe("control plane", () => {
-  it("listens on the loopback address alone, on the ports that it is given", () => {
+  it("listens only on the loopback address, on the given ports", () => {
     const ports = {
       apiServer: 1,
       etcd: 2,

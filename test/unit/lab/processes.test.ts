@@ -24,7 +24,7 @@ describe("processes of a lab", () => {
     expect(outside.filter((command) => runsIn(paths.directory, command))).toEqual([]);
   });
 
-  it("are sorted into parts, strays and guests", () => {
+  it("are sorted into parts, leftovers and clients", () => {
     const commands = [
       ...parts.map((part) => `${executableOf(paths, part)} --flag`),
       `${executableOf(paths, "etcd")} --second`,
@@ -34,11 +34,11 @@ describe("processes of a lab", () => {
       `${paths.bin}/pulumi-resource-kubernetes 127.0.0.1:1`,
     ];
     const all = commands.map((command, i) => ({ pid: i + 1, since, command }));
-    const { parts: found, strays, guests } = sortOut(paths, all);
+    const { parts: found, leftovers, clients } = sortOut(paths, all);
     expect([...found.keys()]).toEqual([...parts]);
     expect(found.get("etcd")?.pid).toBe(1);
-    expect(strays.map(({ pid }) => pid)).toEqual([parts.length + 1, parts.length + 3]);
-    expect(guests.map(({ pid }) => pid)).toEqual([parts.length + 4, parts.length + 5]);
+    expect(leftovers.map(({ pid }) => pid)).toEqual([parts.length + 1, parts.length + 3]);
+    expect(clients.map(({ pid }) => pid)).toEqual([parts.length + 4, parts.length + 5]);
   });
 
   it("are read from ps as Linux and macOS print it", () => {
@@ -70,7 +70,7 @@ describe("processes of a lab", () => {
     expect(parseProc(43, { words: [""], stat, boot: 1000 }).command).toBe("");
   });
 
-  it("are none where nothing runs", async () => {
+  it("are not found in an unused directory", async () => {
     expect(await processesIn("/nonexistent")).toEqual([]);
   });
 });
