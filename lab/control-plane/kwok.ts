@@ -1,5 +1,5 @@
 /** Brings up etcd, API server, controllers, scheduler and KWOK by kwokctl's binary runtime. */
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lastLines, writeWhole } from "../files.ts";
@@ -147,9 +147,4 @@ function kwokEnvironment(paths: LabPaths): NodeJS.ProcessEnv {
     KUBECONFIG: paths.kubeconfig,
     HOME: paths.directory,
   };
-}
-
-/** Whether kwokctl's configuration exists. */
-export function hasControlPlane(paths: LabPaths): boolean {
-  return existsSync(join(paths.cluster, "kwok.yaml"));
 }

@@ -3,11 +3,11 @@ import { pathToFileURL } from "node:url";
 import type { LabPaths } from "../paths.ts";
 
 /** Variables that would select another backend, passphrase or plugin. */
-export const interfering = [
+const interfering: readonly string[] = [
   "PULUMI_ACCESS_TOKEN",
   "PULUMI_CONFIG_PASSPHRASE",
   "PULUMI_IGNORE_AMBIENT_PLUGINS",
-] as const;
+];
 
 /** The variables of the lab, except the PATH. */
 export function labVariables(paths: LabPaths): Record<string, string> {
@@ -25,7 +25,7 @@ export function labEnvironment(
   paths: LabPaths,
   base: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
-  const kept = Object.entries(base).filter(([name]) => !isInterfering(name));
+  const kept = Object.entries(base).filter(([name]) => !interfering.includes(name));
   return {
     ...Object.fromEntries(kept),
     ...labVariables(paths),
@@ -50,8 +50,4 @@ export function exportLines(paths: LabPaths): string[] {
 /** Quotes a value for any POSIX shell. */
 export function quote(value: string): string {
   return `'${value.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-function isInterfering(name: string): boolean {
-  return interfering.some((other) => other === name);
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { LabError } from "../problem.ts";
 import { run } from "../run.ts";
-import type { Cache, Entry } from "./cache.ts";
+import type { Cache, Contents, Entry } from "./cache.ts";
 import { catalogue } from "./catalogue.ts";
 import { download, hostsOf } from "./download.ts";
 import { buildKey, buildWithGo, demandGo, estimateSeconds } from "./go.ts";
@@ -105,41 +105,61 @@ async function obtain(tool: Tool, counter: string, shop: Workshop): Promise<Obta
 type Job = Workshop & { readonly counter: string };
 
 async function obtainDownload(tool: Tool, wanted: Download, job: Job): Promise<ObtainedTool> {
-  const key = downloadKey(tool.name, wanted, job.platform);
-  const label = `${job.counter} ${tool.name} ${wanted.version}`;
-  const work = async () => {
-    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
-      const contents = await download(tool.name, wanted, { directory, network: job.network });
-      await tryOut(tool, join(directory, tool.name));
-      return contents;
-    });
-    return { result: entry, summary: `${label}: downloaded` };
-  };
   if (!canDownload(wanted, job.network)) {
     const silent = hostsOf(wanted).filter((url) => job.network.isSilent(url));
     const hosts = new Set(silent.map((url) => new URL(url).host));
     throw new DownloadFailed(`no answer from ${[...hosts].join(", ")}`);
   }
-  return toTool(tool, await job.progress.task(`${label}: downloading`, undefined, work));
+  const key = downloadKey(tool.name, wanted, job.platform);
+  return await makeEntry(tool, job, {
+    key,
+    version: wanted.version,
+    words: ["downloading", "downloaded"],
+    estimate: undefined,
+    fill: async (directory) => {
+      const contents = await download(tool.name, wanted, { directory, network: job.network });
+      await tryOut(tool, join(directory, tool.name));
+      return contents;
+    },
+  });
 }
 
 async function obtainBuild(tool: Tool, build: GoBuild, job: Job): Promise<ObtainedTool> {
   await demandGo([tool.name]);
   const key = buildKey(tool.name, build, job.platform);
-  const label = `${job.counter} ${tool.name} ${build.version}`;
-  const work = async () => {
-    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
-      return await buildWithGo(tool.name, build, { directory, log: job.cache.log(key) });
-    });
-    return { result: entry, summary: `${label}: built` };
-  };
-  return toTool(tool, await job.progress.task(`${label}: building`, estimateSeconds(build), work));
+  return await makeEntry(tool, job, {
+    key,
+    version: build.version,
+    words: ["building", "built"],
+    estimate: estimateSeconds(build),
+    fill: (directory) => buildWithGo(tool.name, build, { directory, log: job.cache.log(key) }),
+  });
 }
 
-function waiting(label: string, { progress }: Workshop): (pid: number | undefined) => void {
-  return (pid) => {
-    progress.line(`${label}: waiting for another process${pid === undefined ? "" : ` (${pid})`}`);
+interface Recipe {
+  readonly key: string;
+  readonly version: string;
+  readonly words: readonly [doing: string, done: string];
+  /** Expected seconds, if known. */
+  readonly estimate: number | undefined;
+  readonly fill: (directory: string) => Promise<Contents>;
+}
+
+/** Makes the cache entry of a tool, and shows progress. */
+async function makeEntry(tool: Tool, job: Job, recipe: Recipe): Promise<ObtainedTool> {
+  const { key, version, estimate, fill } = recipe;
+  const [doing, done] = recipe.words;
+  const label = `${job.counter} ${tool.name} ${version}`;
+  const onWait = (pid: number | undefined) => {
+    job.progress.line(
+      `${label}: waiting for another process${pid === undefined ? "" : ` (${pid})`}`,
+    );
   };
+  const entry = await job.progress.task(`${label}: ${doing}`, estimate, async () => ({
+    result: await job.cache.make(key, onWait, fill),
+    summary: `${label}: ${done}`,
+  }));
+  return toTool(tool, entry);
 }
 
 /** Rejects a download that does not run on this machine, for example because of another C library. */
