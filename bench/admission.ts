@@ -1,4 +1,4 @@
-/** What our admission costs a sandbox: pods made and deleted in a stack's namespace and in one without our policies. */
+/** Times what the admission policies cost a sandbox: creation and deletion of pods with and without them. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -11,42 +11,35 @@ import {
   V1RoleBinding,
 } from "@kubernetes/client-node";
 import { harborPod } from "../test/support/sandbox-pods.ts";
-import type { Bench } from "./bench.ts";
-import { median } from "./report.ts";
+import { type Frame, median, stack } from "./frame.ts";
 
 const pods = 1000;
 /** Requests in flight. */
 const atOnce = 16;
 const plain = "bench-plain";
-const stack = "single-node";
+
+interface Quota {
+  /** Pods that the quota admitted, and pods that it allows. */
+  readonly admitted: number;
+  readonly hard: number;
+}
 
 interface Churn {
-  /** Milliseconds of every creation. */
+  /** Milliseconds of each creation. */
   readonly creations: readonly number[];
-  /** Pods a second, creation and deletion. */
+  /** Pods a second. */
   readonly created: number;
   readonly deleted: number;
 }
 
-export interface AdmissionCost {
-  readonly ours: Churn;
-  readonly plain: Churn;
-  /** Pods that the quota let through, of how many that it allows, when more were asked for. */
-  readonly quota: { readonly admitted: number; readonly hard: number };
-}
-
-/** Brings the stack up with a quota for all pods, and makes and deletes them as the trainer, in turn with a plain namespace. */
-export async function measureAdmission(bench: Bench): Promise<AdmissionCost> {
-  const file = join(bench.folder("stack"), "config", `${stack}.yaml`);
+/** Brings the stack up with a quota for all pods; the trainer's account then creates and deletes them in both namespaces. */
+export async function benchAdmission(frame: Frame): Promise<string> {
+  const file = join(frame.folder("stack"), "config", `${stack}.yaml`);
   writeFileSync(file, `${readFileSync(file, "utf8")}\nsandbox: { parallel_trials: ${pods} }\n`);
-  bench.time(
-    "pulumi",
-    ["up", "--yes", "--skip-preview", "-s", stack, "--non-interactive"],
-    "stack",
-  );
+  frame.pulumi("stack", "up", "--yes", "--skip-preview", "-s", stack);
   const account = `system:serviceaccount:${stack}-train:trainer`;
   const config = new KubeConfig();
-  config.loadFromFile(bench.kubeconfig);
+  config.loadFromFile(frame.environment["KUBECONFIG"] ?? "");
   const admin = config.makeApiClient(CoreV1Api);
   await admin.createNamespace({
     body: Object.assign(new V1Namespace(), { metadata: { name: plain } }),
@@ -63,8 +56,9 @@ export async function measureAdmission(bench: Bench): Promise<AdmissionCost> {
   const sandbox = `${stack}-sandbox`;
   await churn(core, plain, 50);
   await churn(core, sandbox, 50);
-  const rounds = { plain: await churn(core, plain, pods), ours: await churn(core, sandbox, pods) };
-  return { ...rounds, quota: await fillQuota(admin, core, sandbox) };
+  const without = await churn(core, plain, pods);
+  const ours = await churn(core, sandbox, pods);
+  return report(ours, without, await fillQuota(admin, core, sandbox));
 }
 
 function asAccount(config: KubeConfig, account: string): KubeConfig {
@@ -97,8 +91,8 @@ async function churn(core: CoreV1Api, namespace: string, number: number): Promis
   };
 }
 
-/** Asks for more pods than the quota has. */
-async function fillQuota(admin: CoreV1Api, core: CoreV1Api, namespace: string) {
+/** Creates more pods than the quota allows. */
+async function fillQuota(admin: CoreV1Api, core: CoreV1Api, namespace: string): Promise<Quota> {
   const { spec } = await admin.readNamespacedResourceQuota({ name: "sandboxes", namespace });
   const hard = Number(spec?.hard?.["pods"]);
   const names = Array.from({ length: hard + 50 }, (_, i) => `full-${i}`);
@@ -128,7 +122,7 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
   );
 }
 
-export function reportAdmission({ ours, plain: without, quota }: AdmissionCost): string {
+function report(ours: Churn, without: Churn, quota: Quota): string {
   const row = (name: string, { creations, created, deleted }: Churn) =>
     [
       name.padEnd(22),

@@ -1,9 +1,9 @@
-/** Measures how the loader takes damaged configuration files: many more than the tests try. */
+/** Passes damaged configuration files to the loader, many more than the tests. */
 import { availableParallelism } from "node:os";
 import { fuzz } from "../test/support/fuzz/fuzz.ts";
 
-/** Tries the files in all of the machine's threads. @returns What was seen, and whether all was well. */
-export async function measureFuzz(files: number): Promise<{ report: string; passed: boolean }> {
+/** Uses all threads of the machine. @returns The report, and whether no file failed. */
+export async function benchFuzz(files: number): Promise<{ report: string; passed: boolean }> {
   const threads = availableParallelism();
   const share = Math.ceil(files / threads);
   const began = performance.now();

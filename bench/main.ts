@@ -1,28 +1,26 @@
-/**
- * `npm run bench`: what the project's own work costs. Times preview, up, no-change up and destroy of the single-node
- * stack against a bare program that registers the same objects and against an empty one, in one run on one machine,
- * on a lab of its own. Prints seconds and ratios; judges nothing.
- */
+/** `npm run bench`: measures what the project's own work costs, and prints seconds and ratios. */
 import { parseArgs } from "node:util";
-import { measureAdmission, reportAdmission } from "./admission.ts";
-import { Bench } from "./bench.ts";
-import { measureFuzz } from "./fuzz.ts";
-import { measurePreflight, reportPreflight } from "./preflight.ts";
-import { report } from "./report.ts";
-import { measureScale, reportScale } from "./scale.ts";
+import { benchAdmission } from "./admission.ts";
+import { type Bench, Frame } from "./frame.ts";
+import { benchFuzz } from "./fuzz.ts";
+import { benchLifecycle } from "./lifecycle.ts";
+import { benchPreflight } from "./preflight.ts";
+import { benchScale } from "./scale.ts";
 import { supervise, workFolder } from "./supervise.ts";
 
 const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight | --admission]
        npm run bench -- --fuzz N
 
-Medians of N runs (default 3), after one that is not counted. Brings up a lab of its own and takes it down again.
+Times preview, up, up without a change and destroy of the single-node stack, of a bare program with the same objects,
+and of an empty program. Prints medians of N runs (default 3) after one uncounted run. Uses a lab of its own, which it
+brings up and removes.
 
   --scale      instead: previews of the largest tier against an empty program, with 1, 10 and 100 stacks in the backend
-  --preflight  instead: what preflight's questions to the cluster add to a preview, on the lab and with 1,000 nodes and
-               5,000 pods more
-  --admission  instead: sandbox pods made and deleted with and without our admission policies
+  --preflight  instead: the time that preflight's requests to the cluster add to a preview, on the lab and with 1,000
+               more nodes and 5,000 more pods
+  --admission  instead: creation and deletion of sandbox pods with and without the project's admission policies
   --fuzz       instead: N damaged configuration files through load, Plan and preflight without a cluster; needs no lab.
-               Exit code 1 if one of them showed a stack trace, a problem without a place, or no end
+               Exit code 1 if one of them causes a stack trace, a problem without a location, or a hang
 `;
 
 async function main(): Promise<number> {
@@ -49,24 +47,19 @@ async function main(): Promise<number> {
     return 2;
   }
   if (values.fuzz !== undefined) {
-    const { report, passed } = await measureFuzz(Number(values.fuzz));
+    const { report, passed } = await benchFuzz(Number(values.fuzz));
     process.stdout.write(report);
     return passed ? 0 : 1;
   }
   if (workFolder === undefined) return supervise();
-  const runs = Number(values.runs);
-  const bench = new Bench(workFolder);
-  if (values.preflight) {
-    process.stdout.write(reportPreflight(await measurePreflight(bench, runs)));
-    return 0;
-  }
-  if (values.admission) {
-    process.stdout.write(reportAdmission(await measureAdmission(bench)));
-    return 0;
-  }
-  process.stdout.write(
-    values.scale ? reportScale(measureScale(bench, runs)) : report(bench.measure(runs)),
-  );
+  const bench: Bench = values.preflight
+    ? benchPreflight
+    : values.admission
+      ? benchAdmission
+      : values.scale
+        ? benchScale
+        : benchLifecycle;
+  process.stdout.write(await bench(new Frame(workFolder), Number(values.runs)));
   return 0;
 }
 

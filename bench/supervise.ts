@@ -6,16 +6,16 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const variable = "SWE_RL_BENCH_FOLDER";
 
-/** Folder of the measurement that this process is to make; undefined in the one that stays beside it. */
+/** Folder of the measuring process; undefined in its supervisor. */
 export const workFolder = process.env[variable];
 
-/** With this the program of the lab works on that of the measurements. */
+/** Selects the lab of the benches. */
 export const labEnvironment = { ...process.env, SWE_RL_LAB: "bench" };
 export const labProgram = join(root, "lab/main.ts");
 
 /**
- * Runs the same command in a process group of its own, and clears away after it. A measurement waits for its commands
- * without hearing a signal, so that whoever ends it would leave its lab running.
+ * Runs the same command in a process group of its own, and removes its lab and folder afterwards. A measuring process
+ * blocks on its commands and handles no signal, so it cannot clean up when it is interrupted.
  */
 export async function supervise(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "swe-rl-bench-"));

@@ -5,15 +5,15 @@ import { env } from "./commands/env.ts";
 import { type CommandName, commandNames, helpFor, isCommand } from "./commands/help.ts";
 import { defaultStack, start } from "./commands/start.ts";
 import { status } from "./commands/status.ts";
-import { realAndSimulated, standIns } from "./commands/truth.ts";
+import { realAndSimulated, standIns } from "./commands/limits.ts";
 import { up } from "./commands/up.ts";
-import { type Place, placeOf } from "./place.ts";
+import { type LabPaths, labPaths } from "./paths.ts";
 import { UsageError } from "./problem.ts";
-import { platformOf } from "./tools/platform.ts";
-import { Progress } from "./tools/progress.ts";
+import { platformOf } from "./tools/tool.ts";
+import { Progress } from "./progress.ts";
 
 export interface Invocation {
-  /** undefined: help about all of them. */
+  /** undefined: help about all commands. */
   readonly command: CommandName | undefined;
   readonly help: boolean;
   readonly stack: string;
@@ -37,7 +37,7 @@ export function readCommandLine(args: readonly string[]): Invocation {
   const name = isHelp ? rest[0] : first;
   if (name === undefined || !isCommand(name)) {
     throw new UsageError(
-      `"${name}" is not a command. There are: ${commandNames.join(", ")}. See npm run lab -- --help`,
+      `"${name}" is not a command. Commands: ${commandNames.join(", ")}. See npm run lab -- --help`,
     );
   }
   const { values, positionals } = readOptions(name, isHelp ? ["--help"] : rest);
@@ -74,7 +74,7 @@ function readOptions(command: CommandName, args: readonly string[]) {
 function readStack(name: string): string {
   if (/^[\w.-]+$/.test(name)) return name;
   throw new UsageError(
-    `"${name}" is not the name of a stack: letters, digits, dots, dashes and underscores. See npm run lab -- start --help`,
+    `"${name}" is not the name of a stack. A name has letters, digits, dots, dashes and underscores. See npm run lab -- start --help`,
   );
 }
 
@@ -85,7 +85,7 @@ function readCount(text: string | undefined): number | undefined {
   const count = Number(text);
   if (/^\d+$/.test(text) && count >= 1 && count <= mostGpuNodes) return count;
   throw new UsageError(
-    `--gpu-nodes ${text}: a whole number from 1 to ${mostGpuNodes} is needed. See npm run lab -- up --help`,
+    `--gpu-nodes ${text}: the value must be a whole number from 1 to ${mostGpuNodes}. See npm run lab -- up --help`,
   );
 }
 
@@ -98,41 +98,41 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
     return 0;
   }
   platformOf();
-  // An empty name is none: SWE_RL_LAB= npm start.
+  // `SWE_RL_LAB= npm start` uses the default lab.
   const name = process.env["SWE_RL_LAB"] === "" ? undefined : process.env["SWE_RL_LAB"];
-  return await runCommand(command, placeOf(root, name ?? "default"), invocation);
+  return await runCommand(command, labPaths(root, name ?? "default"), invocation);
 }
 
 async function runCommand(
   command: CommandName,
-  place: Place,
+  paths: LabPaths,
   { stack, gpuNodes, json }: Invocation,
 ): Promise<number> {
   const progress = new Progress(process.stdout);
   switch (command) {
     case "start":
-      return await start(place, stack, progress);
+      return await start(paths, stack, progress);
     case "up": {
       const begin = performance.now();
-      const { record, done } = await up(place, { gpuNodes, progress });
+      const { record, done } = await up(paths, { gpuNodes, progress });
       const seconds = ((performance.now() - begin) / 1000).toFixed(1);
       for (const line of [...realAndSimulated, ...standIns(record.tools)]) progress.line(line);
       const how = done.length === 0 ? "is up" : `is up after ${seconds} s`;
-      progress.line(`lab ${place.name} ${how}. Work with it: eval "$(npm run -s lab -- env)"`);
+      progress.line(`lab ${paths.name} ${how}. Work with it: eval "$(npm run -s lab -- env)"`);
       return 0;
     }
     case "down":
-      await down(place, (line) => {
+      await down(paths, (line) => {
         progress.line(line);
       });
       return 0;
     case "status": {
-      const { text, exitCode } = await status(place);
+      const { text, exitCode } = await status(paths);
       process.stdout.write(text);
       return exitCode;
     }
     case "env":
-      process.stdout.write(await env(place, json ? "json" : "shell"));
+      process.stdout.write(await env(paths, json ? "json" : "shell"));
       return 0;
   }
 }

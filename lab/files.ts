@@ -1,9 +1,9 @@
-/** Files that are either there as a whole or not at all. */
+/** Reads and writes whole files. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes a file so that a kill at any moment leaves the old or the new one. */
+/** Writes a file atomically: a kill at any moment leaves the old or the new content. */
 export function writeWhole(file: string, text: string, mode = 0o644): void {
   mkdirSync(dirname(file), { recursive: true });
   const draft = `${file}.${randomUUID()}`;
@@ -15,7 +15,7 @@ export function writeWhole(file: string, text: string, mode = 0o644): void {
   }
 }
 
-/** The file's text, or undefined if there is none. */
+/** The file's text; undefined if the file does not exist. */
 export function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
@@ -25,7 +25,7 @@ export function readIfThere(file: string): string | undefined {
   }
 }
 
-/** The last lines of a file, for an error message; empty if there is none. */
+/** The last lines of a file, for an error message; empty if the file does not exist. */
 export function lastLines(file: string, count: number): string {
   const lines = (readIfThere(file) ?? "").trimEnd().split("\n");
   return lines.slice(-count).join("\n");

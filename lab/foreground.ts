@@ -1,4 +1,4 @@
-/** Runs a program that talks to the user itself and ends itself in good order when told to stop. */
+/** Runs a program that uses the terminal itself and handles signals itself. */
 import { spawn } from "node:child_process";
 import { shield } from "./interrupt.ts";
 import { LabError } from "./problem.ts";
@@ -6,7 +6,7 @@ import { onTerminal } from "./run.ts";
 
 export interface Ended {
   readonly code: number;
-  /** What told it to stop, if something did. */
+  /** The signal that stopped it, if any. */
   readonly stopped: NodeJS.Signals | undefined;
 }
 
@@ -21,7 +21,7 @@ export async function runInForeground(
     let stopped: NodeJS.Signals | undefined;
     const child = spawn(command, args, { ...options, stdio: "inherit", detached: !shared });
     const forward = (signal: NodeJS.Signals) => {
-      // A terminal's Ctrl-C reached the program too; a second one would make it drop everything at once.
+      // On a terminal the program has got Ctrl-C already; a second SIGINT makes Pulumi end without saving its state.
       const isRepeated = stopped !== undefined || shared;
       if (signal !== "SIGINT" || !isRepeated) child.kill(signal);
       stopped ??= signal;

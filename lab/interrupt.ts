@@ -1,10 +1,10 @@
-/** Turns the signals that ask a command to stop into one AbortSignal, so that everything started is ended in order. */
+/** Turns SIGINT, SIGTERM and SIGHUP into one AbortSignal, so that the command ends its programs in order. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Interrupted } from "./problem.ts";
 
 const controller = new AbortController();
 
-/** Aborted, with an {@link Interrupted} as its reason, once the command has been told to stop. */
+/** Aborted by a signal, with an {@link Interrupted} as its reason. */
 export const interruption = controller.signal;
 
 let shielded = 0;
@@ -17,7 +17,7 @@ export function listenForSignals(): void {
   }
 }
 
-/** While the work runs, signals are left to whoever else listens: a foreground program that stops by itself. */
+/** While the work runs, only other listeners handle signals: those of a foreground program. */
 export async function shield<T>(work: () => Promise<T>): Promise<T> {
   shielded += 1;
   try {
@@ -27,7 +27,7 @@ export async function shield<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Waits; throws {@link Interrupted} if the command is told to stop meanwhile. */
+/** Waits. @throws {Interrupted} If a signal stops the command meanwhile. */
 export async function pause(milliseconds: number): Promise<void> {
   interruption.throwIfAborted();
   await sleep(milliseconds, undefined, { signal: interruption }).catch(() => {

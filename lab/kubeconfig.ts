@@ -1,13 +1,13 @@
-/** The kubeconfig of the lab. It carries its certificates in itself and names one context. */
+/** The kubeconfig of the lab, with embedded certificates and one context. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { readIfThere, writeWhole } from "./files.ts";
-import { contextName, type Place } from "./place.ts";
+import { contextName, type LabPaths } from "./paths.ts";
 
-/** @returns Whether it was not there as it should be. */
-export function writeKubeconfig(place: Place, port: number): boolean {
-  const encoded = (name: string) => readFileSync(join(place.data, "pki", name)).toString("base64");
+/** @returns Whether the file was missing or different. */
+export function writeKubeconfig(paths: LabPaths, port: number): boolean {
+  const encoded = (name: string) => readFileSync(join(paths.data, "pki", name)).toString("base64");
   const text = stringify({
     apiVersion: "v1",
     kind: "Config",
@@ -32,7 +32,7 @@ export function writeKubeconfig(place: Place, port: number): boolean {
       },
     ],
   });
-  if (readIfThere(place.kubeconfig) === text) return false;
-  writeWhole(place.kubeconfig, text, 0o600);
+  if (readIfThere(paths.kubeconfig) === text) return false;
+  writeWhole(paths.kubeconfig, text, 0o600);
   return true;
 }

@@ -1,4 +1,4 @@
-/** One process at a time. A lock is a file whose owner touches it; a dead owner's lock is taken over. */
+/** A lock file for one process at a time. The owner touches the file; the lock of a dead owner is taken over. */
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,7 +10,7 @@ interface Owner {
   readonly token: string;
 }
 
-/** The owner touches the file this often; after `staleMilliseconds` without a touch it counts as dead. */
+/** Interval of touches; after `staleMilliseconds` without a touch the owner counts as dead. */
 const beatMilliseconds = 2000;
 const staleMilliseconds = 30_000;
 
@@ -52,7 +52,7 @@ function take(file: string, owner: Owner): boolean {
     writeFileSync(file, JSON.stringify(owner), { flag: "wx" });
     return true;
   } catch (error) {
-    // Gone in between: `down` of another lab took the empty folder away.
+    // ENOENT: `down` of another lab removed the empty folder meanwhile.
     const isTaken =
       error instanceof Error &&
       "code" in error &&
@@ -73,7 +73,7 @@ function readOwner(file: string): Owner | undefined {
 function isAbandoned(file: string, owner: Owner | undefined): boolean {
   try {
     const silent = Date.now() - statSync(file).mtimeMs;
-    // A file without an owner is one that is being written, or whose writer was killed just then.
+    // A file without an owner is being written, or its writer was killed.
     if (owner === undefined) return silent > beatMilliseconds;
     return silent > staleMilliseconds || !isAlive(owner.pid);
   } catch {

@@ -1,4 +1,4 @@
-/** Entry of `npm start` and `npm run lab`. Imports nothing that could be missing before it can say so. */
+/** Entry of `npm start` and `npm run lab`. Static imports need no installed package, so that a missing one is reported. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { interruption, listenForSignals } from "./interrupt.ts";
@@ -6,13 +6,13 @@ import { Interrupted, LabError } from "./problem.ts";
 
 const root = join(import.meta.dirname, "..");
 
-// A reader that has seen enough (`… | head`) is no error.
+// A closed pipe (`… | head`) is not an error.
 process.stdout.on("error", () => undefined);
 listenForSignals();
 
 try {
   if (!existsSync(join(root, "node_modules", "yaml"))) {
-    throw new LabError("The project's packages are not installed: npm ci");
+    throw new LabError("The project's packages are not installed. Install them: npm ci");
   }
   const { main } = await import("./cli.ts");
   process.exitCode = await main(root, process.argv.slice(2));
@@ -24,7 +24,7 @@ try {
   process.stderr.write(`${shown.message}\n`);
   if (shown instanceof Interrupted) {
     process.stderr.write(
-      "Nothing runs that this does not show: npm run lab -- status. Go on: the same command again. End it: npm run lab -- down\n",
+      "See what still runs: npm run lab -- status. Continue: run the same command again. End the lab: npm run lab -- down\n",
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Something that the user must know and can act on: shown as it is, without a stack trace. */
+/** An error for the user, shown without a stack trace. */
 export class LabError extends Error {
   override readonly name: string = "LabError";
   readonly exitCode: number;
@@ -9,7 +9,7 @@ export class LabError extends Error {
   }
 }
 
-/** The command line makes no sense. */
+/** The command line is invalid. */
 export class UsageError extends LabError {
   override readonly name = "UsageError";
 
@@ -18,7 +18,7 @@ export class UsageError extends LabError {
   }
 }
 
-/** The user, or the system, told the command to stop. */
+/** A signal stopped the command. */
 export class Interrupted extends LabError {
   override readonly name = "Interrupted";
 
@@ -27,7 +27,7 @@ export class Interrupted extends LabError {
   }
 }
 
-/** As a shell reports a command that a signal ended. */
+/** 128 + signal number, as in a shell. */
 const exitCodes: Partial<Record<NodeJS.Signals, number>> = {
   SIGHUP: 129,
   SIGINT: 130,

@@ -1,6 +1,6 @@
 /**
- * The lab's processes, found by what they run. Everything is started through a path inside the lab's directory, so
- * the first word of the command line tells; pid files do not (a pid is used again, and a kill comes between fork and file).
+ * Finds the lab's processes by their command lines, which begin with a path inside the lab's directory. Pid files are
+ * not reliable: the system reuses pids, and a kill between fork and write leaves no file.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,10 +14,10 @@ export interface Process {
   readonly command: string;
 }
 
-/** Clock ticks a second in /proc; the kernel has shown 100 to programs on every architecture for decades. */
+/** Clock ticks per second in /proc (USER_HZ): 100 on every architecture. */
 const ticksPerSecond = 100;
 
-/** All processes that run something inside the directory. */
+/** All processes whose executable is inside the directory. */
 export async function processesIn(directory: string): Promise<Process[]> {
   const all = process.platform === "linux" ? readProc() : await askPs();
   return all.filter(({ pid, command }) => runsIn(directory, command) && pid !== process.pid);
@@ -27,7 +27,7 @@ export function runsIn(directory: string, command: string): boolean {
   return command.startsWith(`${directory}/`);
 }
 
-/** Whether a process runs just this executable. */
+/** Whether a process runs this executable. */
 export function runs(executable: string, { command }: Process): boolean {
   return command === executable || command.startsWith(`${executable} `);
 }
@@ -48,13 +48,13 @@ function readProc(): Process[] {
         const stat = readFileSync(`/proc/${name}/stat`, "utf8");
         return [parseProc(Number(name), { words, stat, boot: Number(boot) })];
       } catch {
-        // It ended while we looked.
+        // The process ended meanwhile.
         return [];
       }
     });
 }
 
-/** Reads what Linux tells about a process. A zombie has no words. */
+/** Parses /proc/PID/cmdline and /proc/PID/stat. A zombie has an empty command line. */
 export function parseProc(
   pid: number,
   from: { readonly words: readonly string[]; readonly stat: string; readonly boot: number },
@@ -73,7 +73,8 @@ async function askPs(): Promise<Process[]> {
   const { code, stdout, stderr } = await run("ps", ["-axww", "-o", "pid=,lstart=,command="], {
     env: { ...process.env, LC_ALL: "C" },
   });
-  if (code !== 0) throw new LabError(`the lab cannot see its processes: ps says ${stderr.trim()}`);
+  if (code !== 0)
+    throw new LabError(`The lab cannot list its processes, because ps failed: ${stderr.trim()}`);
   return parsePs(stdout);
 }
 
@@ -87,7 +88,7 @@ export function parsePs(text: string): Process[] {
   });
 }
 
-/** Ends processes: asks, waits, and kills what is still there. Returns once all are gone. */
+/** Sends SIGTERM, waits, then sends SIGKILL to the rest. Returns once all processes are gone. */
 export async function endProcesses(
   directory: string,
   ending: readonly Process[],
@@ -101,7 +102,7 @@ export async function endProcesses(
       ending.some((other) => other.pid === pid && other.command === command),
     );
   };
-  // Not interruptible: what has been begun here is over within seconds, and half of it is worse.
+  // Not interruptible: it takes seconds, and half-ended parts are harder to repair.
   while ((await left()).length > 0 && Date.now() < deadline) await sleep(50);
   for (const { pid } of await left()) signal(pid, "SIGKILL");
   for (let i = 0; i < 100 && (await left()).length > 0; i++) await sleep(50);
@@ -118,6 +119,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It has ended, or is not ours; who is left is found out below.
+    // The process has ended or belongs to another user; survivors are reported below.
   }
 }

@@ -1,9 +1,9 @@
-/** What a lab knows of itself. All of it can be found out or made again; it saves the time. */
+/** A cache of facts about a lab, which saves time: `up` works without it. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, writeWhole } from "./files.ts";
-import type { Place } from "./place.ts";
+import type { LabPaths } from "./paths.ts";
 import { catalogue } from "./tools/catalogue.ts";
 import type { ObtainedTool } from "./tools/tool.ts";
 
@@ -17,38 +17,38 @@ export interface Ports {
 }
 
 export interface LabRecord {
-  /** Of this file's form; another one is not read. */
+  /** Version of the format; other versions are ignored. */
   readonly form: 1;
-  /** A lab that was moved or copied is not the one that is written about. */
+  /** The record of a moved or copied lab is ignored. */
   readonly directory: string;
   readonly tools: readonly ObtainedTool[];
   readonly gpuNodes: number;
   readonly ports?: Ports;
-  /** Hash of the kwok.yaml that the control plane runs with. */
+  /** Hash of the kwok.yaml that the running control plane uses. */
   readonly kwokConfig?: string;
   readonly operatorPorts?: { readonly metrics: number; readonly health: number };
 }
 
-export function readRecord(place: Place): LabRecord | undefined {
+export function readRecord(paths: LabPaths): LabRecord | undefined {
   try {
-    const record = JSON.parse(readIfThere(place.record) ?? "") as Partial<LabRecord>;
-    const isOurs = record.form === 1 && record.directory === place.directory;
+    const record = JSON.parse(readIfThere(paths.record) ?? "") as Partial<LabRecord>;
+    const isOurs = record.form === 1 && record.directory === paths.directory;
     return isOurs ? (record as LabRecord) : undefined;
   } catch {
     return undefined;
   }
 }
 
-export function writeRecord(place: Place, record: LabRecord): void {
-  writeWhole(place.record, `${JSON.stringify(record, undefined, 2)}\n`);
+export function writeRecord(paths: LabPaths, record: LabRecord): void {
+  writeWhole(paths.record, `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
-export function kwokConfigHash(place: Place): string | undefined {
-  const text = readIfThere(join(place.cluster, "kwok.yaml"));
+export function kwokConfigHash(paths: LabPaths): string | undefined {
+  const text = readIfThere(join(paths.cluster, "kwok.yaml"));
   return text === undefined ? undefined : createHash("sha256").update(text).digest("hex");
 }
 
-/** Whether all tools are still where they were. */
+/** Whether the files of all tools still exist. */
 export function hasTools({ tools }: LabRecord): boolean {
   return catalogue.every(({ name }) => {
     const tool = tools.find((obtained) => obtained.name === name);

@@ -1,4 +1,4 @@
-/** Child processes: short-lived helpers that end with us, and services that outlive us. */
+/** Child processes: programs that the command waits for, and services that go on after it. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { interruption } from "./interrupt.ts";
@@ -14,13 +14,13 @@ export interface Finished {
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** File that receives all output instead. */
+  /** File for all output; without it the output is returned. */
   readonly log?: string;
-  /** Ends the program early, besides an interruption of the command. */
+  /** Ends the program early; an interruption of the command always does. */
   readonly signal?: AbortSignal;
 }
 
-/** How long a program may take to stop before it is killed. */
+/** Time between SIGTERM and SIGKILL. */
 const graceMilliseconds = 5000;
 
 /**
@@ -36,7 +36,7 @@ export async function run(
   stop.throwIfAborted();
   const log = options.log === undefined ? undefined : openSync(options.log, "a");
   const output = log ?? ("pipe" as const);
-  // A process group of its own: Ctrl-C then reaches it through us, once, and its children with it.
+  // In a process group of its own, the program and its children get Ctrl-C once, from `end`.
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: options.env,
@@ -48,7 +48,7 @@ export async function run(
     try {
       if (child.pid !== undefined) process.kill(-child.pid, signal);
     } catch {
-      // It has ended already.
+      // The process group has ended already.
     }
   };
   let killer: NodeJS.Timeout | undefined;
@@ -79,7 +79,7 @@ export async function run(
   }
 }
 
-/** Starts a program that goes on when we end. Its output goes to the end of the log. */
+/** Starts a program that goes on after this process ends, and appends its output to the log. */
 export function startService(
   command: string,
   args: readonly string[],
@@ -93,12 +93,12 @@ export function startService(
     detached: true,
   });
   closeSync(log);
-  // That it does not run, and why, is found out by whoever waits for it.
+  // `waitFor` reports a part that does not run, with the end of its log.
   child.on("error", () => undefined);
   child.unref();
 }
 
-/** A terminal is attached: the program shares our process group, draws by itself and gets Ctrl-C by itself. */
+/** Whether a terminal is attached. A program in the foreground then shares the process group and gets Ctrl-C directly. */
 export function onTerminal(): boolean {
   return [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
 }

@@ -1,28 +1,28 @@
 /** `npm start`: a lab, and on it a real `pulumi up` of one stack. */
 import { join } from "node:path";
 import { runInForeground } from "../foreground.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { Interrupted, LabError } from "../problem.ts";
 import { labEnvironment } from "../pulumi/environment.ts";
-import { demandOwnStack } from "../pulumi/stacks.ts";
+import { demandOwnStack } from "../pulumi/stack-files.ts";
 import { onTerminal, run } from "../run.ts";
-import { formatSeconds, type Progress } from "../tools/progress.ts";
-import { realAndSimulated, standIns } from "./truth.ts";
+import { formatSeconds, type Progress } from "../progress.ts";
+import { realAndSimulated, standIns } from "./limits.ts";
 import { up } from "./up.ts";
 
 /** @returns The exit code of pulumi. */
-export async function start(place: Place, stack: string, progress: Progress): Promise<number> {
-  const { record, phases, done } = await up(place, { gpuNodes: undefined, progress });
-  if (done.length === 0) progress.line(`lab ${place.name} is up`);
+export async function start(paths: LabPaths, stack: string, progress: Progress): Promise<number> {
+  const { record, phases, done } = await up(paths, { gpuNodes: undefined, progress });
+  if (done.length === 0) progress.line(`lab ${paths.name} is up`);
   for (const line of standIns(record.tools)) progress.line(line);
 
-  await demandOwnStack(place, stack);
-  await selectStack(place, stack);
+  demandOwnStack(paths, stack);
+  await selectStack(paths, stack);
   progress.line(`\npulumi up -s ${stack}`);
   const begin = performance.now();
   const { code, stopped } = await runInForeground(
-    join(place.bin, "pulumi"),
-    // On a terminal Pulumi draws; elsewhere its dots only fill the log.
+    join(paths.bin, "pulumi"),
+    // Without a terminal, Pulumi's progress dots only fill the log.
     [
       "up",
       "--stack",
@@ -31,7 +31,7 @@ export async function start(place: Place, stack: string, progress: Progress): Pr
       "--skip-preview",
       ...(onTerminal() ? [] : ["--suppress-progress"]),
     ],
-    { cwd: place.root, env: labEnvironment(place) },
+    { cwd: paths.root, env: labEnvironment(paths) },
   );
   const stackPhase = { name: "stack", seconds: (performance.now() - begin) / 1000 };
   if (stopped) throw new Interrupted(stopped);
@@ -53,24 +53,24 @@ export async function start(place: Place, stack: string, progress: Progress): Pr
 
 export const defaultStack = "single-node";
 
-async function selectStack(place: Place, stack: string): Promise<void> {
+async function selectStack(paths: LabPaths, stack: string): Promise<void> {
   const { code, stdout, stderr } = await run(
-    join(place.bin, "pulumi"),
+    join(paths.bin, "pulumi"),
     ["stack", "select", "--create", stack, "--non-interactive"],
-    { cwd: place.root, env: labEnvironment(place) },
+    { cwd: paths.root, env: labEnvironment(paths) },
   );
   if (code !== 0) {
-    throw new LabError(`pulumi cannot select the stack ${stack}:\n${(stderr + stdout).trim()}`);
+    throw new LabError(`Pulumi cannot select the stack ${stack}:\n${(stderr + stdout).trim()}`);
   }
 }
 
 function next(stack: string): string[] {
   const lines = [
-    ['eval "$(npm run -s lab -- env)"', "your own pulumi and kubectl then work with the lab"],
-    [`pulumi preview -s ${stack}`, "no change, until you change something in config/"],
-    [`kubectl get raycluster,pods -n ${stack}-train`, "what Kubernetes has"],
-    ["npm run lab -- status", "what runs, and where it comes from"],
-    ["npm run lab -- down", "ends and removes all of it"],
+    ['eval "$(npm run -s lab -- env)"', "makes your own pulumi and kubectl use the lab"],
+    [`pulumi preview -s ${stack}`, "shows no change until you change a setting in config/"],
+    [`kubectl get raycluster,pods -n ${stack}-train`, "shows the objects in Kubernetes"],
+    ["npm run lab -- status", "shows what runs and where the tools come from"],
+    ["npm run lab -- down", "ends the lab and removes its data"],
   ] as const;
   const width = Math.max(...lines.map(([command]) => command.length));
   return ["next", ...lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`)];

@@ -1,37 +1,37 @@
-/** Shows what of a lab runs, where it comes from, and what of it is real. */
+/** Shows what runs, where the tools come from, and what the lab simulates. */
 import type { Api, KubernetesObject } from "../control-plane/api.ts";
 import { openApi } from "../control-plane/bring-up.ts";
 import { isReady, type NodeObject } from "../control-plane/nodes.ts";
 import { findRunning, type Part, parts, toolOf } from "../control-plane/parts.ts";
 import type { VolumeObject } from "../control-plane/volumes.ts";
-import { contextName, type Place } from "../place.ts";
+import { contextName, type LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import { nameOf, type Process } from "../processes.ts";
-import { stacksOf } from "../pulumi/stacks.ts";
+import { stacksOf } from "../pulumi/state.ts";
 import { readRecord, type LabRecord } from "../record.ts";
 import { catalogue } from "../tools/catalogue.ts";
 import type { ObtainedTool, Source } from "../tools/tool.ts";
-import { realAndSimulated, standIns } from "./truth.ts";
+import { realAndSimulated, standIns } from "./limits.ts";
 
 export interface Status {
   readonly text: string;
   readonly exitCode: 0 | 3 | 4;
 }
 
-export async function status(place: Place): Promise<Status> {
-  const record = readRecord(place);
-  const running = await findRunning(place);
-  const api = record?.ports && openApi(place, record.ports);
-  // Without its store the API server still answers some questions, and hangs at others.
+export async function status(paths: LabPaths): Promise<Status> {
+  const record = readRecord(paths);
+  const running = await findRunning(paths);
+  const api = record?.ports && openApi(paths, record.ports);
+  // Without etcd the API server answers some requests and hangs on others.
   const answers = running.parts.has("etcd") && ((await api?.isReady()) ?? false);
   const exitCode =
     running.parts.size === 0 ? 3 : answers && running.parts.size === parts.length ? 0 : 4;
   const lines = [
-    headline(place, exitCode),
+    headline(paths, exitCode),
     ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
-    ...processLines(place, "left by a killed command; up and down end them", running.strays),
-    ...processLines(place, "working with the lab", running.guests),
-    ...(api && answers ? ["", ...(await clusterLines(place, api).catch(tellFailure))] : []),
+    ...processLines(paths, "left by a killed command (up and down end them)", running.leftovers),
+    ...processLines(paths, "using the lab", running.clients),
+    ...(api && answers ? ["", ...(await clusterLines(paths, api).catch(tellFailure))] : []),
     ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
     ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),
   ];
@@ -44,14 +44,14 @@ function tellFailure(error: unknown): string[] {
   throw error;
 }
 
-function headline({ name }: Place, exitCode: Status["exitCode"]): string {
+function headline({ name }: LabPaths, exitCode: Status["exitCode"]): string {
   switch (exitCode) {
     case 0:
       return `lab ${name} is up (context ${contextName})`;
     case 3:
       return `lab ${name} is down. Bring it up: npm run lab -- up`;
     case 4:
-      return `lab ${name} is partly up. Mend it: npm run lab -- up. Or end it: npm run lab -- down`;
+      return `lab ${name} is partly up. Repair it: npm run lab -- up. Or end it: npm run lab -- down`;
   }
 }
 
@@ -64,15 +64,15 @@ function partLines(running: ReadonlyMap<Part, Process>, record: LabRecord | unde
   });
 }
 
-function processLines(place: Place, title: string, processes: readonly Process[]): string[] {
+function processLines(paths: LabPaths, title: string, processes: readonly Process[]): string[] {
   if (processes.length === 0) return [];
   const lines = processes.map((found) => {
-    return row(nameOf(place.directory, found), "", `process ${found.pid} since ${since(found)}`);
+    return row(nameOf(paths.directory, found), "", `process ${found.pid} since ${since(found)}`);
   });
   return ["", title, ...lines];
 }
 
-async function clusterLines(place: Place, api: Api): Promise<string[]> {
+async function clusterLines(paths: LabPaths, api: Api): Promise<string[]> {
   const [nodes, volumes, clusters] = await Promise.all([
     api.list<NodeObject>("/api/v1/nodes"),
     api.list<VolumeObject>("/api/v1/persistentvolumes"),
@@ -84,7 +84,7 @@ async function clusterLines(place: Place, api: Api): Promise<string[]> {
   );
   const counts = Array.from(pools, ([pool, members]) => `${members.length} ${pool}`);
   const bound = volumes.filter(({ status }) => status?.phase === "Bound").length;
-  const stacks = stacksOf(place);
+  const stacks = stacksOf(paths);
   return [
     row("nodes", "", `${counts.join(", ")}; ${nodes.filter(isReady).length} ready`),
     row("volumes", "", `${volumes.length}, of which ${bound} bound`),
@@ -94,7 +94,7 @@ async function clusterLines(place: Place, api: Api): Promise<string[]> {
 }
 
 const sources: Readonly<Record<Source, string>> = {
-  machine: "found here",
+  machine: "found on this machine",
   download: "downloaded",
   go: "built with Go",
   "stand-in": "stand-in",
@@ -109,7 +109,7 @@ function row(name: string, version: string, text: string): string {
   return `  ${name.padEnd(27)}${version.padEnd(9)}${text}`;
 }
 
-/** Local time, with the day if that is not today. */
+/** Local time, with the date unless it is today. */
 function since({ since }: Process): string {
   const isToday = since.toDateString() === new Date().toDateString();
   const time = since.toTimeString().slice(0, 8);

@@ -1,4 +1,4 @@
-/** Brings a lab up, or mends it, or finds that it is up. */
+/** Brings a lab up or repairs it; does nothing if it is up. */
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { bringUp, openApi, survey } from "../control-plane/bring-up.ts";
@@ -11,28 +11,27 @@ import { writeWhole } from "../files.ts";
 import { writeKubeconfig } from "../kubeconfig.ts";
 import { linkTools } from "../links.ts";
 import { withLock } from "../lock.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { endProcesses } from "../processes.ts";
-import { removeDeadLocks } from "../pulumi/stacks.ts";
+import { removeDeadLocks } from "../pulumi/state.ts";
 import { hasTools, readRecord, type LabRecord, writeRecord } from "../record.ts";
 import { Cache, cacheDirectory } from "../tools/cache.ts";
 import { Network } from "../tools/network.ts";
-import { obtainTools } from "../tools/obtain.ts";
-import { platformOf } from "../tools/platform.ts";
-import { formatCount, type Progress } from "../tools/progress.ts";
-import type { ObtainedTool } from "../tools/tool.ts";
+import { obtainTools } from "../tools/provide.ts";
+import { type ObtainedTool, platformOf } from "../tools/tool.ts";
+import { formatCount, type Progress } from "../progress.ts";
 
 export interface UpOptions {
-  /** undefined: as many as the lab has, or the default. */
+  /** undefined: the number that the lab has, else the default. */
   readonly gpuNodes: number | undefined;
   readonly progress: Progress;
 }
 
 export interface Upped {
   readonly record: LabRecord;
-  /** What took how many seconds. */
+  /** Times of the phases. */
   readonly phases: readonly Phase[];
-  /** What had to be done, in a few words each; empty if the lab was up. */
+  /** Descriptions of the changes; empty if the lab was up. */
   readonly done: readonly string[];
 }
 
@@ -41,16 +40,16 @@ export interface Phase {
   readonly seconds: number;
 }
 
-export async function up(place: Place, options: UpOptions): Promise<Upped> {
+export async function up(paths: LabPaths, options: UpOptions): Promise<Upped> {
   const { progress } = options;
   const onWait = (pid: number | undefined) => {
     progress.line(`waiting for another command on this lab${pid ? ` (process ${pid})` : ""}`);
   };
-  return await withLock(place.lock, onWait, async () => {
-    mkdirSync(place.directory, { recursive: true });
-    // Inside are the keys of an administrator and the passphrase of the stacks.
-    chmodSync(place.directory, 0o700);
-    const old = readRecord(place);
+  return await withLock(paths.lock, onWait, async () => {
+    mkdirSync(paths.directory, { recursive: true });
+    // It contains administrator keys and the passphrase of the stacks.
+    chmodSync(paths.directory, 0o700);
+    const old = readRecord(paths);
     const done: string[] = [];
     const phases: Phase[] = [];
     const timed = async <T>(name: string, work: () => Promise<T>) => {
@@ -59,19 +58,19 @@ export async function up(place: Place, options: UpOptions): Promise<Upped> {
       phases.push({ name, seconds: (performance.now() - begin) / 1000 });
       return result;
     };
-    const tools = await timed("tools", () => provideTools(place, old, { progress, done }));
+    const tools = await timed("tools", () => provideTools(paths, old, { progress, done }));
     const gpuNodes = options.gpuNodes ?? old?.gpuNodes ?? defaultGpuNodes;
-    const record: LabRecord = { ...old, form: 1, directory: place.directory, tools, gpuNodes };
-    writeRecord(place, record);
-    providePulumi(place, { progress, done });
+    const record: LabRecord = { ...old, form: 1, directory: paths.directory, tools, gpuNodes };
+    writeRecord(paths, record);
+    providePulumi(paths, { progress, done });
     const running = await timed("control plane", () =>
-      provideControlPlane(place, record, { progress, done }),
+      provideControlPlane(paths, record, { progress, done }),
     );
-    if (running.ports && writeKubeconfig(place, running.ports.apiServer)) {
+    if (running.ports && writeKubeconfig(paths, running.ports.apiServer)) {
       if (done.length === 0) tell("kubeconfig written", { progress, done });
     }
     const complete = await timed("KubeRay, nodes, volumes", () =>
-      provideObjects(place, running, { progress, done }),
+      provideObjects(paths, running, { progress, done }),
     );
     return { record: complete, phases, done };
   });
@@ -83,12 +82,12 @@ interface Log {
 }
 
 async function provideTools(
-  place: Place,
+  paths: LabPaths,
   old: LabRecord | undefined,
   { progress, done }: Log,
 ): Promise<readonly ObtainedTool[]> {
   if (old && hasTools(old)) {
-    if (linkTools(place, old.tools)) tell("links to the tools made again", { progress, done });
+    if (linkTools(paths, old.tools)) tell("links to the tools restored", { progress, done });
     return old.tools;
   }
   const tools = await obtainTools({
@@ -96,50 +95,50 @@ async function provideTools(
     network: new Network(),
     platform: platformOf(),
     progress,
-    root: place.root,
+    root: paths.root,
   });
-  linkTools(place, tools);
+  linkTools(paths, tools);
   done.push(formatCount(tools.length, "tool"));
   return tools;
 }
 
-/** For what takes no time worth telling. */
+/** Reports a step that takes no noticeable time. */
 function tell(what: string, { progress, done }: Log): void {
   progress.line(what);
   done.push(what);
 }
 
-function providePulumi(place: Place, log: Log): void {
-  mkdirSync(place.pulumiHome, { recursive: true });
-  mkdirSync(place.pulumiState, { recursive: true });
-  if (!existsSync(place.passphrase)) {
-    writeWhole(place.passphrase, randomBytes(32).toString("base64url"), 0o600);
+function providePulumi(paths: LabPaths, log: Log): void {
+  mkdirSync(paths.pulumiHome, { recursive: true });
+  mkdirSync(paths.pulumiState, { recursive: true });
+  if (!existsSync(paths.passphrase)) {
+    writeWhole(paths.passphrase, randomBytes(32).toString("base64url"), 0o600);
   }
-  const locks = removeDeadLocks(place);
+  const locks = removeDeadLocks(paths);
   if (locks > 0) tell(`${formatCount(locks, "lock")} of killed Pulumi runs removed`, log);
 }
 
 async function provideControlPlane(
-  place: Place,
+  paths: LabPaths,
   record: LabRecord,
   { progress, done }: Log,
 ): Promise<LabRecord> {
-  const found = await survey(place, record);
+  const found = await survey(paths, record);
   const { decision } = found;
-  if (decision.kind === "nothing") return await bringUp(place, record, found);
+  if (decision.kind === "nothing") return await bringUp(paths, record, found);
   const what =
     decision.kind === "start"
-      ? `${decision.missing.join(", ")} started again`
-      : `control plane started${decision.because ? `, since ${decision.because}` : ""}`;
+      ? `${decision.missing.join(", ")} restarted`
+      : `control plane started${decision.because ? `, because ${decision.because}` : ""}`;
   done.push(what);
   return await progress.task("control plane: starting", 10, async () => ({
-    result: await bringUp(place, record, found),
+    result: await bringUp(paths, record, found),
     summary: what,
   }));
 }
 
-async function provideObjects(place: Place, record: LabRecord, log: Log): Promise<LabRecord> {
-  const api = record.ports && openApi(place, record.ports);
+async function provideObjects(paths: LabPaths, record: LabRecord, log: Log): Promise<LabRecord> {
+  const api = record.ports && openApi(paths, record.ports);
   if (!api) throw new Error("the control plane has no ports or certificates");
   try {
     const definitions = log.progress.task("KubeRay, nodes, volumes", 10, async () => {
@@ -156,26 +155,26 @@ async function provideObjects(place: Place, record: LabRecord, log: Log): Promis
       return { result: made, summary: made.join(", ") };
     });
     log.done.push(...(await definitions));
-    return await provideOperator(place, record, log);
+    return await provideOperator(paths, record, log);
   } finally {
     api.close();
   }
 }
 
-async function provideOperator(place: Place, record: LabRecord, log: Log): Promise<LabRecord> {
-  if ((await findRunning(place)).parts.has(operatorPart) && record.operatorPorts) {
-    writeRecord(place, record);
+async function provideOperator(paths: LabPaths, record: LabRecord, log: Log): Promise<LabRecord> {
+  if ((await findRunning(paths)).parts.has(operatorPart) && record.operatorPorts) {
+    writeRecord(paths, record);
     return record;
   }
-  const stale = (await findRunning(place)).parts.get(operatorPart);
-  if (stale) await endProcesses(place.directory, [stale]);
+  const stale = (await findRunning(paths)).parts.get(operatorPart);
+  if (stale) await endProcesses(paths.directory, [stale]);
   const [metrics = 0, health = 0] = await freePorts(2);
   const operatorPorts = { metrics, health };
-  // Written first: an operator without known ports would have to be started anew.
+  // Written before the start: an operator with unknown ports must be restarted.
   const complete = { ...record, operatorPorts };
-  writeRecord(place, complete);
+  writeRecord(paths, complete);
   await log.progress.task("KubeRay operator: starting", 3, async () => {
-    await startOperator(place, operatorPorts);
+    await startOperator(paths, operatorPorts);
     return { result: undefined, summary: "KubeRay operator started" };
   });
   log.done.push("KubeRay operator started");

@@ -1,9 +1,12 @@
-/** The few calls to the lab's API server that the lab itself makes. */
+/**
+ * The lab's requests to its API server: five verbs on paths. Not @kubernetes/client-node: loading it takes longer than
+ * `lab env` and `lab status` take in all, and its typed calls cover neither /readyz nor YAML that is sent unparsed.
+ */
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { interruption } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 
 export interface KubernetesObject {
@@ -12,14 +15,14 @@ export interface KubernetesObject {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
 }
 
-/** The API server did not do what it was asked. */
+/** A request to the API server failed. */
 export class ApiError extends LabError {
   override readonly name = "ApiError";
-  /** Of its answer; 0 if there was none. */
+  /** HTTP status; 0 without an answer. */
   readonly status: number;
 
   constructor(message: string, status: number) {
-    super(`the lab's API server: ${message}. Mend the lab: npm run lab -- up`);
+    super(`The lab's API server: ${message}. Repair the lab: npm run lab -- up`);
     this.status = status;
   }
 }
@@ -31,8 +34,8 @@ export class Api {
   readonly #agent: Agent;
   readonly #port: number;
 
-  constructor(place: Place, port: number) {
-    const pki = join(place.data, "pki");
+  constructor(paths: LabPaths, port: number) {
+    const pki = join(paths.data, "pki");
     this.#port = port;
     this.#agent = new Agent({
       keepAlive: true,
@@ -63,7 +66,7 @@ export class Api {
     }
   }
 
-  /** Server-side apply. YAML is sent as it is; of the answer, which can be large, only the metadata is asked for. */
+  /** Server-side apply. Sends YAML unparsed; requests only metadata as the answer, since a whole object can be large. */
   async apply(path: string, object: object | string): Promise<void> {
     const body = typeof object === "string" ? object : JSON.stringify(object);
     await this.#call("PATCH", `${path}?fieldManager=${fieldManager}&force=true`, {

@@ -1,12 +1,12 @@
-/** Brings the control plane up from whatever state it is in. */
+/** Brings the control plane up from any state. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pause } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { endProcesses } from "../processes.ts";
 import { kwokConfigHash, type Ports, type LabRecord, writeRecord } from "../record.ts";
 import { Api } from "./api.ts";
-import { decide, type Decision } from "./decide.ts";
+import { decide, type Decision } from "./decision.ts";
 import { PartEnded, waitForControlPlane } from "./health.ts";
 import { createControlPlane, startMissingParts } from "./kwok.ts";
 import { findRunning, type Running } from "./parts.ts";
@@ -17,27 +17,27 @@ export interface Survey {
   readonly decision: Decision;
 }
 
-/** Looks at what is there. */
-export async function survey(place: Place, record: LabRecord | undefined): Promise<Survey> {
-  const running = await findRunning(place);
-  const etcd = join(place.data, "etcd");
+/** Finds out what runs and what has to be done. */
+export async function survey(paths: LabPaths, record: LabRecord | undefined): Promise<Survey> {
+  const running = await findRunning(paths);
+  const etcd = join(paths.data, "etcd");
   const decision = decide({
     running: new Set(running.parts.keys()),
-    answers: await answersSoon(place, record, running),
-    intact: record?.kwokConfig !== undefined && record.kwokConfig === kwokConfigHash(place),
+    answers: await answersSoon(paths, record, running),
+    intact: record?.kwokConfig !== undefined && record.kwokConfig === kwokConfigHash(paths),
     hasData: existsSync(etcd) && readdirSync(etcd).length > 0,
   });
   return { running, decision };
 }
 
-/** A busy machine may keep a healthy API server from answering for a moment. */
+/** On a busy machine a healthy API server may need seconds to answer. */
 async function answersSoon(
-  place: Place,
+  paths: LabPaths,
   record: LabRecord | undefined,
   { parts }: Running,
 ): Promise<boolean> {
   if (!record?.ports || !parts.has("kube-apiserver") || !parts.has("etcd")) return false;
-  const api = openApi(place, record.ports);
+  const api = openApi(paths, record.ports);
   if (!api) return false;
   try {
     for (let i = 0; i < 20; i++) {
@@ -50,66 +50,66 @@ async function answersSoon(
   }
 }
 
-/** undefined if the certificates are not there. */
-export function openApi(place: Place, ports: Ports): Api | undefined {
+/** undefined without certificates. */
+export function openApi(paths: LabPaths, ports: Ports): Api | undefined {
   try {
-    return new Api(place, ports.apiServer);
+    return new Api(paths, ports.apiServer);
   } catch {
     return undefined;
   }
 }
 
 /**
- * Does what was decided.
+ * Carries out the decision.
  * @returns The record, with the ports of a new control plane.
  */
 export async function bringUp(
-  place: Place,
+  paths: LabPaths,
   record: LabRecord,
   { running, decision }: Survey,
 ): Promise<LabRecord> {
-  await endProcesses(place.directory, running.strays);
+  await endProcesses(paths.directory, running.leftovers);
   if (decision.kind === "create") {
-    await endAll(place);
-    return await create(place, record, 2);
+    await endAll(paths);
+    return await create(paths, record, 2);
   }
-  if (decision.kind === "start") await startMissingParts(place, running);
-  return await finish(place, record);
+  if (decision.kind === "start") await startMissingParts(paths, running);
+  return await finish(paths, record);
 }
 
-async function create(place: Place, record: LabRecord, attempts: number): Promise<LabRecord> {
+async function create(paths: LabPaths, record: LabRecord, attempts: number): Promise<LabRecord> {
   const [apiServer = 0, etcd = 0, etcdPeer = 0, controllerManager = 0, scheduler = 0, kwok = 0] =
     await freePorts(6);
   const ports = { apiServer, etcd, etcdPeer, controllerManager, scheduler, kwok };
   try {
-    await createControlPlane(place, ports);
+    await createControlPlane(paths, ports);
     const { operatorPorts: _stopped, ...rest } = record;
-    return await finish(place, { ...rest, ports });
+    return await finish(paths, { ...rest, ports });
   } catch (error) {
-    // Most likely another program took one of the ports between our look and the start.
+    // Most likely another program took one of the ports after `freePorts`.
     if (!(error instanceof PartEnded) || attempts < 2) throw error;
-    await endAll(place);
-    return await create(place, record, attempts - 1);
+    await endAll(paths);
+    return await create(paths, record, attempts - 1);
   }
 }
 
-/** Looks again, since a kwokctl that was ended just now may have started something before. */
-async function endAll(place: Place): Promise<void> {
-  const { parts, strays } = await findRunning(place);
-  await endProcesses(place.directory, [...parts.values(), ...strays]);
+/** Lists the processes again: a kwokctl that has just ended may have started parts. */
+async function endAll(paths: LabPaths): Promise<void> {
+  const { parts, leftovers } = await findRunning(paths);
+  await endProcesses(paths.directory, [...parts.values(), ...leftovers]);
 }
 
-/** From here on the start counts as complete. */
-async function finish(place: Place, record: LabRecord): Promise<LabRecord> {
-  const api = record.ports && openApi(place, record.ports);
+/** Waits for all parts, then records the start as complete. */
+async function finish(paths: LabPaths, record: LabRecord): Promise<LabRecord> {
+  const api = record.ports && openApi(paths, record.ports);
   if (!record.ports || !api) throw new Error("the control plane has no ports or certificates");
   try {
-    await waitForControlPlane(place, api, record.ports);
+    await waitForControlPlane(paths, api, record.ports);
   } finally {
     api.close();
   }
-  const hash = kwokConfigHash(place);
+  const hash = kwokConfigHash(paths);
   const complete = hash === undefined ? record : { ...record, kwokConfig: hash };
-  writeRecord(place, complete);
+  writeRecord(paths, complete);
   return complete;
 }

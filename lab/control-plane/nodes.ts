@@ -1,8 +1,8 @@
-/** The simulated machines. */
+/** The simulated nodes. */
 import { createHash } from "node:crypto";
 import { pause } from "../interrupt.ts";
 import { LabError } from "../problem.ts";
-import { formatCount } from "../tools/progress.ts";
+import { formatCount } from "../progress.ts";
 import type { Api, KubernetesObject } from "./api.ts";
 
 interface Pool {
@@ -13,7 +13,7 @@ interface Pool {
   readonly capacity: Readonly<Record<string, string>>;
 }
 
-/** Enough for every tier: the three-node tier takes all GPU nodes. */
+/** Enough for every tier: the three-node tier uses all GPU nodes. */
 export const defaultGpuNodes = 3;
 
 export function pools(gpuNodes: number): readonly Pool[] {
@@ -32,7 +32,7 @@ export function pools(gpuNodes: number): readonly Pool[] {
       name: "sandbox",
       count: 2,
       taints: [{ key: "swe-rl.dev/sandbox", effect: "NoSchedule" }],
-      // Together as many sandboxes as the asynchronous tiers have at once: 512.
+      // Together at least the 512 concurrent sandboxes of the asynchronous tiers.
       capacity: { cpu: "256", memory: "2Ti", pods: "300" },
     },
     { name: "cpu", count: 1, capacity: { cpu: "64", memory: "512Gi", pods: "110" } },
@@ -51,7 +51,7 @@ export interface NodeObject extends KubernetesObject {
 }
 
 const poolLabel = "swe-rl.dev/pool";
-/** Hash of what we made of a node, so that a later `up` leaves alone what others changed about it. */
+/** Hash of the node that the lab applied; `up` changes a node only if this hash differs. */
 const hashAnnotation = "swe-rl.dev/lab";
 const path = "/api/v1/nodes";
 
@@ -87,8 +87,8 @@ function nodeObject(pool: Pool, name: string): NodeObject {
 }
 
 /**
- * Makes the nodes be as they should, and waits until all are ready.
- * @returns What was done, in a few words; empty if nothing.
+ * Creates, updates and removes nodes, and waits until all are ready.
+ * @returns Descriptions of the changes.
  */
 export async function provideNodes(api: Api, gpuNodes: number): Promise<string[]> {
   const wanted = nodeObjects(gpuNodes);

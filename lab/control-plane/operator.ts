@@ -1,8 +1,8 @@
-/** The KubeRay operator, which runs as a process of this machine, and its custom resource definitions. */
+/** The KubeRay operator, a process on this machine, and its custom resource definitions. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pause } from "../interrupt.ts";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import type { LabRecord } from "../record.ts";
 import { startService } from "../run.ts";
@@ -13,12 +13,13 @@ import { executableOf, logOf, operatorPart } from "./parts.ts";
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /**
- * Installs the definitions that came with the operator and waits until they are served.
+ * Installs the operator's definitions and waits until the API server serves them.
  * @returns How many were missing.
  */
 export async function installDefinitions(api: Api, tools: LabRecord["tools"]): Promise<number> {
   const operator = tools.find(({ name }) => name === operatorPart);
-  if (!operator) throw new LabError(`the lab has no ${operatorPart}`);
+  if (!operator)
+    throw new LabError(`The lab has no ${operatorPart}. Bring it up again: npm run lab -- up`);
   const folder = join(dirname(operator.path), "crds");
   // Files are named after group and plural, as controller-gen does: ray.io_rayclusters.yaml.
   const files = readdirSync(folder).filter((file) => /^[\w.]+_\w+\.yaml$/.test(file));
@@ -40,12 +41,12 @@ export async function installDefinitions(api: Api, tools: LabRecord["tools"]): P
       );
     }),
   );
-  // Asked of the discovery: a definition itself is a megabyte with every answer.
+  // Uses discovery, since each definition is about a megabyte.
   while ((await unserved()).length > 0) await pause(100);
   return missing.length;
 }
 
-/** The kinds of resources that the API server serves for a group. */
+/** Names of the resources that the API server serves for a group. */
 async function servedBy(api: Api, group: string): Promise<string[]> {
   const found = await api.get<{ versions: { groupVersion: string }[] }>(`/apis/${group}`);
   const lists = await Promise.all(
@@ -57,15 +58,15 @@ async function servedBy(api: Api, group: string): Promise<string[]> {
 }
 
 export async function startOperator(
-  place: Place,
+  paths: LabPaths,
   ports: NonNullable<LabRecord["operatorPorts"]>,
 ): Promise<void> {
-  mkdirSync(place.logs, { recursive: true });
+  mkdirSync(paths.logs, { recursive: true });
   startService(
-    executableOf(place, operatorPart),
+    executableOf(paths, operatorPart),
     [
       "--kubeconfig",
-      place.kubeconfig,
+      paths.kubeconfig,
       "--use-kubernetes-proxy",
       "--enable-leader-election=false",
       "--metrics-addr",
@@ -73,7 +74,7 @@ export async function startOperator(
       "--health-probe-bind-address",
       `127.0.0.1:${ports.health}`,
     ],
-    { cwd: place.directory, env: process.env, log: logOf(place, operatorPart) },
+    { cwd: paths.directory, env: process.env, log: logOf(paths, operatorPart) },
   );
-  await waitFor(place, operatorPart, () => answers(`http://127.0.0.1:${ports.health}/readyz`));
+  await waitFor(paths, operatorPart, () => answers(`http://127.0.0.1:${ports.health}/readyz`));
 }

@@ -1,9 +1,9 @@
-/** The processes that make up a control plane, and which of them run. */
+/** The processes of a control plane, and which of them run. */
 import { join } from "node:path";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 import { type Process, processesIn, runs } from "../processes.ts";
 
-/** As kwokctl names them. */
+/** The names are kwokctl's. */
 export const kwokParts = [
   "etcd",
   "kube-apiserver",
@@ -15,44 +15,44 @@ export const operatorPart = "kuberay-operator";
 export const parts = [...kwokParts, operatorPart] as const;
 export type Part = (typeof parts)[number];
 
-/** Which tool a part is. */
+/** The tool that a part runs. */
 export function toolOf(part: Part): string {
   return part === "kwok-controller" ? "kwok" : part;
 }
 
-export function executableOf(place: Place, part: Part): string {
-  return part === operatorPart ? join(place.bin, part) : join(place.cluster, "bin", part);
+export function executableOf(paths: LabPaths, part: Part): string {
+  return part === operatorPart ? join(paths.bin, part) : join(paths.cluster, "bin", part);
 }
 
-export function logOf(place: Place, part: Part): string {
+export function logOf(paths: LabPaths, part: Part): string {
   return part === operatorPart
-    ? join(place.logs, `${part}.log`)
-    : join(place.cluster, "logs", `${part}.log`);
+    ? join(paths.logs, `${part}.log`)
+    : join(paths.cluster, "logs", `${part}.log`);
 }
 
 export interface Running {
   readonly parts: ReadonlyMap<Part, Process>;
-  /** What a killed `up` left: kwokctl itself, or a second copy of a part. Nobody needs them. */
-  readonly strays: readonly Process[];
-  /** Who works with the lab: Pulumi and its plugins. */
-  readonly guests: readonly Process[];
+  /** Left by a killed `up`: kwokctl, or a second copy of a part. */
+  readonly leftovers: readonly Process[];
+  /** Programs that use the lab: Pulumi and its plugins. */
+  readonly clients: readonly Process[];
 }
 
-export async function findRunning(place: Place): Promise<Running> {
-  return sortOut(place, await processesIn(place.directory));
+export async function findRunning(paths: LabPaths): Promise<Running> {
+  return sortOut(paths, await processesIn(paths.directory));
 }
 
-export function sortOut(place: Place, processes: readonly Process[]): Running {
+export function sortOut(paths: LabPaths, processes: readonly Process[]): Running {
   const found = new Map<Part, Process>();
-  const strays: Process[] = [];
-  const guests: Process[] = [];
+  const leftovers: Process[] = [];
+  const clients: Process[] = [];
   for (const running of processes) {
-    const part = parts.find((name) => runs(executableOf(place, name), running));
-    // kwokctl asks every program for its version before it starts any.
+    const part = parts.find((name) => runs(executableOf(paths, name), running));
+    // kwokctl runs each program with a version argument before the start.
     if (part && / (--)?version$/.test(running.command)) continue;
     if (part && !found.has(part)) found.set(part, running);
-    else if (part || runs(join(place.bin, "kwokctl"), running)) strays.push(running);
-    else guests.push(running);
+    else if (part || runs(join(paths.bin, "kwokctl"), running)) leftovers.push(running);
+    else clients.push(running);
   }
-  return { parts: found, strays, guests };
+  return { parts: found, leftovers, clients };
 }

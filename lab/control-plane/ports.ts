@@ -3,11 +3,11 @@ import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { LabError } from "../problem.ts";
 
-/** Below what Linux and macOS give to outgoing connections, so that a port is still free after a restart. */
+/** Below the ephemeral ports of Linux and macOS, so that a port stays free between restarts. */
 const first = 20_000;
 const last = 32_000;
 
-/** Chosen at random, since two labs may look at the same moment. */
+/** Random, since two labs may start at the same time. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   for (let i = 0; i < 1000 && ports.size < count; i++) {
@@ -15,13 +15,15 @@ export async function freePorts(count: number): Promise<number[]> {
     if (!ports.has(port) && (await isFree(port))) ports.add(port);
   }
   if (ports.size < count) {
-    throw new LabError(`no ${count} free ports between ${first} and ${last} on 127.0.0.1`);
+    throw new LabError(
+      `Fewer than ${count} ports between ${first} and ${last} are free on 127.0.0.1. End other programs that listen there, then run the same command again.`,
+    );
   }
   return [...ports];
 }
 
 async function isFree(port: number): Promise<boolean> {
-  // Bound without an address too: a service of the user that listens on all addresses would get our callers.
+  // Also tried without an address: a service on all addresses may hold the port.
   return (await canListen(port, "127.0.0.1")) && (await canListen(port));
 }
 

@@ -1,11 +1,11 @@
-/** Volumes for the claims of the stacks. Nothing provisions volumes here, so they are made in advance. */
-import { formatCount } from "../tools/progress.ts";
+/** Volumes for the claims of the stacks, created in advance because the lab has no provisioner. */
+import { formatCount } from "../progress.ts";
 import type { Api, KubernetesObject } from "./api.ts";
 
-/** `config/sites/lab.yaml` names it. */
+/** The same as in `config/sites/lab.yaml`. */
 export const storageClassName = "swe-rl-lab";
 
-/** Twenty stacks with a claim of each size. A claim gets the smallest volume that fits. */
+/** Enough for twenty stacks with a claim of each size. A claim gets the smallest volume that fits. */
 const sizes = ["200Gi", "1Ti", "5Ti"];
 const volumesPerSize = 20;
 
@@ -29,7 +29,7 @@ export function volumeObjects(): VolumeObject[] {
           capacity: { storage },
           accessModes: ["ReadWriteOnce", "ReadWriteMany"],
           persistentVolumeReclaimPolicy: "Retain",
-          // Simulated nodes mount nothing; the path exists nowhere.
+          // Simulated nodes mount nothing, so this path does not exist.
           hostPath: { path: `/swe-rl-lab/${name}` },
         },
       };
@@ -47,8 +47,8 @@ const storageClass = {
 };
 
 /**
- * Makes the volumes that are missing, and makes those usable again whose claim is gone: they never held anything.
- * @returns What was done, in a few words; empty if nothing.
+ * Creates missing volumes, and makes released volumes available again: they contain no data.
+ * @returns Descriptions of the changes.
  */
 export async function provideVolumes(api: Api): Promise<string[]> {
   await api.apply(`${storageClasses}/${storageClassName}`, storageClass);

@@ -1,57 +1,53 @@
-/** The environment in which Pulumi and kubectl work with the lab, and with nothing of the user's own. */
+/** The environment in which Pulumi and kubectl use the lab, and neither the user's backend nor clusters. */
 import { pathToFileURL } from "node:url";
-import type { Place } from "../place.ts";
+import type { LabPaths } from "../paths.ts";
 
-/** Would make Pulumi ask the wrong place, or take the wrong passphrase. */
-export const interfering = [
+/** Variables that would select another backend, passphrase or plugin. */
+const interfering: readonly string[] = [
   "PULUMI_ACCESS_TOKEN",
   "PULUMI_CONFIG_PASSPHRASE",
   "PULUMI_IGNORE_AMBIENT_PLUGINS",
-] as const;
+];
 
-/** What is set, besides the PATH. */
-export function labVariables(place: Place): Record<string, string> {
+/** The variables of the lab, except the PATH. */
+export function labVariables(paths: LabPaths): Record<string, string> {
   return {
-    KUBECONFIG: place.kubeconfig,
-    PULUMI_HOME: place.pulumiHome,
-    PULUMI_BACKEND_URL: pathToFileURL(place.pulumiState).href,
-    PULUMI_CONFIG_PASSPHRASE_FILE: place.passphrase,
+    KUBECONFIG: paths.kubeconfig,
+    PULUMI_HOME: paths.pulumiHome,
+    PULUMI_BACKEND_URL: pathToFileURL(paths.pulumiState).href,
+    PULUMI_CONFIG_PASSPHRASE_FILE: paths.passphrase,
     PULUMI_SKIP_UPDATE_CHECK: "true",
   };
 }
 
-/** For a program that is started from here. */
+/** The environment of a child process. */
 export function labEnvironment(
-  place: Place,
+  paths: LabPaths,
   base: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
-  const kept = Object.entries(base).filter(([name]) => !isInterfering(name));
+  const kept = Object.entries(base).filter(([name]) => !interfering.includes(name));
   return {
     ...Object.fromEntries(kept),
-    ...labVariables(place),
-    PATH: labPath(place, base["PATH"]),
+    ...labVariables(paths),
+    PATH: labPath(paths, base["PATH"]),
   };
 }
 
-export function labPath(place: Place, path: string | undefined): string {
-  const others = (path ?? "").split(":").filter((folder) => folder !== "" && folder !== place.bin);
-  return [place.bin, ...others].join(":");
+export function labPath(paths: LabPaths, path: string | undefined): string {
+  const others = (path ?? "").split(":").filter((folder) => folder !== "" && folder !== paths.bin);
+  return [paths.bin, ...others].join(":");
 }
 
-/** Lines for a shell to evaluate. The PATH is the shell's own: ours has what npm added to it. */
-export function exportLines(place: Place): string[] {
+/** Lines for a shell to evaluate. They extend the shell's own PATH, since npm adds folders to the PATH of this process. */
+export function exportLines(paths: LabPaths): string[] {
   return [
     `unset ${interfering.join(" ")}`,
-    `export PATH=${quote(place.bin)}:"$PATH"`,
-    ...Object.entries(labVariables(place)).map(([name, value]) => `export ${name}=${quote(value)}`),
+    `export PATH=${quote(paths.bin)}:"$PATH"`,
+    ...Object.entries(labVariables(paths)).map(([name, value]) => `export ${name}=${quote(value)}`),
   ];
 }
 
 /** Quotes a value for any POSIX shell. */
 export function quote(value: string): string {
   return `'${value.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-function isInterfering(name: string): boolean {
-  return interfering.some((other) => other === name);
 }

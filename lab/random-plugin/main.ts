@@ -1,4 +1,4 @@
-/** Serves the stand-in to Pulumi's engine. The lab puts it on the PATH as `pulumi-resource-random`. */
+/** Serves the stand-in to Pulumi's engine; on the lab's PATH it is `pulumi-resource-random`. */
 import { provider } from "@pulumi/pulumi";
 import project from "../../package.json" with { type: "json" };
 import { RandomStandIn } from "./provider.ts";

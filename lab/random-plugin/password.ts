@@ -20,7 +20,7 @@ export const lowerCase = "abcdefghijklmnopqrstuvwxyz";
 export const digits = "0123456789";
 export const specialCharacters = "!@#$%&*()-_=+[]{}<>:?";
 
-/** What is wrong with a specification: the input, and why. */
+/** The invalid inputs of a specification, with reasons. */
 export function problemsOf(spec: PasswordSpec): { property: string; reason: string }[] {
   const problems: { property: string; reason: string }[] = [];
   const counts = ["length", "minUpper", "minLower", "minNumeric", "minSpecial"] as const;
@@ -46,7 +46,7 @@ export function problemsOf(spec: PasswordSpec): { property: string; reason: stri
   return problems;
 }
 
-/** Every password that the specification allows is as likely as the official plugin makes it. */
+/** The probability of each password is the same as with the official plugin. */
 export function makePassword(spec: PasswordSpec): string {
   const all = allowed(spec);
   const minimum = spec.minUpper + spec.minLower + spec.minNumeric + spec.minSpecial;
@@ -73,12 +73,12 @@ function specialOf({ overrideSpecial }: PasswordSpec): string {
   return overrideSpecial === "" ? specialCharacters : overrideSpecial;
 }
 
-/** `randomInt` draws from the system's cryptographic source and rejects what would favour some characters. */
+/** `randomInt` is cryptographically secure and uniform. */
 function pick(from: string, count: number): string[] {
   return Array.from({ length: count }, () => from.charAt(randomInt(from.length)));
 }
 
-/** Fisher and Yates: the guaranteed characters must not stand in front. */
+/** Fisher-Yates shuffle, so that the minimum characters are not always first. */
 function shuffle(characters: string[]): string[] {
   for (let i = characters.length - 1; i > 0; i--) {
     const j = randomInt(i + 1);

@@ -1,4 +1,4 @@
-/** The stand-in for Pulumi's random plugin: the one resource that the stacks use, and a refusal of all others. */
+/** The stand-in for Pulumi's random plugin. It supports RandomPassword, the one resource that the stacks use. */
 import type { provider } from "@pulumi/pulumi";
 import { makePassword, type PasswordSpec, problemsOf } from "./password.ts";
 import { asSecret, isUnknown, plain } from "./values.ts";
@@ -7,13 +7,13 @@ type Inputs = Record<string, unknown>;
 
 const passwordType = "random:index/randomPassword:RandomPassword";
 
-/** As the official plugin: a password has no identity of its own. */
+/** The ID that the official plugin gives to passwords. */
 const id = "none";
 
 export class RandomStandIn implements provider.Provider {
   readonly version: string;
 
-  /** @param version Of the SDK, so that the engine does not complain; marked as the stand-in. */
+  /** @param version Of the SDK, so that the engine does not warn; marked as the stand-in. */
   constructor(version: string) {
     this.version = `${version}+stand-in`;
   }
@@ -29,7 +29,7 @@ export class RandomStandIn implements provider.Provider {
   ): Promise<provider.DiffResult> {
     const [, urn, olds, news] = request;
     demandPassword(urn);
-    // Not a word of the old password may be kept once anything about it is to be different.
+    // Every change replaces the password.
     const replaces = changes(olds, news);
     return Promise.resolve({ changes: replaces.length > 0, replaces });
   }
@@ -50,7 +50,7 @@ export class RandomStandIn implements provider.Provider {
     });
   }
 
-  // Everything that can change replaces; nothing is anywhere but in the state.
+  // Not called for changes, since every change replaces.
   update(_id: string, _urn: string, olds: Inputs): Promise<provider.UpdateResult> {
     return Promise.resolve({ outs: olds });
   }
@@ -64,7 +64,7 @@ export class RandomStandIn implements provider.Provider {
   }
 }
 
-/** The names of the inputs that are not what the state was made from. */
+/** The names of the changed inputs. */
 function changes(olds: Inputs, news: Inputs): string[] {
   const specKeys = Object.keys(specOf({ length: 1 })) as (keyof PasswordSpec)[];
   const [before, after] = [specOf(olds), specOf(news)];
@@ -93,7 +93,7 @@ function specOf(inputs: Inputs): PasswordSpec {
   };
 }
 
-/** In a preview, inputs may be known only later. */
+/** In a preview, outputs of other resources are unknown. */
 function isComplete(inputs: Inputs): boolean {
   return !Object.values(inputs).some(isUnknown);
 }
@@ -110,5 +110,5 @@ function demandPassword(urn: string): void {
 }
 
 function refusal(what: string): string {
-  return `the lab's stand-in for the random plugin does not know ${what}, only ${passwordType}. A lab that is made where get.pulumi.com and github.com answer has the official plugin (npm run lab -- down, then up).`;
+  return `The lab's stand-in for the random plugin does not support ${what}, only ${passwordType}. To use the official plugin, create the lab again with access to get.pulumi.com and github.com: npm run lab -- down, then npm run lab -- up.`;
 }

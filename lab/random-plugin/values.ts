@@ -1,14 +1,15 @@
-/** How values come over the wire between engine and plugin. */
-
-const signatureKey = "4dabf18193072939515e22adb298388d";
-const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
-const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** How secrets and unknown values are encoded between engine and plugin. */
+import {
+  specialSecretSig as secretSignature,
+  specialSigKey as signatureKey,
+  unknownValue,
+} from "@pulumi/pulumi/runtime/rpc.js";
 
 export function asSecret(value: string): Record<string, string> {
   return { [signatureKey]: secretSignature, value };
 }
 
-/** The value without the wrapping of secrets, at any depth. */
+/** The value with all secrets unwrapped, at any depth. */
 export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
@@ -17,7 +18,7 @@ export function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, plain(field)]));
 }
 
-/** Not known before the update; shown at any depth. */
+/** Whether the value, or a part of it, is unknown until the update. */
 export function isUnknown(value: unknown): boolean {
   return JSON.stringify(plain(value) ?? null).includes(unknownValue);
 }

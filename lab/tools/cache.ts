@@ -1,4 +1,4 @@
-/** What was downloaded or built, kept per user. An entry is complete or not there. */
+/** Downloaded and built tools, cached per user. An entry is complete or absent. */
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { readIfThere, writeWhole } from "../files.ts";
 import { withLock } from "../lock.ts";
 
-/** What an entry says about itself. */
+/** The description in an entry. */
 export interface Contents {
   readonly version: string;
   readonly source: "download" | "go";
@@ -34,8 +34,8 @@ export class Cache {
   }
 
   /**
-   * Makes an entry, unless another process made it meanwhile.
-   * @param fill Puts the files into the directory that it is given.
+   * Creates an entry, unless another process creates it meanwhile.
+   * @param fill Writes the files into the given directory.
    */
   async make(
     key: string,
@@ -54,7 +54,7 @@ export class Cache {
         writeWhole(join(draft, contentsFile), JSON.stringify(contents));
         const directory = this.#path(key);
         mkdirSync(dirname(directory), { recursive: true });
-        // Without its contents file an entry is a leftover of nothing that we wrote.
+        // A directory without a contents file was not created by this class.
         rmSync(directory, { recursive: true, force: true });
         renameSync(draft, directory);
         return { ...contents, directory };
@@ -64,14 +64,14 @@ export class Cache {
     });
   }
 
-  /** Where the output of a build goes. */
+  /** Log file of a build. */
   log(key: string): string {
     const folder = join(this.directory, "logs");
     mkdirSync(folder, { recursive: true });
     return join(folder, `${key}.log`);
   }
 
-  /** Drafts that killed processes left. */
+  /** Removes drafts of killed processes. */
   #sweep(): void {
     const drafts = join(this.directory, "drafts");
     if (!existsSync(drafts)) return;
@@ -87,11 +87,11 @@ export class Cache {
   }
 }
 
-/** `SWE_RL_CACHE`, or the place that the XDG specification gives to caches. */
+/** `SWE_RL_CACHE`, else the cache directory of the XDG specification. */
 export function cacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
   const chosen = env["SWE_RL_CACHE"];
   if (chosen) return resolve(chosen);
-  // The specification ignores relative paths.
+  // The specification says to ignore relative paths.
   const xdg = env["XDG_CACHE_HOME"];
   return join(xdg?.startsWith("/") ? xdg : join(homedir(), ".cache"), "swe-rl");
 }

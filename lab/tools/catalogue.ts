@@ -16,7 +16,7 @@ const etcdVersion = "3.6.5";
 const kwokVersion = "0.8.0";
 const kuberayVersion = "1.6.0";
 
-/** The newest engine that can be built. */
+/** The newest engine that builds from the Go module proxy. */
 const builtPulumi = "3.230.0";
 
 export const catalogue: readonly Tool[] = [
@@ -40,7 +40,7 @@ export const catalogue: readonly Tool[] = [
     range: { atLeast: "3.60.0", below: "4.0.0" },
     find: { on: "beside", tool: "pulumi" },
     build: {
-      // The last releases that carry it in a module of its own.
+      // The last release with the language host in a module of its own.
       version: "3.60.0",
       module: "language-nodejs",
       package: "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs",
@@ -123,7 +123,7 @@ function kubernetes(name: string, role: string, seconds: number): Tool {
   const isClient = name === "kubectl";
   const [major = "", minor = ""] = kubernetesVersion.split(".");
   const stamp = "k8s.io/component-base/version";
-  // kubectl may be one minor version off; the server's parts belong together.
+  // kubectl may differ by one minor version; the control plane's parts must have the same one.
   const range: Range = isClient
     ? { atLeast: "1.33.0", below: "1.36.0" }
     : { atLeast: "1.34.0", below: "1.35.0" };

@@ -1,15 +1,21 @@
-/** Official downloads, checked against what their vendor publishes before anything is used. */
-import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+/** Official downloads, verified with the checksum that the vendor publishes. */
+import { mkdtempSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { run } from "../run.ts";
-import { type Checksum, hashFile, parseChecksums, parseGithubRelease } from "./checksum.ts";
+import {
+  type Checksum,
+  install,
+  parseChecksums,
+  parseGithubRelease,
+  unpack,
+  verify,
+} from "./artifact.ts";
 import type { Contents } from "./cache.ts";
 import { downloadImage } from "./image.ts";
 import { DownloadFailed, type Network } from "./network.ts";
 import type { ChecksumSource, Download, FileDownload } from "./tool.ts";
 
 /**
- * Puts the executables of a download into a directory.
+ * Downloads the executables of a tool into a directory.
  * @throws {DownloadFailed}
  */
 export async function download(
@@ -29,7 +35,7 @@ export async function download(
   }
 }
 
-/** The addresses that a download begins with. */
+/** The first URLs of a download. */
 export function hostsOf(wanted: Download): string[] {
   return wanted.kind === "file"
     ? [wanted.url, wanted.checksum.url]
@@ -45,12 +51,12 @@ async function downloadFile(
   await to.network.save(wanted.url, file);
   await verify(file, await readChecksum(wanted.checksum, basename(file), to.network));
   if (!wanted.members) {
-    place(file, join(to.directory, name));
+    install(file, join(to.directory, name));
     return wanted.url;
   }
   await unpack(file, to.scratch, Object.values(wanted.members));
   for (const [executable, member] of Object.entries(wanted.members)) {
-    place(join(to.scratch, member), join(to.directory, executable));
+    install(join(to.scratch, member), join(to.directory, executable));
   }
   return wanted.url;
 }
@@ -65,30 +71,4 @@ async function readChecksum(
     source.kind === "text" ? parseChecksums(text, file) : parseGithubRelease(text, file);
   if (!checksum) throw new DownloadFailed(`${source.url} has no checksum of ${file}`);
   return checksum;
-}
-
-/** @throws {DownloadFailed} If the file is not what it should be. */
-export async function verify(file: string, checksum: Checksum): Promise<void> {
-  const digest = await hashFile(file, checksum.algorithm);
-  if (digest === checksum.digest) return;
-  throw new DownloadFailed(
-    `${basename(file)} has the ${checksum.algorithm} checksum ${digest}, but its vendor publishes ${checksum.digest}; it was thrown away`,
-  );
-}
-
-/** @throws {DownloadFailed} If the archive does not have all members. */
-export async function unpack(
-  archive: string,
-  to: string,
-  members: readonly string[] = [],
-): Promise<void> {
-  const { code, stderr } = await run("tar", ["-xf", archive, "-C", to, ...members]);
-  if (code !== 0) {
-    throw new DownloadFailed(`${basename(archive)} cannot be unpacked: ${stderr.trim()}`);
-  }
-}
-
-export function place(file: string, to: string): void {
-  chmodSync(file, 0o755);
-  renameSync(file, to);
 }

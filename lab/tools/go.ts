@@ -1,4 +1,4 @@
-/** Builds tools from the Go modules in `lab/tools/go`, whose lock files fix every dependency. */
+/** Builds tools from the Go modules in `lab/tools/go`; their go.sum files pin every dependency. */
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -8,13 +8,12 @@ import { LabError } from "../problem.ts";
 import { run } from "../run.ts";
 import type { Contents } from "./cache.ts";
 import { which } from "./machine.ts";
-import type { Platform } from "./platform.ts";
-import type { GoBuild } from "./tool.ts";
+import type { GoBuild, Platform } from "./tool.ts";
 
 const modules = join(import.meta.dirname, "go");
 const goVersion = "1.26";
 
-/** Everything that the result depends on; the same key is never built twice. */
+/** Cache key: a hash of everything that the result depends on. */
 export function buildKey(name: string, build: GoBuild, platform: Platform): string {
   const hash = createHash("sha256").update(
     JSON.stringify([name, build.package, flags(build), build.extras]),
@@ -27,24 +26,24 @@ export function buildKey(name: string, build: GoBuild, platform: Platform): stri
   return `${name}-${build.version}-${os}-${arch}-go-${hash.digest("hex").slice(0, 12)}`;
 }
 
-/** About how long a build takes here, in seconds. The compiler works on all cores, the linker on one. */
+/** Expected seconds of a build on this machine. The compiler uses all cores, the linker one. */
 export function estimateSeconds(build: GoBuild, cores = availableParallelism()): number {
   const linking = Math.min(build.seconds, 8);
   return Math.round(linking + ((build.seconds - linking) * 2) / Math.max(cores, 1));
 }
 
 /**
- * @param names What is to be built, for the message.
- * @throws {LabError} If this machine cannot build anything.
+ * @param names Tools to build, for the message.
+ * @throws {LabError} If Go is missing or too old.
  */
 export async function demandGo(names: readonly string[]): Promise<void> {
   const remedy = `Install Go ${goVersion} or newer (https://go.dev/doc/install), or give this machine access to the vendors' download sites, and run the same command again.`;
   const [first = "", ...others] = names;
   const what =
     others.length > 1 ? `${first} and ${others.length} other tools` : names.join(" and ");
-  const purpose = `${what} must be built here, which needs Go`;
-  if (which("go") === undefined) throw new LabError(`${purpose}, and there is no Go. ${remedy}`);
-  // Asked inside a module, Go also fetches a newer Go where its own settings allow that.
+  const purpose = `${what} must be built on this machine, which needs Go`;
+  if (which("go") === undefined) throw new LabError(`${purpose}. Go is not on the PATH. ${remedy}`);
+  // Inside a module, Go also downloads a newer Go if its settings allow that.
   const { code, stderr } = await run("go", ["list", "-m"], {
     cwd: join(modules, "kwok"),
     env: goEnvironment(),
@@ -93,7 +92,7 @@ async function copyExtras(
     throw new LabError(`${extras.from} is not in the Go module ${extras.module}. ${stderr.trim()}`);
   }
   const target = join(to, extras.to);
-  // Go keeps its modules read-only; our copy must be removable.
+  // Go's module cache is read-only; the copy must be removable.
   cpSync(from, target, { recursive: true });
   await run("chmod", ["-R", "u+w", target]);
 }
@@ -102,7 +101,7 @@ function flags(build: GoBuild): string[] {
   return ["-trimpath", "-buildvcs=false", `-ldflags=${["-s -w", ...build.ldflags].join(" ")}`];
 }
 
-/** The user's Go settings, without what would build something else than the lock files say. */
+/** The user's Go settings, without those that change the result of a build. */
 function goEnvironment(): NodeJS.ProcessEnv {
   const { GOOS: _os, GOARCH: _arch, GOEXPERIMENT: _experiment, ...rest } = process.env;
   return { ...rest, CGO_ENABLED: "0", GOWORK: "off" };

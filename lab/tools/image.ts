@@ -1,10 +1,9 @@
-/** Takes one executable out of a container image, without any container tool. */
+/** Extracts one executable from a container image without a container runtime. */
 import { createHash } from "node:crypto";
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { checksumOf } from "./checksum.ts";
-import { place, unpack, verify } from "./download.ts";
+import { checksumOf, install, unpack, verify } from "./artifact.ts";
 import { DownloadFailed, type Network } from "./network.ts";
 import type { ImageDownload } from "./tool.ts";
 
@@ -27,7 +26,7 @@ const manifestTypes = [
 ].join(", ");
 
 /**
- * The operator and its custom resource definitions. Everything below the tag is named by its SHA-256 and checked.
+ * Downloads the operator and its custom resource definitions. Verifies all content below the tag by its SHA-256.
  * @throws {DownloadFailed}
  */
 export async function downloadImage(
@@ -46,7 +45,7 @@ export async function downloadImage(
   const layers =
     index.layers ??
     (await readLayers(index.manifests ?? [], wanted, { ...to, manifests, headers }));
-  // The program is the last thing that was put into the image.
+  // The program is in one of the last layers.
   for (const { digest } of layers.toReversed()) {
     const layer = join(to.scratch, "layer");
     await to.network.save(`${repository}/blobs/${digest}`, layer, authorization);
@@ -59,7 +58,7 @@ export async function downloadImage(
   if (!existsSync(join(to.scratch, wanted.member))) {
     throw new DownloadFailed(`${wanted.repository}:${wanted.tag} has no ${wanted.member}`);
   }
-  place(join(to.scratch, wanted.member), join(to.directory, name));
+  install(join(to.scratch, wanted.member), join(to.directory, name));
   await downloadDefinitions(wanted.chart, to);
   return `${new URL(wanted.registry).host}/${wanted.repository}:${wanted.tag}`;
 }
@@ -84,7 +83,7 @@ async function readLayers(
   return (JSON.parse(text) as { layers: Descriptor[] }).layers;
 }
 
-/** Registries hand a token to whoever asks for a public image. */
+/** Gets an anonymous token, which registries require for public images. */
 async function authorize(url: string, network: Network): Promise<Record<string, string>> {
   const challenge = (await network.head(url)).headers.get("www-authenticate") ?? "";
   const field = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1];

@@ -1,4 +1,4 @@
-/** Tools that are on the machine already. */
+/** Finds tools that are installed on this machine. */
 import { accessSync, constants, existsSync, readdirSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -8,12 +8,12 @@ import { compareVersions, describeRange, findVersion, isWithin, type Range } fro
 
 export type Found =
   | { readonly tool: ObtainedTool }
-  /** Why what is there will not do; undefined if nothing is there. */
+  /** Why the installed tool does not fit; undefined if none is installed. */
   | { readonly reason: string | undefined };
 
 /**
  * Looks for a tool on the machine.
- * @param obtained The tools that come before it in the catalogue.
+ * @param obtained The tools before it in the catalogue.
  */
 export async function findOnMachine(tool: Tool, obtained: readonly ObtainedTool[]): Promise<Found> {
   const { find, name, range } = tool;
@@ -22,7 +22,7 @@ export async function findOnMachine(tool: Tool, obtained: readonly ObtainedTool[
       return await findOnPath(tool, find);
     case "beside": {
       const host = obtained.find((other) => other.name === find.tool);
-      // One that was built stands alone, and so does this one then.
+      // A build of the other tool does not include this one.
       if (!host || (host.source !== "machine" && host.source !== "download")) return nothing;
       const path = join(dirname(realpathSync(host.path)), name);
       const origin = host.source === "machine" ? path : host.origin;
@@ -54,12 +54,12 @@ async function findOnPath(
   return { tool: { name, version, source: "machine", path, origin: path } };
 }
 
-/** The version that a program prints; undefined if it cannot be run or prints none. */
+/** The version that a program prints; undefined if it fails or prints no version. */
 export async function askVersion(
   path: string,
   args: readonly string[],
 ): Promise<string | undefined> {
-  // A Pulumi that is asked must not touch the user's own.
+  // `pulumi version` must not write into the user's PULUMI_HOME.
   const env = { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true", PULUMI_HOME: tmpdir() };
   try {
     const { code, stdout, stderr } = await run(path, args, {
@@ -84,7 +84,7 @@ export function which(
     .find(isExecutable);
 }
 
-/** A shell that works with a lab has its links on the PATH; a lab built on those would vanish with it. */
+/** With `lab env` evaluated, the PATH has the links of a lab, which `down` of that lab removes. */
 function isOfLab(folder: string): boolean {
   return /\/\.lab\/[^/]+(\/|$)/.test(folder);
 }
@@ -98,7 +98,7 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** Pulumi keeps plugins as `resource-<name>-v<version>/`, with `….partial` beside one that is not complete. */
+/** Pulumi's plugin folders are `resource-<name>-v<version>/`; `….partial` marks an incomplete one. */
 function findPlugin(name: string, plugin: string, range: Range): Found {
   const chosen = process.env["PULUMI_HOME"];
   const home = chosen && !isOfLab(chosen) ? chosen : join(homedir(), ".pulumi");

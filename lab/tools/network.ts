@@ -1,10 +1,10 @@
-/** Downloads that are given up when nothing answers, and a memory of who did not answer. */
+/** HTTP requests with a timeout for silence. Hosts that do not answer are not tried again. */
 import { createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { interruption } from "../interrupt.ts";
 
-/** A download that did not come about; another source may still do. */
+/** A download failed; another source may work. */
 export class DownloadFailed extends Error {
   override readonly name = "DownloadFailed";
 }
@@ -13,12 +13,12 @@ export class Network {
   readonly #patience: number;
   readonly #silent = new Map<string, string>();
 
-  /** @param patience Milliseconds without a byte after which a download is given up. */
+  /** @param patience Milliseconds without a byte after which a download fails. */
   constructor(patience = 10_000) {
     this.#patience = patience;
   }
 
-  /** Asks all hosts at once, so that a machine without network waits once and not per download. */
+  /** Contacts all hosts at once, so that a machine without a network waits once and not per download. */
   async probe(urls: readonly string[]): Promise<void> {
     const origins = new Set(urls.map((url) => new URL(url).origin));
     await Promise.all(
@@ -34,12 +34,12 @@ export class Network {
     );
   }
 
-  /** Hosts that gave no answer in this run. */
+  /** Hosts that did not answer in this run. */
   get silentHosts(): string[] {
     return [...this.#silent.keys()];
   }
 
-  /** Whether the host of an address is known to give no answer. */
+  /** Whether the host of a URL did not answer before. */
   isSilent(url: string): boolean {
     return this.#silent.has(new URL(url).host);
   }
@@ -76,7 +76,7 @@ export class Network {
     }
   }
 
-  /** The answer even if it is an error, for those who know what to do about it. */
+  /** The response without its body, even if it is an HTTP error. */
   async head(url: string, headers: Record<string, string> = {}): Promise<Response> {
     const { response, done } = await this.#request(url, { headers });
     await response.body?.cancel();
@@ -130,7 +130,7 @@ export class Network {
 
 interface Answer {
   readonly response: Response;
-  /** Something arrived: patience begins anew. */
+  /** Restarts the timeout; called for each chunk. */
   readonly alive: () => void;
   readonly done: () => void;
 }

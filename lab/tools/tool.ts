@@ -1,30 +1,30 @@
-/** What the lab knows about a program that it needs. */
-import type { Platform } from "./platform.ts";
+/** Description of a program that the lab needs. */
+import { LabError } from "../problem.ts";
 import type { Range } from "./version.ts";
 
 export interface Tool {
   /** Name of the executable. */
   readonly name: string;
-  /** What it is here for, in a few words. */
+  /** Its purpose, in a few words. */
   readonly role: string;
-  /** Which versions of those already on the machine will do. */
+  /** Accepted versions. */
   readonly range: Range;
   readonly find: Find;
   readonly download?: (platform: Platform) => Download | undefined;
   readonly build?: GoBuild;
-  /** Takes its place if all else fails. */
+  /** Used if all other ways fail. */
   readonly standIn?: StandIn;
 }
 
-/** How a copy that is already on the machine is recognised. */
+/** How to find an installed copy. */
 export type Find =
   /** On the PATH; it prints its version when called with these arguments. */
   | { readonly on: "path"; readonly versionArgs: readonly string[]; readonly beside?: string }
-  /** In the directory of another tool, if that was found or downloaded: they come together. */
+  /** In the directory of another tool that was found or downloaded. */
   | { readonly on: "beside"; readonly tool: string }
-  /** In the cache of the user's own Pulumi, under its version. A plugin does not tell its version by itself. */
+  /** In the plugin cache of the user's Pulumi, whose folders name the version; a plugin does not print it. */
   | { readonly on: "pulumi-plugins"; readonly plugin: string }
-  /** It does not tell its version, so no copy can be known to be right. */
+  /** Not at all: the program does not print its version. */
   | { readonly on: "nowhere" };
 
 export type Download = FileDownload | ImageDownload;
@@ -35,11 +35,11 @@ export interface FileDownload {
   readonly version: string;
   readonly url: string;
   readonly checksum: ChecksumSource;
-  /** Where the executables lie in the archive; absent if the file is the executable. */
+  /** Paths of the executables in the archive; absent if the file is the executable. */
   readonly members?: Readonly<Record<string, string>>;
 }
 
-/** An executable inside a container image, and a Helm chart that has its custom resource definitions. */
+/** An executable in a container image, and a Helm chart with its custom resource definitions. */
 export interface ImageDownload {
   readonly kind: "image";
   readonly version: string;
@@ -51,11 +51,11 @@ export interface ImageDownload {
   readonly chart: { readonly index: string; readonly name: string; readonly version: string };
 }
 
-/** Where the vendor publishes what the file must hash to. */
+/** Where the vendor publishes the checksum. */
 export type ChecksumSource =
-  /** A text with one hash, or with lines of hash and file name. */
+  /** A text of one hash, or of lines with hash and file name. */
   | { readonly kind: "text"; readonly url: string }
-  /** The digests that GitHub keeps of a release's files. */
+  /** GitHub's digests of a release's files. */
   | { readonly kind: "github-release"; readonly url: string };
 
 export interface GoBuild {
@@ -66,7 +66,7 @@ export interface GoBuild {
   readonly ldflags: readonly string[];
   /** Seconds on two cores with empty caches. */
   readonly seconds: number;
-  /** Files of a dependency that belong beside the executable. */
+  /** Files of a dependency to copy beside the executable. */
   readonly extras?: {
     readonly module: string;
     readonly from: string;
@@ -77,11 +77,11 @@ export interface GoBuild {
 export interface StandIn {
   /** Program in the repository. */
   readonly program: string;
-  /** What it can do, for whoever sees that it is used. */
+  /** What it supports, for messages. */
   readonly limits: string;
 }
 
-/** Where a tool came from. */
+/** The way by which a tool was obtained. */
 export type Source = "machine" | "download" | "go" | "stand-in";
 
 export interface ObtainedTool {
@@ -91,4 +91,23 @@ export interface ObtainedTool {
   readonly path: string;
   /** The file's origin: a path, an address, a Go package. */
   readonly origin: string;
+}
+
+/** Operating system and architecture, with the names of Go, which most vendors use. */
+export interface Platform {
+  readonly os: "linux" | "darwin";
+  readonly arch: "amd64" | "arm64";
+}
+
+const architectures: Partial<Record<string, Platform["arch"]>> = { x64: "amd64", arm64: "arm64" };
+
+/** @throws {LabError} If the lab's tools are not available for this machine. */
+export function platformOf(os: string = process.platform, arch: string = process.arch): Platform {
+  const known = architectures[arch];
+  if ((os !== "linux" && os !== "darwin") || known === undefined) {
+    throw new LabError(
+      `The lab runs on Linux and macOS on x64 and arm64; this is ${os} on ${arch}. Use such a machine (on Windows: WSL), or work against a real cluster, which needs no lab.`,
+    );
+  }
+  return { os, arch: known };
 }

@@ -1,9 +1,8 @@
-/** Where the vendors publish what they build, and under which names. */
+/** URLs and file names of the vendors' releases. */
 import project from "../../package.json" with { type: "json" };
-import type { Platform } from "./platform.ts";
-import type { FileDownload, ImageDownload } from "./tool.ts";
+import type { FileDownload, ImageDownload, Platform } from "./tool.ts";
 
-/** The release of the engine that a download gets: as new as the SDK in package.json. */
+/** Downloads use the version of the SDK in package.json. */
 const engineVersion = project.dependencies["@pulumi/pulumi"];
 const pluginVersions = {
   kubernetes: project.dependencies["@pulumi/kubernetes"],
@@ -56,7 +55,7 @@ export function kubernetesDownload(
   version: string,
   { os, arch }: Platform,
 ): FileDownload | undefined {
-  // For macOS only the client is published.
+  // Kubernetes publishes only kubectl for macOS.
   if (os !== "linux" && name !== "kubectl") return undefined;
   const url = `https://dl.k8s.io/release/v${version}/bin/${os}/${arch}/${name}`;
   return { kind: "file", version, url, checksum: { kind: "text", url: `${url}.sha256` } };
@@ -69,7 +68,7 @@ export function kwokDownload(name: string, version: string, { os, arch }: Platfo
     kind: "file",
     version,
     url: `https://github.com/${repository}/releases/download/${tag}/${name}-${os}-${arch}`,
-    // The project publishes no file of checksums.
+    // KWOK publishes no checksum file.
     checksum: {
       kind: "github-release",
       url: `https://api.github.com/repos/${repository}/releases/tags/${tag}`,
@@ -77,7 +76,7 @@ export function kwokDownload(name: string, version: string, { os, arch }: Platfo
   };
 }
 
-/** The operator is published as a container image, for Linux alone; its definitions come with its Helm chart. */
+/** KubeRay publishes the operator as a Linux container image, and the definitions in a Helm chart. */
 export function kuberayDownload(version: string, platform: Platform): ImageDownload | undefined {
   if (platform.os !== "linux") return undefined;
   return {

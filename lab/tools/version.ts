@@ -8,12 +8,12 @@ export interface Range {
 
 const pattern = /(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?/;
 
-/** The first version in a text; undefined if there is none. */
+/** The first version in a text; undefined without one. */
 export function findVersion(text: string): string | undefined {
   return pattern.exec(text)?.[0];
 }
 
-/** Negative if `a` is older than `b`. What follows a dash is older than the same version without it. */
+/** Negative if `a` is older than `b`. A prerelease is older than its release. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parse(a), parse(b)];
   for (const [i, number] of left.numbers.entries()) {

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { Cache, cacheDirectory } from "../../lab/tools/cache.ts";
 import { buildKey, buildWithGo, demandGo } from "../../lab/tools/go.ts";
-import { platformOf } from "../../lab/tools/platform.ts";
-import type { GoBuild } from "../../lab/tools/tool.ts";
+import { type GoBuild, platformOf } from "../../lab/tools/tool.ts";
 
 /** Path of a program that only tests need, built first if it is not in the cache. */
 export async function obtainProgram(name: string, build: GoBuild): Promise<string> {

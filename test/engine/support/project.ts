@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { inject } from "vitest";
+import { copyProject } from "../../support/project-copy.ts";
 import { projectRoot } from "../../support/settings.ts";
 
 export interface Outcome {
@@ -16,19 +17,6 @@ export interface Outcome {
 
 /** Tells this checkout's copies from another's. */
 const checkout = createHash("sha256").update(projectRoot).digest("hex").slice(0, 8);
-
-/** What the program consists of; a copy can be changed without touching the checkout. */
-const parts = [
-  "components",
-  "config",
-  "plan",
-  "preflight",
-  "rules",
-  "runtime",
-  "stacks",
-  "Pulumi.yaml",
-  "package.json",
-];
 
 /** Numbers of the copies that are in use. */
 const taken = new Set<number>();
@@ -46,15 +34,7 @@ export class Project {
     // The same folder again and again: what Node.js keeps of compiled programs goes by their path.
     this.root = join(tmpdir(), `swe-rl-project-${checkout}-${this.#number}`);
     rmSync(this.root, { recursive: true, force: true });
-    mkdirSync(this.root);
-    for (const part of parts) {
-      cpSync(join(projectRoot, part), join(this.root, part), {
-        recursive: true,
-        // The user's own stacks: another backend's salts and secrets.
-        filter: (file) => !/^Pulumi\..+\.yaml$/.test(basename(file)),
-      });
-    }
-    symlinkSync(join(projectRoot, "node_modules"), join(this.root, "node_modules"));
+    copyProject(this.root);
     this.#environment = { ...inject("lab"), ...environment };
   }
 

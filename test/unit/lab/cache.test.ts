@@ -15,13 +15,13 @@ afterEach(() => {
 });
 
 const contents: Contents = { version: "1.0.0", source: "go", origin: "x" };
-const nobody = () => undefined;
+const ignore = () => undefined;
 
 describe("cache of tools", () => {
-  it("makes an entry once, also when two ask at the same time", async () => {
+  it("makes an entry once for concurrent callers", async () => {
     let made = 0;
     const make = () =>
-      new Cache(folder).make("tool", nobody, async (directory) => {
+      new Cache(folder).make("tool", ignore, async (directory) => {
         made += 1;
         await new Promise((resolve) => setTimeout(resolve, 50));
         writeFileSync(join(directory, "tool"), "x");
@@ -34,17 +34,17 @@ describe("cache of tools", () => {
     expect(new Cache(folder).entry("tool")).toEqual(a);
   });
 
-  it("has nothing of what failed, and tries again", async () => {
+  it("keeps nothing of a failed attempt, and tries again", async () => {
     const cache = new Cache(folder);
-    const failing = cache.make("tool", nobody, () => Promise.reject(new Error("no")));
+    const failing = cache.make("tool", ignore, () => Promise.reject(new Error("no")));
     await expect(failing).rejects.toThrow("no");
     expect(cache.entry("tool")).toBeUndefined();
     expect(readdirSync(join(folder, "drafts"))).toEqual([]);
-    await cache.make("tool", nobody, () => Promise.resolve(contents));
+    await cache.make("tool", ignore, () => Promise.resolve(contents));
     expect(cache.entry("tool")).toMatchObject(contents);
   });
 
-  it("lies where the user wants it, else where caches lie", () => {
+  it("is in SWE_RL_CACHE, else in the XDG cache directory", () => {
     expect(cacheDirectory({ SWE_RL_CACHE: "/c" })).toBe("/c");
     expect(cacheDirectory({ XDG_CACHE_HOME: "/x" })).toBe("/x/swe-rl");
     expect(cacheDirectory({ XDG_CACHE_HOME: "relative" })).toBe(join(homedir(), ".cache/swe-rl"));
@@ -53,25 +53,25 @@ describe("cache of tools", () => {
 });
 
 describe("lock", () => {
-  const pidOfNobody = 2 ** 22 + 1;
+  const unusedPid = 2 ** 22 + 1;
 
   it.each([
-    ["of a dead process", JSON.stringify({ pid: pidOfNobody, token: "x" }), 0],
-    ["that nobody has touched for long", JSON.stringify({ pid: process.pid, token: "x" }), 60],
-    ["that was never written to its end", "", 60],
+    ["of a dead process", JSON.stringify({ pid: unusedPid, token: "x" }), 0],
+    ["without a recent touch", JSON.stringify({ pid: process.pid, token: "x" }), 60],
+    ["without complete content", "", 60],
   ])("is taken over: %s", async (_, text, age) => {
     const file = join(folder, "lock");
     writeFileSync(file, text);
     const then = new Date(Date.now() - age * 1000);
     utimesSync(file, then, then);
-    expect(await withLock(file, nobody, () => Promise.resolve("done"))).toBe("done");
+    expect(await withLock(file, ignore, () => Promise.resolve("done"))).toBe("done");
     expect(existsSync(file)).toBe(false);
   });
 
-  it("tells who is waited for", async () => {
+  it("reports the process that it waits for", async () => {
     const file = join(folder, "lock");
     const waited: unknown[] = [];
-    const slow = withLock(file, nobody, () => new Promise((resolve) => setTimeout(resolve, 50)));
+    const slow = withLock(file, ignore, () => new Promise((resolve) => setTimeout(resolve, 50)));
     await withLock(
       file,
       (pid) => waited.push(pid),

@@ -5,7 +5,7 @@ import { parts, toolOf } from "../../../lab/control-plane/parts.ts";
 import { catalogue } from "../../../lab/tools/catalogue.ts";
 import { hostsOf } from "../../../lab/tools/download.ts";
 import { buildKey, estimateSeconds } from "../../../lab/tools/go.ts";
-import { platformOf } from "../../../lab/tools/platform.ts";
+import { platformOf } from "../../../lab/tools/tool.ts";
 import { findVersion, isWithin } from "../../../lab/tools/version.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -17,14 +17,14 @@ const platforms = [
 ];
 
 describe("catalogue of tools", () => {
-  it("has what the lab runs", () => {
+  it("contains all programs that the lab runs", () => {
     const names = catalogue.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(names).toEqual(expect.arrayContaining(parts.map(toolOf)));
     expect(names).toEqual(expect.arrayContaining(["pulumi", "kubectl", "kwokctl"]));
   });
 
-  it("has a way to every tool that needs no network site, on every platform", () => {
+  it("can provide every tool without a download, on every platform", () => {
     const without = catalogue.filter(({ build, standIn }) => !build && !standIn);
     expect(without).toEqual([]);
   });
@@ -88,7 +88,7 @@ describe("catalogue of tools", () => {
     }
   });
 
-  it("keys a build by tool, platform and lock files", () => {
+  it("derives the cache key of a build from tool, platform and lock files", () => {
     const [linux, , , mac] = platforms;
     const keys = catalogue.flatMap(({ name, build }) =>
       build ? [buildKey(name, build, linux!), buildKey(name, build, mac!)] : [],
@@ -107,7 +107,7 @@ describe("catalogue of tools", () => {
     expect(estimateSeconds(build, 8)).toBeLessThan(build.seconds / 2);
   });
 
-  it("names the supported platforms when asked for another", () => {
+  it("rejects other platforms and names the supported ones", () => {
     expect(() => platformOf("win32", "x64")).toThrow(/Linux and macOS/);
     expect(() => platformOf("linux", "riscv64")).toThrow(/riscv64/);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readCommandLine } from "../../../lab/cli.ts";
 import { commandNames, helpFor } from "../../../lab/commands/help.ts";
-import { placeOf } from "../../../lab/place.ts";
+import { labPaths } from "../../../lab/paths.ts";
 import { UsageError } from "../../../lab/problem.ts";
 
 describe("command line of the lab", () => {
@@ -41,6 +41,6 @@ describe("command line of the lab", () => {
   });
 
   it.each(["", "..", "a/b", "Test", "-x", "x".repeat(32)])("has no lab named %j", (name) => {
-    expect(() => placeOf("/tmp", name)).toThrow(UsageError);
+    expect(() => labPaths("/tmp", name)).toThrow(UsageError);
   });
 });

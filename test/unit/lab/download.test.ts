@@ -79,7 +79,7 @@ function target(): string {
 }
 
 describe("downloads", () => {
-  it("are given up when nothing answers, and the host is not asked again", async () => {
+  it("fail when nothing answers, and the host is not contacted again", async () => {
     answers["/tool.tgz"] = { play: "silence" };
     const network = new Network(150);
     const begin = performance.now();
@@ -93,7 +93,7 @@ describe("downloads", () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  it("may take longer than that as long as they flow", async () => {
+  it("may take longer as long as bytes arrive", async () => {
     answers["/tool.tgz"] = { play: "trickle" };
     answers["/sums"] = `${sha256("xxxxxxxx")}  tool.tgz`;
     const directory = target();
@@ -101,7 +101,7 @@ describe("downloads", () => {
     expect(readFileSync(join(directory, "tool"), "utf8")).toBe("xxxxxxxx");
   });
 
-  it("ask all hosts at once, and take any answer for one", async () => {
+  it("contact all hosts at once, and accept any answer", async () => {
     const network = new Network(150);
     answers["/"] = { status: 403 };
     await network.probe([`${base}/a`, `${base}/b`, "http://localhost:1/c"]);
@@ -119,7 +119,7 @@ describe("downloads", () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  it("are refused when the vendor publishes no checksum, or the file is not there", async () => {
+  it("are refused when the vendor publishes no checksum, or the file does not exist", async () => {
     answers["/tool.tgz"] = "the tool";
     answers["/sums"] = "nothing";
     const to = { directory: target(), network: new Network() };
@@ -128,7 +128,7 @@ describe("downloads", () => {
     await expect(download("tool", fileDownload(), to)).rejects.toThrow(/answers 404/);
   });
 
-  it("put the executables of an archive into place", async () => {
+  it("install the executables of an archive", async () => {
     const packed = archive({ "pulumi/pulumi": "engine", "pulumi/host": "host", "pulumi/x": "x" });
     answers["/tool.tgz"] = packed;
     answers["/sums"] = `${sha256(packed)}  tool.tgz`;
@@ -173,7 +173,7 @@ describe("downloads from a container registry", () => {
     };
   }
 
-  it("take the program from the last layer that has it, and the definitions from the chart", async () => {
+  it("extract the program from its last layer, and the definitions from the chart", async () => {
     publish(archive({ manager: "the operator" }));
     const directory = target();
     await download("op", imageDownload(), { directory, network: new Network() });
@@ -181,7 +181,7 @@ describe("downloads from a container registry", () => {
     expect(readdirSync(join(directory, "crds"))).toEqual(["ray.io_rayclusters.yaml"]);
   });
 
-  it("refuse a layer that is not what the manifest names", async () => {
+  it("refuse a layer with another digest than the manifest names", async () => {
     const layer = archive({ manager: "the operator" });
     publish(layer);
     answers[`/v2/k/op/blobs/sha256:${sha256(layer)}`] = archive({ manager: "another" });
@@ -192,7 +192,7 @@ describe("downloads from a container registry", () => {
     await expect(failing).rejects.toThrow(/checksum/);
   });
 
-  it("say so when the image is not for this platform", async () => {
+  it("fail when the image is not for this platform", async () => {
     publish(archive({ manager: "the operator" }));
     const wanted = { ...imageDownload(), platform: { os: "linux", arch: "arm64" } } as const;
     answers["/v2/k/op/manifests/v1"] = JSON.stringify({ manifests: [] });

@@ -1,34 +1,34 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { type Place, placeOf } from "../../../lab/place.ts";
+import { type LabPaths, labPaths } from "../../../lab/paths.ts";
 import { exportLines, labEnvironment, quote } from "../../../lab/pulumi/environment.ts";
 
 const odd = `/tmp/a b'c"d$(touch x)\`e\`\\f\n*`;
-const place: Place = {
-  ...placeOf("/tmp", "test"),
+const paths: LabPaths = {
+  ...labPaths("/tmp", "test"),
   bin: `${odd}/bin`,
   kubeconfig: `${odd}/kubeconfig`,
   pulumiState: "/tmp/a b/state",
 };
 
 describe("environment of a lab", () => {
-  it("survives a shell, whatever the directory is called", () => {
-    const script = `${exportLines(place).join("\n")}\nprintf '%s|%s|%s' "$PATH" "$KUBECONFIG" "\${PULUMI_ACCESS_TOKEN-unset}"`;
+  it("is quoted for a shell, with any directory name", () => {
+    const script = `${exportLines(paths).join("\n")}\nprintf '%s|%s|%s' "$PATH" "$KUBECONFIG" "\${PULUMI_ACCESS_TOKEN-unset}"`;
     const shown = execFileSync("/bin/sh", ["-c", script], {
       encoding: "utf8",
       env: { PATH: "/usr/bin:/bin", PULUMI_ACCESS_TOKEN: "mine" },
     });
-    expect(shown).toBe(`${place.bin}:/usr/bin:/bin|${place.kubeconfig}|unset`);
+    expect(shown).toBe(`${paths.bin}:/usr/bin:/bin|${paths.kubeconfig}|unset`);
   });
 
   it("quotes for POSIX shells", () => {
     expect(quote("it's")).toBe(String.raw`'it'\''s'`);
   });
 
-  it("leads Pulumi to the lab and takes away what would lead elsewhere", () => {
-    const environment = labEnvironment(place, {
+  it("selects the lab for Pulumi and removes conflicting variables", () => {
+    const environment = labEnvironment(paths, {
       HOME: "/home/me",
-      PATH: `/usr/bin:${place.bin}:/bin`,
+      PATH: `/usr/bin:${paths.bin}:/bin`,
       KUBECONFIG: "/home/me/.kube/config",
       PULUMI_ACCESS_TOKEN: "mine",
       PULUMI_CONFIG_PASSPHRASE: "",
@@ -37,11 +37,11 @@ describe("environment of a lab", () => {
     });
     expect(environment).toEqual({
       HOME: "/home/me",
-      PATH: `${place.bin}:/usr/bin:/bin`,
-      KUBECONFIG: place.kubeconfig,
-      PULUMI_HOME: place.pulumiHome,
+      PATH: `${paths.bin}:/usr/bin:/bin`,
+      KUBECONFIG: paths.kubeconfig,
+      PULUMI_HOME: paths.pulumiHome,
       PULUMI_BACKEND_URL: "file:///tmp/a%20b/state",
-      PULUMI_CONFIG_PASSPHRASE_FILE: place.passphrase,
+      PULUMI_CONFIG_PASSPHRASE_FILE: paths.passphrase,
       PULUMI_SKIP_UPDATE_CHECK: "true",
     });
   });

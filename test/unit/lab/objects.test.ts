@@ -3,7 +3,7 @@ import { configuration } from "../../../lab/control-plane/kwok.ts";
 import { defaultGpuNodes, nodeObjects, pools } from "../../../lab/control-plane/nodes.ts";
 import { freePorts } from "../../../lab/control-plane/ports.ts";
 import { volumeObjects } from "../../../lab/control-plane/volumes.ts";
-import { placeOf } from "../../../lab/place.ts";
+import { labPaths } from "../../../lab/paths.ts";
 
 describe("what a lab simulates", () => {
   it("has nodes for all three tiers", () => {
@@ -28,14 +28,14 @@ describe("what a lab simulates", () => {
     ]);
   });
 
-  it("keeps others off the sandbox nodes", () => {
+  it("taints the sandbox nodes", () => {
     const tainted = pools(1).filter(({ taints }) => taints);
     expect(tainted.map(({ name, taints }) => [name, taints])).toEqual([
       ["sandbox", [{ key: "swe-rl.dev/sandbox", effect: "NoSchedule" }]],
     ]);
   });
 
-  it("gives every node what KWOK needs, and a mark that changes with it", () => {
+  it("gives every node the annotation of KWOK and a hash of its content", () => {
     const marks = new Map(
       nodeObjects(2).map(({ metadata }) => [metadata.name, metadata.annotations]),
     );
@@ -54,7 +54,7 @@ describe("what a lab simulates", () => {
 });
 
 describe("control plane", () => {
-  it("listens on the loopback address alone, on the ports that it is given", () => {
+  it("listens only on the loopback address, on the given ports", () => {
     const ports = {
       apiServer: 1,
       etcd: 2,
@@ -63,7 +63,7 @@ describe("control plane", () => {
       scheduler: 5,
       kwok: 6,
     };
-    const text = JSON.stringify(configuration(placeOf("/tmp", "test"), ports));
+    const text = JSON.stringify(configuration(labPaths("/tmp", "test"), ports));
     expect(text).toContain('"bindAddress":"127.0.0.1"');
     expect(text).not.toContain("0.0.0.0");
     expect([...text.matchAll(/Port":(\d)/g)].map(([, port]) => port)).toEqual([

@@ -1,44 +1,44 @@
 import { describe, expect, it } from "vitest";
 import { executableOf, parts, sortOut } from "../../../lab/control-plane/parts.ts";
-import { placeOf } from "../../../lab/place.ts";
+import { labPaths } from "../../../lab/paths.ts";
 import { parseProc, parsePs, processesIn, runsIn } from "../../../lab/processes.ts";
 
-const place = placeOf("/tmp", "test");
+const paths = labPaths("/tmp", "test");
 const since = new Date("2026-11-21T01:53:09");
 
 describe("processes of a lab", () => {
   it("are those whose executable lies inside its directory", () => {
     const inside = [
-      `${place.directory}/bin/kuberay-operator --kubeconfig x`,
-      `${place.cluster}/bin/etcd`,
+      `${paths.directory}/bin/kuberay-operator --kubeconfig x`,
+      `${paths.cluster}/bin/etcd`,
     ];
     const outside = [
-      `tail -f ${place.logs}/etcd.log`,
-      `vim ${place.kubeconfig}`,
-      `${place.directory}-2/bin/etcd`,
-      place.directory,
+      `tail -f ${paths.logs}/etcd.log`,
+      `vim ${paths.kubeconfig}`,
+      `${paths.directory}-2/bin/etcd`,
+      paths.directory,
       "/tmp/.lab/other/bin/etcd",
       "",
     ];
-    expect(inside.map((command) => runsIn(place.directory, command))).toEqual([true, true]);
-    expect(outside.filter((command) => runsIn(place.directory, command))).toEqual([]);
+    expect(inside.map((command) => runsIn(paths.directory, command))).toEqual([true, true]);
+    expect(outside.filter((command) => runsIn(paths.directory, command))).toEqual([]);
   });
 
-  it("are sorted into parts, strays and guests", () => {
+  it("are sorted into parts, leftovers and clients", () => {
     const commands = [
-      ...parts.map((part) => `${executableOf(place, part)} --flag`),
-      `${executableOf(place, "etcd")} --second`,
-      `${executableOf(place, "kube-scheduler")} --version`,
-      `${place.bin}/kwokctl create cluster`,
-      `${place.bin}/pulumi up`,
-      `${place.bin}/pulumi-resource-kubernetes 127.0.0.1:1`,
+      ...parts.map((part) => `${executableOf(paths, part)} --flag`),
+      `${executableOf(paths, "etcd")} --second`,
+      `${executableOf(paths, "kube-scheduler")} --version`,
+      `${paths.bin}/kwokctl create cluster`,
+      `${paths.bin}/pulumi up`,
+      `${paths.bin}/pulumi-resource-kubernetes 127.0.0.1:1`,
     ];
     const all = commands.map((command, i) => ({ pid: i + 1, since, command }));
-    const { parts: found, strays, guests } = sortOut(place, all);
+    const { parts: found, leftovers, clients } = sortOut(paths, all);
     expect([...found.keys()]).toEqual([...parts]);
     expect(found.get("etcd")?.pid).toBe(1);
-    expect(strays.map(({ pid }) => pid)).toEqual([parts.length + 1, parts.length + 3]);
-    expect(guests.map(({ pid }) => pid)).toEqual([parts.length + 4, parts.length + 5]);
+    expect(leftovers.map(({ pid }) => pid)).toEqual([parts.length + 1, parts.length + 3]);
+    expect(clients.map(({ pid }) => pid)).toEqual([parts.length + 4, parts.length + 5]);
   });
 
   it("are read from ps as Linux and macOS print it", () => {
@@ -70,7 +70,7 @@ describe("processes of a lab", () => {
     expect(parseProc(43, { words: [""], stat, boot: 1000 }).command).toBe("");
   });
 
-  it("are none where nothing runs", async () => {
+  it("are not found in an unused directory", async () => {
     expect(await processesIn("/nonexistent")).toEqual([]);
   });
 });

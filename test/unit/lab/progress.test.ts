@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatSeconds, Progress } from "../../../lab/tools/progress.ts";
+import { formatSeconds, Progress } from "../../../lab/progress.ts";
 
 function recorder(isTTY: boolean) {
   const texts: string[] = [];
@@ -9,7 +9,7 @@ function recorder(isTTY: boolean) {
 const work = (summary: string) => () => Promise.resolve({ result: 1, summary });
 
 describe("progress", () => {
-  it("announces a long task, and tells when it is done", async () => {
+  it("announces a long task, and reports its end", async () => {
     const output = recorder(false);
     await new Progress(output).task("building", 230, work("built"));
     expect(output.texts).toEqual(["building, about 3 min 50 s …\n", "built (0.0 s)\n"]);
@@ -31,7 +31,7 @@ describe("progress", () => {
     ]);
   });
 
-  it("writes times for people", () => {
+  it("formats times", () => {
     expect([0.04, 9.9, 9.96, 42.4, 60, 230, 3601].map(formatSeconds)).toEqual([
       "0.0 s",
       "9.9 s",

@@ -33,7 +33,7 @@ describe("passwords of the stand-in", () => {
     expect(makePassword({ ...standard, length: 1 })).toHaveLength(1);
   });
 
-  it("keep every minimum, at places that nobody can guess", () => {
+  it("contain every minimum, at random positions", () => {
     const spec = {
       ...standard,
       length: 10,
@@ -57,7 +57,7 @@ describe("passwords of the stand-in", () => {
     expect(firsts.size).toBe(4);
   });
 
-  it("keep a minimum of a kind that is otherwise not allowed", () => {
+  it("contain the minimum of a kind that is otherwise excluded", () => {
     const spec = { ...standard, length: 8, special: false, minSpecial: 3, overrideSpecial: "~" };
     expect(count(makePassword(spec), "~")).toBe(3);
   });
@@ -75,7 +75,7 @@ describe("passwords of the stand-in", () => {
     expect(distance).toBeLessThan(160);
   });
 
-  it("are never the same twice", () => {
+  it("differ each time", () => {
     const made = Array.from({ length: 500 }, () => makePassword(standard));
     expect(new Set(made).size).toBe(500);
   });
@@ -97,11 +97,11 @@ describe("stand-in for the random plugin", () => {
   const urn = "urn:pulumi:dev::swe-rl::swe-rl:x:Y$random:index/randomPassword:RandomPassword::key";
   const plugin = new RandomStandIn("4.21.2");
 
-  it("says in its version what it is, without being another version", () => {
+  it("marks its version, which stays equal to that of the SDK", () => {
     expect(plugin.version).toBe("4.21.2+stand-in");
   });
 
-  it("writes the state that the official plugin writes, with the result as a secret", async () => {
+  it("writes the same state as the official plugin, with the result as a secret", async () => {
     const created = await plugin.create(urn, {
       length: 12,
       special: false,
@@ -126,7 +126,7 @@ describe("stand-in for the random plugin", () => {
     expect(plain(result)).toMatch(/^[A-Za-z0-9]{12}$/);
   });
 
-  it("replaces when anything about the password changes, and only then", async () => {
+  it("replaces on every change of the password, and only then", async () => {
     const created = await plugin.create(urn, { length: 12, keepers: { a: "1", b: "2" } });
     const olds = created.outs as Record<string, unknown>;
     const diff = (news: Record<string, unknown>) => plugin.diff("none", urn, olds, news);
@@ -145,7 +145,7 @@ describe("stand-in for the random plugin", () => {
     });
   });
 
-  it("checks only what is known already", async () => {
+  it("checks only known inputs", async () => {
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
     const preview = await plugin.check(urn, {}, { length: unknown });
     expect(preview.failures).toEqual([]);
@@ -155,11 +155,11 @@ describe("stand-in for the random plugin", () => {
     expect(isUnknown(undefined)).toBe(false);
   });
 
-  it("refuses every other resource and names the way out", async () => {
+  it("rejects other resources and names the remedy", async () => {
     const other = "urn:pulumi:dev::swe-rl::random:index/randomPet:RandomPet::pet";
     await expect(async () => plugin.check(other, {}, {})).rejects.toThrow(
-      /does not know random:index\/randomPet:RandomPet/,
+      /does not support random:index\/randomPet:RandomPet/,
     );
-    await expect(plugin.invoke("random:x:y")).rejects.toThrow(/has the official plugin/);
+    await expect(plugin.invoke("random:x:y")).rejects.toThrow(/To use the official plugin/);
   });
 });

@@ -31,7 +31,7 @@ describe("versions of tools", () => {
     expect(Math.sign(compareVersions(b, a))).toBe(-sign + 0);
   });
 
-  it("knows what is within a range", () => {
+  it("tells whether a version is within a range", () => {
     const range = { atLeast: "1.33.0", below: "1.36.0" };
     const within = ["1.33.0", "1.35.99"].map((version) => isWithin(version, range));
     const without = ["1.32.4-dispatcher", "1.36.0", "2.0.0"].map((v) => isWithin(v, range));

@@ -1,28 +1,27 @@
-/** Gets every tool of the catalogue: from the machine, from our cache, from its vendor, or built here. */
+/** Provides every tool of the catalogue: from the machine, the cache, a download, or a build. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { LabError } from "../problem.ts";
 import { run } from "../run.ts";
-import type { Cache, Entry } from "./cache.ts";
+import type { Cache, Contents, Entry } from "./cache.ts";
 import { catalogue } from "./catalogue.ts";
 import { download, hostsOf } from "./download.ts";
 import { buildKey, buildWithGo, demandGo, estimateSeconds } from "./go.ts";
 import { askVersion, findOnMachine } from "./machine.ts";
 import { DownloadFailed, type Network } from "./network.ts";
-import type { Platform } from "./platform.ts";
-import { formatSeconds, type Progress } from "./progress.ts";
-import type { Download, GoBuild, ObtainedTool, Tool } from "./tool.ts";
+import type { Download, GoBuild, ObtainedTool, Platform, Tool } from "./tool.ts";
+import { formatSeconds, type Progress } from "../progress.ts";
 
 export interface Workshop {
   readonly cache: Cache;
   readonly network: Network;
   readonly platform: Platform;
   readonly progress: Progress;
-  /** The project's directory, where the stand-ins are. */
+  /** The project's directory, which contains the stand-ins. */
   readonly root: string;
 }
 
-/** @throws {LabError} If a tool cannot be had in any way. */
+/** @throws {LabError} If every way to a tool fails. */
 export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   const obtained: ObtainedTool[] = [];
   const missing: Tool[] = [];
@@ -38,7 +37,7 @@ export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   }
   if (missing.length > 0) await prepare(missing, shop);
   for (const [i, tool] of missing.entries()) {
-    // What comes with another tool may be there now.
+    // The other tool may have brought this one meanwhile.
     const found = tool.find.on === "beside" ? await findOnMachine(tool, obtained) : undefined;
     const ready = found && "tool" in found ? found.tool : fromCache(tool, shop);
     obtained.push(ready ?? (await obtain(tool, `[${i + 1}/${missing.length}]`, shop)));
@@ -46,7 +45,7 @@ export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
   return catalogue.flatMap(({ name }) => obtained.filter((tool) => tool.name === name));
 }
 
-/** Finds out at the start who answers, and says what lies ahead. */
+/** Finds the hosts that answer, and announces builds and their expected time. */
 async function prepare(missing: readonly Tool[], shop: Workshop): Promise<void> {
   const { network, platform, progress } = shop;
   const downloads = missing.flatMap((tool) => tool.download?.(platform) ?? []);
@@ -64,11 +63,11 @@ async function prepare(missing: readonly Tool[], shop: Workshop): Promise<void> 
   await demandGo(builds.map(({ name }) => name));
   const seconds = builds.reduce((sum, { build }) => sum + (build ? estimateSeconds(build) : 0), 0);
   progress.line(
-    `${builds.length} tools are built with Go, once: about ${formatSeconds(seconds)} on this machine, less where Go has built parts of them before`,
+    `${builds.length} tools must be built with Go, once per user: about ${formatSeconds(seconds)} on this machine, less with a warm Go build cache`,
   );
 }
 
-/** The tool that this one comes with. */
+/** The tool that includes this one. */
 function hostOf({ find }: Tool): string | undefined {
   return find.on === "beside" ? find.tool : undefined;
 }
@@ -93,55 +92,77 @@ async function obtain(tool: Tool, counter: string, shop: Workshop): Promise<Obta
   if (tool.standIn) {
     const path = join(shop.root, tool.standIn.program);
     shop.progress.line(
-      `${counter} ${tool.name}: the official plugin cannot be had (${failures.join("; ")}); the lab's stand-in takes its place: ${tool.standIn.limits}`,
+      `${counter} ${tool.name}: the official plugin cannot be downloaded (${failures.join("; ")}); the lab uses its stand-in instead: ${tool.standIn.limits}`,
     );
     const { name, standIn } = tool;
     return { name, version: "stand-in", source: "stand-in", path, origin: standIn.program };
   }
-  throw new LabError(`${tool.name} cannot be had: ${failures.join("; ")}`);
+  throw new LabError(
+    `${tool.name} is not on this machine and cannot be downloaded: ${failures.join("; ")}. Install it, or give this machine access to the vendor's site, and run the same command again.`,
+  );
 }
 
 type Job = Workshop & { readonly counter: string };
 
 async function obtainDownload(tool: Tool, wanted: Download, job: Job): Promise<ObtainedTool> {
-  const key = downloadKey(tool.name, wanted, job.platform);
-  const label = `${job.counter} ${tool.name} ${wanted.version}`;
-  const work = async () => {
-    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
-      const contents = await download(tool.name, wanted, { directory, network: job.network });
-      await tryOut(tool, join(directory, tool.name));
-      return contents;
-    });
-    return { result: entry, summary: `${label}: downloaded` };
-  };
   if (!canDownload(wanted, job.network)) {
     const silent = hostsOf(wanted).filter((url) => job.network.isSilent(url));
     const hosts = new Set(silent.map((url) => new URL(url).host));
     throw new DownloadFailed(`no answer from ${[...hosts].join(", ")}`);
   }
-  return toTool(tool, await job.progress.task(`${label}: downloading`, undefined, work));
+  const key = downloadKey(tool.name, wanted, job.platform);
+  return await makeEntry(tool, job, {
+    key,
+    version: wanted.version,
+    words: ["downloading", "downloaded"],
+    estimate: undefined,
+    fill: async (directory) => {
+      const contents = await download(tool.name, wanted, { directory, network: job.network });
+      await tryOut(tool, join(directory, tool.name));
+      return contents;
+    },
+  });
 }
 
 async function obtainBuild(tool: Tool, build: GoBuild, job: Job): Promise<ObtainedTool> {
   await demandGo([tool.name]);
   const key = buildKey(tool.name, build, job.platform);
-  const label = `${job.counter} ${tool.name} ${build.version}`;
-  const work = async () => {
-    const entry = await job.cache.make(key, waiting(label, job), async (directory) => {
-      return await buildWithGo(tool.name, build, { directory, log: job.cache.log(key) });
-    });
-    return { result: entry, summary: `${label}: built` };
-  };
-  return toTool(tool, await job.progress.task(`${label}: building`, estimateSeconds(build), work));
+  return await makeEntry(tool, job, {
+    key,
+    version: build.version,
+    words: ["building", "built"],
+    estimate: estimateSeconds(build),
+    fill: (directory) => buildWithGo(tool.name, build, { directory, log: job.cache.log(key) }),
+  });
 }
 
-function waiting(label: string, { progress }: Workshop): (pid: number | undefined) => void {
-  return (pid) => {
-    progress.line(`${label}: waiting for another process${pid === undefined ? "" : ` (${pid})`}`);
-  };
+interface Recipe {
+  readonly key: string;
+  readonly version: string;
+  readonly words: readonly [doing: string, done: string];
+  /** Expected seconds, if known. */
+  readonly estimate: number | undefined;
+  readonly fill: (directory: string) => Promise<Contents>;
 }
 
-/** A download that does not run here (another C library, a missing interpreter) is no use. */
+/** Makes the cache entry of a tool, and shows progress. */
+async function makeEntry(tool: Tool, job: Job, recipe: Recipe): Promise<ObtainedTool> {
+  const { key, version, estimate, fill } = recipe;
+  const [doing, done] = recipe.words;
+  const label = `${job.counter} ${tool.name} ${version}`;
+  const onWait = (pid: number | undefined) => {
+    job.progress.line(
+      `${label}: waiting for another process${pid === undefined ? "" : ` (${pid})`}`,
+    );
+  };
+  const entry = await job.progress.task(`${label}: ${doing}`, estimate, async () => ({
+    result: await job.cache.make(key, onWait, fill),
+    summary: `${label}: ${done}`,
+  }));
+  return toTool(tool, entry);
+}
+
+/** Rejects a download that does not run on this machine, for example because of another C library. */
 async function tryOut({ name, find }: Tool, path: string): Promise<void> {
   if (find.on === "path") {
     if ((await askVersion(path, find.versionArgs)) !== undefined) return;

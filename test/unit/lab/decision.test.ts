@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { decide } from "../../../lab/control-plane/decide.ts";
+import { decide } from "../../../lab/control-plane/decision.ts";
 import { kwokParts, type Part } from "../../../lab/control-plane/parts.ts";
 
 const all = new Set<Part>(kwokParts);
 const without = (...gone: Part[]) => new Set(kwokParts.filter((part) => !gone.includes(part)));
 const healthy = { running: all, answers: true, intact: true, hasData: true };
 
-describe("what to do about a control plane", () => {
+describe("decision about a control plane", () => {
   it.each([
-    ["all is well", healthy, { kind: "nothing" }],
+    ["all parts are healthy", healthy, { kind: "nothing" }],
     [
-      "there is nothing yet",
+      "nothing exists yet",
       { ...healthy, running: new Set<Part>(), hasData: false },
       { kind: "create", because: "" },
     ],

@@ -1,13 +1,13 @@
-/** What has to be done so that a control plane runs, from what is found. */
+/** Decides how to bring a control plane up. */
 import { kwokParts, type Part } from "./parts.ts";
 
 export interface Finding {
   readonly running: ReadonlySet<Part>;
   /** Whether the API server answers. */
   readonly answers: boolean;
-  /** Whether the configuration is the one that the last complete start wrote. */
+  /** Whether the last complete start wrote the present configuration. */
   readonly intact: boolean;
-  /** Whether there is data of an earlier control plane. */
+  /** Whether an earlier control plane left data. */
   readonly hasData: boolean;
 }
 
@@ -22,7 +22,7 @@ export function decide({ running, answers, intact, hasData }: Finding): Decision
   if (missing.length === kwokParts.length) return { kind: "create", because: "it did not run" };
   if (!intact)
     return { kind: "create", because: "an earlier start was cut short or its files damaged" };
-  // The others live on etcd and the API server, and cope badly with their loss.
+  // The other parts do not recover reliably from the loss of etcd or the API server.
   const vital = missing.filter((part) => part === "etcd" || part === "kube-apiserver");
   if (vital.length > 0) return { kind: "create", because: `${vital.join(" and ")} had ended` };
   if (!answers) return { kind: "create", because: "its API server did not answer" };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseChecksums, parseGithubRelease } from "../../../lab/tools/checksum.ts";
+import { parseChecksums, parseGithubRelease } from "../../../lab/tools/artifact.ts";
 
 const sha256 = "a".repeat(64);
 const sha1 = "b".repeat(40);
@@ -35,7 +35,7 @@ describe("published checksums", () => {
     ["several hashes without names", `${sha256}\n${sha256}\n`],
     ["something of another length", "abcdef  tool.tgz"],
     ["something that is no hash", `${"z".repeat(64)}  tool.tgz`],
-  ])("are not invented from %s", (_, text) => {
+  ])("are not found in %s", (_, text) => {
     expect(parseChecksums(text, "tool.tgz")).toBeUndefined();
   });
 

@@ -1,4 +1,4 @@
-/** Where a lab keeps its things. Everything lies inside one directory, which `down` removes. */
+/** The files and directories of a lab. All of them are in one directory, which `down` removes. */
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "./problem.ts";
@@ -7,34 +7,34 @@ import { UsageError } from "./problem.ts";
 export const clusterName = "swe-rl";
 export const contextName = `kwok-${clusterName}`;
 
-export interface Place {
-  /** The project's directory, without symbolic links. */
+export interface LabPaths {
+  /** The project's directory, with symbolic links resolved. */
   readonly root: string;
   readonly name: string;
   readonly directory: string;
-  /** Links to every tool; first on the PATH of whoever works with the lab. */
+  /** Links to every tool; the first folder on the PATH that `lab env` prints. */
   readonly bin: string;
   readonly kubeconfig: string;
-  /** What the lab knows of itself: tools, ports, sizes. */
+  /** Tools, ports and sizes of the lab. */
   readonly record: string;
-  /** kwokctl's directory, made anew whenever the control plane is. */
+  /** kwokctl's directory, created anew with each control plane. */
   readonly kwok: string;
   readonly cluster: string;
-  /** What must survive that: etcd's data and the certificates. */
+  /** What a new control plane keeps: etcd's data and the certificates. */
   readonly data: string;
   readonly logs: string;
   readonly pulumiHome: string;
   readonly pulumiState: string;
   readonly passphrase: string;
-  /** Beside the directory, since `down` removes that. */
+  /** Outside of the directory, since `down` removes the directory. */
   readonly lock: string;
 }
 
 /**
- * @param name From `SWE_RL_LAB`, so that tests can have a lab of their own.
- * @throws {UsageError} If the name cannot be the name of a directory.
+ * @param name From `SWE_RL_LAB`; tests and benches use labs of their own.
+ * @throws {UsageError} If the name is not valid for a directory.
  */
-export function placeOf(root: string, name: string): Place {
+export function labPaths(root: string, name: string): LabPaths {
   if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(name)) {
     throw new UsageError(
       `SWE_RL_LAB="${name}": the name of a lab is up to 31 lower-case letters, digits and dashes, and begins with a letter or digit.`,
@@ -44,10 +44,10 @@ export function placeOf(root: string, name: string): Place {
   const directory = join(real, ".lab", name);
   if (directory.includes(":")) {
     throw new UsageError(
-      `${directory} has a colon, so it cannot be on a PATH, where the lab's tools must be. Move the project.`,
+      `${directory} contains a colon. A PATH cannot contain it, so the lab's tools would not be found. Move the project to another directory.`,
     );
   }
-  // kwokctl's place in the home directory that it is given: it cuts KWOK_WORKDIR off at a space.
+  // kwokctl uses this folder of the HOME that it gets. KWOK_WORKDIR does not work: kwokctl cuts it at a space.
   const kwok = join(directory, ".kwok");
   return {
     root: real,

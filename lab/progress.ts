@@ -1,4 +1,4 @@
-/** Progress for people: a line that refreshes on a terminal, a few lines elsewhere. */
+/** Shows progress: one refreshing line on a terminal, a few lines elsewhere. */
 
 export interface Output {
   write(text: string): unknown;
@@ -9,7 +9,7 @@ export interface Output {
 const refreshMilliseconds = 1000;
 const reminderMilliseconds = 30_000;
 
-/** Seconds from which on a task is announced; a shorter one is told when it is done. */
+/** Seconds. Longer tasks are announced at their start; shorter ones are reported at their end. */
 const long = 15;
 
 export class Progress {
@@ -24,8 +24,8 @@ export class Progress {
   }
 
   /**
-   * Shows a task while it runs, and what came of it unless the summary is empty.
-   * @param estimate About how many seconds it takes; undefined if nobody knows.
+   * Shows a task while it runs, then its summary unless that is empty.
+   * @param estimate Expected seconds; undefined if unknown.
    */
   async task<T>(
     label: string,

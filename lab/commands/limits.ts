@@ -1,4 +1,4 @@
-/** What of a lab is real. Said wherever somebody could take a simulation for a proof. */
+/** What a lab simulates, and so cannot prove. */
 import { catalogue } from "../tools/catalogue.ts";
 import type { ObtainedTool } from "../tools/tool.ts";
 
@@ -14,6 +14,6 @@ export function standIns(tools: readonly ObtainedTool[]): string[] {
     .filter(({ source }) => source === "stand-in")
     .map(({ name }) => {
       const limits = catalogue.find((tool) => tool.name === name)?.standIn?.limits ?? "";
-      return `stand-in   ${name}: the lab's own in place of the official plugin, which could not be had; ${limits}`;
+      return `stand-in   ${name}: replaces the official plugin, which could not be downloaded; ${limits}`;
     });
 }
