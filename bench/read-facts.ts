@@ -29,6 +29,6 @@ const { settings } = load(process.cwd(), { stack });
 const { site } = settings;
 if (site.kind !== "kubernetes") throw new Error(`the site of ${stack} is not a cluster`);
 const planned = plan(settings);
-const [{ readFacts }, loading] = await take(() => import("../preflight/facts/facts.ts"));
+const [{ readFacts }, loading] = await take(() => import("../preflight/facts/read.ts"));
 const [facts, questions] = await take(() => readFacts(site.cluster, planned));
 process.stdout.write(JSON.stringify({ facts, loading, questions } satisfies TimedFacts));
