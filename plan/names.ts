@@ -1,8 +1,8 @@
 import type { Basis } from "./host.ts";
 
 /** The three namespaces of an experiment, by what lives in them. */
-export const compartments = ["train", "proxy", "sandbox"] as const;
-export type Compartment = (typeof compartments)[number];
+export const namespaceRoles = ["train", "proxy", "sandbox"] as const;
+export type NamespaceRole = (typeof namespaceRoles)[number];
 
 /** Every name that a run has outside the program. */
 export interface Names {
@@ -11,7 +11,7 @@ export interface Names {
   readonly project: string;
   /** Name of the run, and second directory level of every output. */
   readonly run: string;
-  readonly namespaces: Readonly<Record<Compartment, string>>;
+  readonly namespaces: Readonly<Record<NamespaceRole, string>>;
   /** Objects of the whole cluster that bound the sandboxes. */
   readonly sandboxAdmission: string;
   readonly priorityClass: string;
@@ -44,7 +44,7 @@ const longestLabel = 63;
 
 /** Longest name of a stack whose namespaces (`<stack>-sandbox`) Kubernetes still takes. */
 export const longestStackName =
-  longestLabel - Math.max(...compartments.map((name) => `-${name}`.length));
+  longestLabel - Math.max(...namespaceRoles.map((name) => `-${name}`.length));
 
 export function planNames({ stack, experiment }: Basis): Names {
   const run = experiment.experiment.exp_name || stack;

@@ -3,8 +3,8 @@ import { basisOf } from "./host.ts";
 import { type DockerHost, planDockerHost } from "./docker/index.ts";
 import { type Memory, planMemory } from "./memory/index.ts";
 import {
-  type Compartments,
-  planCompartments,
+  type Namespaces,
+  planNamespaces,
   type Isolation,
   planIsolation,
   type Flow,
@@ -65,7 +65,7 @@ export interface Plan {
   readonly names: Names;
   /** Labels of every object. */
   readonly labels: Readonly<Record<string, string>>;
-  readonly compartments: Compartments;
+  readonly namespaces: Namespaces;
   readonly topology: Topology;
   readonly engine: Engine;
   /** undefined where the shapes of the model are not known. */
@@ -143,7 +143,7 @@ export function plan(settings: Settings): Plan {
   return {
     names,
     labels: stackLabels(names.stack),
-    compartments: planCompartments(names, {
+    namespaces: planNamespaces(names, {
       storage,
       proxy,
       sandboxSecurity: admission.podSecurity,

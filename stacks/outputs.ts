@@ -1,8 +1,8 @@
-import type { CompartmentPlan } from "../plan/network/index.ts";
+import type { NamespacePlan } from "../plan/network/index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { PreflightResult } from "../preflight/preflight.ts";
 import { count, describe } from "../preflight/report.ts";
-import type { Provisioned } from "./tier.ts";
+import type { Provisioned } from "./kubernetes.ts";
 
 /** The outputs of a stack. Their names are a contract: renaming one is a breaking change. */
 export function outputs(
@@ -19,8 +19,8 @@ export function outputs(
   return {
     ...plan.outputs,
     namespaces: Object.fromEntries(
-      Object.values(plan.compartments).flatMap((of: CompartmentPlan | undefined) =>
-        of ? [[of.compartment, of.namespace]] : [],
+      Object.values(plan.namespaces).flatMap((of: NamespacePlan | undefined) =>
+        of ? [[of.namespaceRole, of.namespace]] : [],
       ),
     ),
     proxy_url: provisioned.proxyUrl,
@@ -29,7 +29,7 @@ export function outputs(
     preflight: preflightOutput(checked),
     isolation: provisioned.isolation,
     kept_on_destroy: [
-      ...(plan.compartments.train.retained ? [`namespace ${names.namespaces.train}`] : []),
+      ...(plan.namespaces.train.retained ? [`namespace ${names.namespaces.train}`] : []),
       ...retained.map(({ name }) => `claim ${names.namespaces.train}/${name}`),
     ],
   };

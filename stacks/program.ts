@@ -6,11 +6,9 @@ import type { Finding } from "../rules/finding.ts";
 import { findingsOf, isFatal } from "../preflight/evaluate.ts";
 import { preflight } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
-import { connect } from "./cluster.ts";
-import { certificates } from "./docker/host.ts";
-import { onDocker } from "./docker/program.ts";
+import { certificates, onDocker } from "./docker.ts";
+import { connect, provisionCluster } from "./kubernetes.ts";
 import { outputs } from "./outputs.ts";
-import { provisionTier } from "./tier.ts";
 
 const root = `${import.meta.dirname}/..`;
 
@@ -38,7 +36,7 @@ export async function program() {
   limitDeletions(plan.deletionSeconds);
   const { site } = loaded.settings;
   if (site.kind === "docker") return onDocker({ plan, checked, user });
-  const provisioned = provisionTier(plan, connect(site, checked), user);
+  const provisioned = provisionCluster(plan, connect(site, checked), user);
   return outputs(plan, { provisioned, checked, context: site.cluster.context });
 }
 

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { TrainingSecret } from "../../plan/verl/index.ts";
-import type { Compartment } from "../../plan/names.ts";
+import type { NamespaceRole } from "../../plan/names.ts";
 import { type Labels, leaf } from "../metadata.ts";
 
 /** A value in a Secret, as containers refer to it. */
@@ -20,7 +20,7 @@ export interface ProxySecrets {
 }
 
 export interface StackSecretsArgs {
-  /** Namespaces of the stack, by compartment; without a proxy's, nothing of it is generated. */
+  /** Namespaces of the stack, by namespaceRole; without a proxy's, nothing of it is generated. */
   namespaces: {
     readonly train: pulumi.Input<string>;
     readonly proxy?: pulumi.Input<string> | undefined;
@@ -52,8 +52,8 @@ export class StackSecrets extends pulumi.ComponentResource {
   public readonly proxy: ProxySecrets | undefined;
   /** Secrets that training pods get as variables. */
   public readonly training: Readonly<Record<TrainingSecret, SecretKey>>;
-  /** Secrets with registry credentials, by compartment; undefined without credentials. */
-  public readonly pull: Readonly<Record<Compartment, pulumi.Output<string> | undefined>>;
+  /** Secrets with registry credentials, by namespaceRole; undefined without credentials. */
+  public readonly pull: Readonly<Record<NamespaceRole, pulumi.Output<string> | undefined>>;
 
   constructor(name: string, args: StackSecretsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:secrets:StackSecrets", name, args, opts);
@@ -103,10 +103,10 @@ export class StackSecrets extends pulumi.ComponentResource {
       };
     }
     const registry = args.registryCredentials;
-    const pullSecret = (compartment: Compartment) => {
-      const namespace = namespaces[compartment];
+    const pullSecret = (namespaceRole: NamespaceRole) => {
+      const namespace = namespaces[namespaceRole];
       if (registry === undefined || namespace === undefined) return undefined;
-      return secret(`registry-${compartment}`, namespace, { [dockerConfigKey]: registry });
+      return secret(`registry-${namespaceRole}`, namespace, { [dockerConfigKey]: registry });
     };
     this.pull = {
       train: pullSecret("train"),

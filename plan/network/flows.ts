@@ -1,5 +1,5 @@
 import type { Basis } from "../host.ts";
-import type { Compartment, Names } from "../names.ts";
+import type { NamespaceRole, Names } from "../names.ts";
 import type { RayPorts } from "../ray/index.ts";
 import type { FrozenModel } from "../serving/index.ts";
 
@@ -24,7 +24,7 @@ export type Peer =
   /** Pods of the stack: those with a role, or all of a namespace, or all of it but those with a role. */
   | {
       readonly kind: "pods";
-      readonly compartment: Compartment;
+      readonly namespaceRole: NamespaceRole;
       readonly role?: Role;
       readonly except?: Role;
     }
@@ -57,11 +57,11 @@ export interface Flow {
 const tcp = (from: number, to = from): PortRange => ({ protocol: "TCP", from, to });
 const udp = (from: number, to = from): PortRange => ({ protocol: "UDP", from, to });
 
-const train: Peer = { kind: "pods", compartment: "train" };
-const sandbox: Peer = { kind: "pods", compartment: "sandbox" };
-const proxy: Peer = { kind: "pods", compartment: "proxy", role: "proxy" };
-const rayWorker: Peer = { kind: "pods", compartment: "train", role: "ray-worker" };
-const recorder: Peer = { kind: "pods", compartment: "train", role: "recorder" };
+const train: Peer = { kind: "pods", namespaceRole: "train" };
+const sandbox: Peer = { kind: "pods", namespaceRole: "sandbox" };
+const proxy: Peer = { kind: "pods", namespaceRole: "proxy", role: "proxy" };
+const rayWorker: Peer = { kind: "pods", namespaceRole: "train", role: "ray-worker" };
+const recorder: Peer = { kind: "pods", namespaceRole: "train", role: "recorder" };
 
 /** Addresses that no pod may reach by an "anywhere" rule: the node's metadata service lies there. */
 export const linkLocal = {
@@ -129,7 +129,7 @@ function liteLlmFlows({ experiment, host }: Basis): Flow[] {
     {
       name: "proxy-to-dns",
       reason: "the name of the recorder",
-      from: { kind: "pods", compartment: "proxy" },
+      from: { kind: "pods", namespaceRole: "proxy" },
       to: { kind: "foreign", ...host.network.dns },
       ports: [udp(53), tcp(53)],
     },
@@ -182,7 +182,7 @@ export function withServingFlows(
 ): readonly Flow[] {
   if (models.length === 0) return flows;
   const others = (peer: Peer): Peer =>
-    peer.kind === "pods" && peer.compartment === "train" && peer.role === undefined
+    peer.kind === "pods" && peer.namespaceRole === "train" && peer.role === undefined
       ? { ...peer, except: role }
       : peer;
   const ports = [...new Set(models.map(({ port }) => port))].sort((a, b) => a - b);
@@ -191,8 +191,8 @@ export function withServingFlows(
     {
       name: "training-to-frozen-models",
       reason: "evaluation and judging; nobody else may call them, and they call nobody",
-      from: { kind: "pods", compartment: "train", except: role },
-      to: { kind: "pods", compartment: "train", role },
+      from: { kind: "pods", namespaceRole: "train", except: role },
+      to: { kind: "pods", namespaceRole: "train", role },
       ports: ports.map((port) => ({ protocol: "TCP", from: port, to: port })),
     },
   ];
@@ -202,7 +202,7 @@ export function withServingFlows(
 export function describePeer(peer: Peer, names: Names): string {
   switch (peer.kind) {
     case "pods":
-      return `${names.namespaces[peer.compartment]}/${peer.role ?? (peer.except ? `* but ${peer.except}` : "*")}`;
+      return `${names.namespaces[peer.namespaceRole]}/${peer.role ?? (peer.except ? `* but ${peer.except}` : "*")}`;
     case "foreign":
       return peer.namespace;
     case "anywhere":

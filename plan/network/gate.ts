@@ -6,12 +6,12 @@ import type { Flow, Role } from "./flows.ts";
 import { proofTargets, type ProofTarget } from "./targets.ts";
 import { createHash } from "node:crypto";
 import type { Basis } from "../host.ts";
-import type { Compartment } from "../names.ts";
+import type { NamespaceRole } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 
 /** A pod that only listens: somebody for sandboxes to be refused by, or to be let in by. */
 export interface ListenerPlan {
-  readonly compartment: Compartment;
+  readonly namespaceRole: NamespaceRole;
   /** By which the policies know it. */
   readonly role: Role;
   readonly tcp: readonly number[];
@@ -103,7 +103,7 @@ export function planIsolation(
       quietSeconds,
     },
     door: {
-      compartment: isLiteLlm ? "proxy" : "train",
+      namespaceRole: isLiteLlm ? "proxy" : "train",
       role: isLiteLlm ? "proxy" : "ray-worker",
       tcp: [doorPort, canaryPort],
       udp: [doorPort, canaryPort],
@@ -112,7 +112,7 @@ export function planIsolation(
     doorPort,
     canaryPort,
     standIn: {
-      compartment: "train",
+      namespaceRole: "train",
       role: "ray-head",
       tcp: [...new Set([...ray, ...services])],
       udp: [],

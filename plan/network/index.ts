@@ -21,9 +21,9 @@ export {
   proofPods,
 } from "./gate.ts";
 export {
-  type CompartmentPlan,
-  type Compartments,
-  planCompartments,
+  type NamespacePlan,
+  type Namespaces,
+  planNamespaces,
   type PodSecurity,
 } from "./namespaces.ts";
 export { policiesOf } from "./policies.ts";

@@ -1,11 +1,11 @@
-import type { Compartment, Names } from "../names.ts";
+import type { NamespaceRole, Names } from "../names.ts";
 import type { Storage } from "../storage/index.ts";
 
 /** A level of Kubernetes' pod security standards. */
 export type PodSecurity = "privileged" | "baseline" | "restricted";
 
-export interface CompartmentPlan {
-  readonly compartment: Compartment;
+export interface NamespacePlan {
+  readonly namespaceRole: NamespaceRole;
   readonly namespace: string;
   /** Enforced level: Harbor's pods run as root in the task container, LiteLLM's need nothing. */
   readonly podSecurity: PodSecurity;
@@ -13,27 +13,27 @@ export interface CompartmentPlan {
   readonly retained: boolean;
 }
 
-export interface Compartments {
-  readonly train: CompartmentPlan;
+export interface Namespaces {
+  readonly train: NamespacePlan;
   /** undefined where nothing would live in it: proxy mode `in_process`. */
-  readonly proxy: CompartmentPlan | undefined;
-  readonly sandbox: CompartmentPlan;
+  readonly proxy: NamespacePlan | undefined;
+  readonly sandbox: NamespacePlan;
 }
 
-export function planCompartments(
+export function planNamespaces(
   { namespaces }: Names,
   parts: {
     storage: Storage;
     proxy: { mode: "litellm" | "in_process" };
     sandboxSecurity: PodSecurity;
   },
-): Compartments {
+): Namespaces {
   const { volumes } = parts.storage;
-  const plan = (compartment: Compartment, podSecurity: PodSecurity): CompartmentPlan => ({
-    compartment,
-    namespace: namespaces[compartment],
+  const plan = (namespaceRole: NamespaceRole, podSecurity: PodSecurity): NamespacePlan => ({
+    namespaceRole,
+    namespace: namespaces[namespaceRole],
     podSecurity,
-    retained: compartment === "train" && volumes.some(({ removal }) => removal === "retain"),
+    retained: namespaceRole === "train" && volumes.some(({ removal }) => removal === "retain"),
   });
   return {
     train: plan("train", "baseline"),

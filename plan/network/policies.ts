@@ -1,7 +1,7 @@
 /** The NetworkPolicies that a flow needs in a namespace. */
 import type { Flow, Peer } from "./flows.ts";
 import { isDeepStrictEqual } from "node:util";
-import type { Compartment } from "../names.ts";
+import type { NamespaceRole } from "../names.ts";
 
 /** One policy: the pods that it selects, and which directions of the flow it allows. */
 export interface FlowPolicy {
@@ -12,9 +12,9 @@ export interface FlowPolicy {
 }
 
 /** A flow between different pods of one namespace needs a policy for each; between the same pods, one for both. */
-export function policiesOf({ name, from, to }: Flow, compartment: Compartment): FlowPolicy[] {
-  const leaves = isHere(from, compartment);
-  const enters = isHere(to, compartment);
+export function policiesOf({ name, from, to }: Flow, namespaceRole: NamespaceRole): FlowPolicy[] {
+  const leaves = isHere(from, namespaceRole);
+  const enters = isHere(to, namespaceRole);
   if (leaves && enters && isDeepStrictEqual(from, to))
     return [{ name, peer: from, leaves, enters }];
   return [
@@ -23,6 +23,6 @@ export function policiesOf({ name, from, to }: Flow, compartment: Compartment): 
   ];
 }
 
-function isHere(peer: Peer, compartment: Compartment): boolean {
-  return peer.kind === "pods" && peer.compartment === compartment;
+function isHere(peer: Peer, namespaceRole: NamespaceRole): boolean {
+  return peer.kind === "pods" && peer.namespaceRole === namespaceRole;
 }

@@ -1,6 +1,6 @@
 import { policiesOf } from "../network/index.ts";
 import { isOwn } from "../storage/index.ts";
-import { canaryPolicyOf, type Compartment, persistentVolumeOf } from "../names.ts";
+import { canaryPolicyOf, type NamespaceRole, persistentVolumeOf } from "../names.ts";
 import type { Plan } from "../plan.ts";
 
 /** One Kubernetes object of a stack. */
@@ -76,8 +76,8 @@ export function objectsOf(plan: Plan): PlannedObject[] {
   ];
 }
 
-function namespacesOf({ compartments }: Plan): Compartment[] {
-  return compartments.proxy ? ["train", "proxy", "sandbox"] : ["train", "sandbox"];
+function namespacesOf({ namespaces }: Plan): NamespaceRole[] {
+  return namespaces.proxy ? ["train", "proxy", "sandbox"] : ["train", "sandbox"];
 }
 
 function clusterWide({ names, admission, nodeClaim, nodePools }: Plan): PlannedObject[] {
@@ -103,7 +103,7 @@ function clusterWide({ names, admission, nodeClaim, nodePools }: Plan): PlannedO
 }
 
 /** A namespace with its policies and its registry credentials. */
-function commonOf({ names, flows, pullSecrets }: Plan, role: Compartment): PlannedObject[] {
+function commonOf({ names, flows, pullSecrets }: Plan, role: NamespaceRole): PlannedObject[] {
   const namespace = names.namespaces[role];
   const policies = flows.flatMap((flow) => policiesOf(flow, role));
   return [
@@ -214,8 +214,8 @@ function listenersOf({ names, isolation: { door, standIn } }: Plan): PlannedObje
     { name: names.allowedTarget, ...door },
     { name: names.decoy, ...standIn },
   ];
-  return listeners.flatMap(({ name, compartment, open }) => {
-    const namespace = names.namespaces[compartment];
+  return listeners.flatMap(({ name, namespaceRole, open }) => {
+    const namespace = names.namespaces[namespaceRole];
     return [
       ...program(namespace, name),
       object("ConfigMap", { namespace }),

@@ -1,4 +1,4 @@
-import type { Compartment } from "../names.ts";
+import type { NamespaceRole } from "../names.ts";
 import { proofPods } from "../network/index.ts";
 import type { Placement } from "../nodes/index.ts";
 import type { Plan } from "../plan.ts";
@@ -8,7 +8,7 @@ import { guaranteed, type Requests } from "../requests.ts";
 export interface PlannedPods extends Requests {
   /** As messages call them. */
   readonly what: string;
-  readonly compartment: Compartment;
+  readonly namespaceRole: NamespaceRole;
   /** `each-node`: one on every node of its placement. */
   readonly replicas: number | "each-node";
   readonly gpus: number;
@@ -29,7 +29,7 @@ type Parts = Omit<PlannedPods, keyof Requests | "what" | "replicas"> & {
 export function podsOf(plan: Plan): PlannedPods[] {
   const { names, ray, proxy, serving, gpuPlacement, isolation, prepull } = plan;
   const cpu: Parts = {
-    compartment: "train",
+    namespaceRole: "train",
     gpus: 0,
     nodes: "cpu",
     placement: ray.head,
@@ -54,8 +54,8 @@ export function podsOf(plan: Plan): PlannedPods[] {
     one("the Ray head", guaranteed(ray.head)),
     one("the trainer's submitter", plan.trainer.submitterRequests),
     one("the reaper", plan.reaper.requests),
-    ...[isolation.door, isolation.standIn].map(({ compartment }) =>
-      one("a listener of the egress proof", isolation.listenerRequests, { compartment }),
+    ...[isolation.door, isolation.standIn].map(({ namespaceRole }) =>
+      one("a listener of the egress proof", isolation.listenerRequests, { namespaceRole }),
     ),
     ...(proxy.mode === "litellm"
       ? [
@@ -64,7 +64,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
             largest(guaranteed(proxy.recorder), proxy.recorder.discoveryRequests),
           ),
           one("LiteLLM", largest(guaranteed(proxy), proxy.waitRequests), {
-            compartment: "proxy",
+            namespaceRole: "proxy",
             replicas: proxy.replicas,
           }),
         ]
@@ -96,7 +96,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
       ? [
           one("the egress proof", isolation.proofRequests, {
             ...sandbox,
-            compartment: "sandbox",
+            namespaceRole: "sandbox",
             replicas: proofPods,
             lifetime: "proof",
           }),

@@ -1,4 +1,4 @@
-import { type CompartmentPlan, type Flow, describePeer } from "../network/index.ts";
+import { type NamespacePlan, type Flow, describePeer } from "../network/index.ts";
 import type { RayPod } from "../ray/index.ts";
 import type { AsyncTraining, Engine } from "../run/index.ts";
 import type { Volume } from "../storage/index.ts";
@@ -68,12 +68,12 @@ function unitOf({ dockerHost }: Plan): string {
 }
 
 /** On a Docker host there are no namespaces; its networks have a section of their own. */
-function places({ compartments, dockerHost }: Plan): [string, string][] {
+function places({ namespaces, dockerHost }: Plan): [string, string][] {
   if (dockerHost) return [];
-  const namespaces = Object.values(compartments).flatMap(
-    (compartment: CompartmentPlan | undefined) => (compartment ? [compartment.namespace] : []),
+  const names = Object.values(namespaces).flatMap((one: NamespacePlan | undefined) =>
+    one ? [one.namespace] : [],
   );
-  return [["namespaces", namespaces.join(", ")]];
+  return [["namespaces", names.join(", ")]];
 }
 
 function describeEngine(engine: Engine, gpus: number): string {

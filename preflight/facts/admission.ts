@@ -42,7 +42,7 @@ export function readAdmission(
       else if (others.test(answer)) untried.push(what);
       else refused.push({ what, message: answer });
     };
-    const { train: training, proxy, sandbox } = plan.compartments;
+    const { train: training, proxy, sandbox } = plan.namespaces;
     const wanted = [training, ...(proxy ? [proxy] : []), sandbox];
     await Promise.all(
       wanted

@@ -1,6 +1,6 @@
 /** What limits the stack's namespaces beside its own quota. */
 import type { V1LimitRange, V1ResourceQuota } from "@kubernetes/client-node";
-import { compartments, type Names } from "../../plan/names.ts";
+import { namespaceRoles, type Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import { amountOf } from "./quantity.ts";
 import { type Client, read } from "./client.ts";
@@ -35,7 +35,7 @@ export function readBounds(client: Client, { namespaces }: Names): Promise<Fact<
   return read(async () => {
     const of = async <T>(kind: string): Promise<T[]> => {
       const lists = await Promise.all(
-        compartments.map((name) =>
+        namespaceRoles.map((name) =>
           client.list<T>(`/api/v1/namespaces/${namespaces[name]}/${kind}`),
         ),
       );

@@ -1,5 +1,5 @@
 import type { V1Namespace } from "@kubernetes/client-node";
-import { compartments, type Names } from "../../plan/names.ts";
+import { namespaceRoles, type Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import { type Client, ifThere, read } from "./client.ts";
 
@@ -16,7 +16,7 @@ export function readNamespaces(
 ): Promise<Fact<readonly NamespaceFact[]>> {
   return read(async () => {
     const found = await Promise.all(
-      compartments.map((name) =>
+      namespaceRoles.map((name) =>
         ifThere(client.get<V1Namespace>(`/api/v1/namespaces/${namespaces[name]}`)),
       ),
     );

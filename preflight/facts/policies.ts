@@ -1,12 +1,12 @@
 /** Network policies that others have made. They add up: one that allows is enough. */
 import type { V1NetworkPolicy } from "@kubernetes/client-node";
-import { type Compartment, compartments, type Names } from "../../plan/names.ts";
+import { type NamespaceRole, namespaceRoles, type Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import type { Apis } from "./apis.ts";
 import { type Client, read } from "./client.ts";
 
 export interface PolicyFact {
-  readonly compartment: Compartment;
+  readonly namespaceRole: NamespaceRole;
   readonly name: string;
   readonly stack: string | undefined;
   /** Whether some pod may send, or be sent to, more than before. */
@@ -21,17 +21,17 @@ export function readPolicies(
 ): Promise<Fact<readonly PolicyFact[]>> {
   return read(async () => {
     const lists = await Promise.all(
-      compartments.map(async (compartment) => {
-        const path = `/apis/networking.k8s.io/v1/namespaces/${namespaces[compartment]}/networkpolicies`;
+      namespaceRoles.map(async (namespaceRole) => {
+        const path = `/apis/networking.k8s.io/v1/namespaces/${namespaces[namespaceRole]}/networkpolicies`;
         const policies = await client.list<V1NetworkPolicy>(path);
-        return policies.map((policy) => ({ compartment, ...describePolicy(policy) }));
+        return policies.map((policy) => ({ namespaceRole, ...describePolicy(policy) }));
       }),
     );
     return lists.flat();
   });
 }
 
-function describePolicy({ metadata, spec }: V1NetworkPolicy): Omit<PolicyFact, "compartment"> {
+function describePolicy({ metadata, spec }: V1NetworkPolicy): Omit<PolicyFact, "namespaceRole"> {
   return {
     name: metadata?.name ?? "",
     stack: metadata?.labels?.["swe-rl.dev/stack"],

@@ -1,5 +1,5 @@
 /** Whether others' quotas and limits in the stack's namespaces leave enough for it. */
-import type { Compartment } from "../../plan/names.ts";
+import type { NamespaceRole } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
 import {
   resourcesOf,
@@ -73,9 +73,9 @@ type Amounts = Readonly<Record<string, number>>;
 
 /** What the stack takes of a namespace, in the words of a quota. */
 function needsIn(plan: Plan, namespace: string, nodes: Facts["nodes"]): Amounts {
-  const compartment = compartmentOf(plan, namespace);
+  const namespaceRole = namespaceRoleOf(plan, namespace);
   const { sandboxes, storage, gpuDemand } = plan;
-  if (compartment === "sandbox") {
+  if (namespaceRole === "sandbox") {
     // Our own quota counts pods that are still ending as well; the trials that run at once are what is needed.
     const { parallelTrials, perPod } = sandboxes;
     return resources({
@@ -85,7 +85,7 @@ function needsIn(plan: Plan, namespace: string, nodes: Facts["nodes"]): Amounts 
       memoryLimitBytes: parallelTrials * perPod.memoryLimitBytes,
     });
   }
-  const here = podsIn(plan, compartment).map((pods) => counted(pods, nodes));
+  const here = podsIn(plan, namespaceRole).map((pods) => counted(pods, nodes));
   const gpus = sum(here, (one) => one.gpus);
   return {
     ...resources({
@@ -100,7 +100,7 @@ function needsIn(plan: Plan, namespace: string, nodes: Facts["nodes"]): Amounts 
           [`limits.${gpuDemand.resource}`]: gpus,
         }
       : {}),
-    ...(compartment === "train"
+    ...(namespaceRole === "train"
       ? {
           persistentvolumeclaims: storage.volumes.length,
           "requests.storage": storage.volumes.reduce((all, { size }) => all + amountOf(size), 0),
@@ -128,17 +128,17 @@ function resources(of: {
 
 /** The largest that one container, pod or claim of the stack asks for. */
 function largestIn(plan: Plan, namespace: string, type: string): Amounts {
-  const compartment = compartmentOf(plan, namespace);
+  const namespaceRole = namespaceRoleOf(plan, namespace);
   if (type === "PersistentVolumeClaim") {
-    if (compartment !== "train") return {};
+    if (namespaceRole !== "train") return {};
     return { storage: Math.max(...plan.storage.volumes.map(({ size }) => amountOf(size))) };
   }
   if (type !== "Container" && type !== "Pod") return {};
-  if (compartment === "sandbox") {
+  if (namespaceRole === "sandbox") {
     const { cpus, memoryLimitBytes } = plan.sandboxes.perPod;
     return { cpu: cpus, memory: memoryLimitBytes };
   }
-  const here = podsIn(plan, compartment);
+  const here = podsIn(plan, namespaceRole);
   const most = (amount: (one: (typeof here)[number]) => number) => Math.max(0, ...here.map(amount));
   return {
     cpu: most((one) => one.cpus),
@@ -147,8 +147,8 @@ function largestIn(plan: Plan, namespace: string, type: string): Amounts {
   };
 }
 
-function podsIn(plan: Plan, compartment: Compartment | undefined): PlannedPods[] {
-  return resourcesOf(plan).pods.filter((pods) => pods.compartment === compartment);
+function podsIn(plan: Plan, namespaceRole: NamespaceRole | undefined): PlannedPods[] {
+  return resourcesOf(plan).pods.filter((pods) => pods.namespaceRole === namespaceRole);
 }
 
 /** With one pod on every node where that is asked for; none where the nodes are not known. */
@@ -159,7 +159,7 @@ function counted(pods: PlannedPods, nodes: Facts["nodes"]): StandingPods {
   return { ...pods, replicas: on.length };
 }
 
-function compartmentOf({ names }: Plan, namespace: string): Compartment | undefined {
-  const entries = Object.entries(names.namespaces) as [Compartment, string][];
+function namespaceRoleOf({ names }: Plan, namespace: string): NamespaceRole | undefined {
+  const entries = Object.entries(names.namespaces) as [NamespaceRole, string][];
   return entries.find(([, name]) => name === namespace)?.[0];
 }

@@ -56,18 +56,18 @@ export const policiesOurs = defineClusterRule({
     if (!policies.known) return [notRead(policies.reason)];
     const foreign = policies.value.filter((policy) => policy.stack !== stack);
     const findings = foreign.flatMap(
-      ({ compartment, name, allowsEgress, allowsIngress }): Verdict[] => {
+      ({ namespaceRole, name, allowsEgress, allowsIngress }): Verdict[] => {
         const opens = [
           // Training pods may reach the outside anyway.
-          ...(allowsEgress && compartment !== "train" ? ["out"] : []),
+          ...(allowsEgress && namespaceRole !== "train" ? ["out"] : []),
           ...(allowsIngress ? ["in"] : []),
         ];
         if (opens.length === 0) return [];
-        const namespace = namespaces[compartment];
+        const namespace = namespaces[namespaceRole];
         return [
           {
             found: `network policy ${name} in ${namespace} lets more ${opens.join(" and ")}`,
-            ...(compartment === "sandbox" && allowsEgress
+            ...(namespaceRole === "sandbox" && allowsEgress
               ? { consequence: "untrusted code in the sandboxes could send to wherever it allows" }
               : {}),
             remedy: `delete it: kubectl delete networkpolicy ${name} -n ${namespace}`,

@@ -466,11 +466,11 @@ function volume(name: string, claimRef: object): Definition {
 }
 
 /** One of a stack's own namespaces, as an earlier life may have left it. */
-function namespace(compartment: string, of = stack): Definition {
+function namespace(namespaceRole: string, of = stack): Definition {
   return {
     apiVersion: "v1",
     kind: "Namespace",
-    metadata: { name: `${of}-${compartment}`, labels: { "swe-rl.dev/stack": of } },
+    metadata: { name: `${of}-${namespaceRole}`, labels: { "swe-rl.dev/stack": of } },
   };
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Loaded, Selection } from "../../config/load/load.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { provisionHost } from "../../stacks/docker/single-node.ts";
+import type { provisionHost } from "../../stacks/docker.ts";
 import { ConfigFolder } from "./settings.ts";
 
 type Provisioned = ReturnType<typeof provisionHost>;
@@ -44,8 +44,8 @@ export const soundHost = {
 
 /** Registers what the program would on a Docker site, by its own functions. */
 export async function provisionOnDocker(plan: Plan): Promise<Provisioned> {
-  const { connect } = await import("../../stacks/docker/host.ts");
-  const { provisionHost } = await import("../../stacks/docker/single-node.ts");
+  const { connect } = await import("../../stacks/docker.ts");
+  const { provisionHost } = await import("../../stacks/docker.ts");
   const { dockerHost: host } = plan;
   if (!host) throw new Error("no Docker host");
   const provider = connect(host, {});

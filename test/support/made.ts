@@ -71,9 +71,9 @@ export function podsMade(recording: Recording, plan: Plan): string[] {
 
 export function podsPlanned(pods: readonly PlannedPods[], { names }: Plan): string[] {
   return pods
-    .map(({ compartment, placement, replicas, cpus, memoryBytes, memoryLimitBytes, gpus }) =>
+    .map(({ namespaceRole, placement, replicas, cpus, memoryBytes, memoryLimitBytes, gpus }) =>
       line({
-        namespace: names.namespaces[compartment],
+        namespace: names.namespaces[namespaceRole],
         replicas,
         cpus,
         memoryBytes,

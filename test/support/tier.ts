@@ -34,9 +34,8 @@ export async function recordSettings(
     Object.entries(options.secrets ?? {}).map(([name, value]) => [name, pulumi.secret(value)]),
   );
   const recording = await record(async () => {
-    const { connect } = await import("../../stacks/cluster.ts");
-    const { provisionTier } = await import("../../stacks/tier.ts");
-    return provisionTier(
+    const { connect, provisionCluster } = await import("../../stacks/kubernetes.ts");
+    return provisionCluster(
       result.plan,
       connect(clusterOf(settings), {
         unproven: proofOf(result.plan),

@@ -157,7 +157,7 @@ describe("a stack on a Docker host", () => {
       auths: { "registry.example.com": { auth: "dTpw" }, "ghcr.io": {} },
     });
     const { registrations } = await record(async () => {
-      const { connect } = await import("../../../stacks/docker/host.ts");
+      const { connect } = await import("../../../stacks/docker.ts");
       if (!of.dockerHost) throw new Error("no Docker host");
       connect(of.dockerHost, { registryCredentials: pulumi.secret(file) });
     });

@@ -184,15 +184,15 @@ describe("an accepted Plan", () => {
 
   it("lets out of the sandboxes one way to the policy, and nothing in", () => {
     accepted(({ flows, proxy, ray }) => {
-      const sandbox = (peer: Peer) => peer.kind === "pods" && peer.compartment === "sandbox";
+      const sandbox = (peer: Peer) => peer.kind === "pods" && peer.namespaceRole === "sandbox";
       const out = flows.filter(({ from }) => sandbox(from));
       const way =
         proxy.mode === "litellm"
-          ? { compartment: "proxy", role: "proxy", from: proxy.port, to: proxy.port }
-          : { compartment: "train", role: "ray-worker", ...ray.ports.ephemeral };
+          ? { namespaceRole: "proxy", role: "proxy", from: proxy.port, to: proxy.port }
+          : { namespaceRole: "train", role: "ray-worker", ...ray.ports.ephemeral };
       expect(out.map(({ to, ports }) => ({ to, ports }))).toEqual([
         {
-          to: { kind: "pods", compartment: way.compartment, role: way.role },
+          to: { kind: "pods", namespaceRole: way.namespaceRole, role: way.role },
           ports: [{ protocol: "TCP", from: way.from, to: way.to }],
         },
       ]);
@@ -202,24 +202,26 @@ describe("an accepted Plan", () => {
 
   it("lets LiteLLM reach the recorder on one port, and DNS", () => {
     accepted(({ flows, proxy }) => {
-      const out = flows.filter(({ from }) => from.kind === "pods" && from.compartment === "proxy");
+      const out = flows.filter(
+        ({ from }) => from.kind === "pods" && from.namespaceRole === "proxy",
+      );
       if (proxy.mode === "in_process") {
         expect(out).toEqual([]);
         return;
       }
       expect(out.map(({ name }) => name)).toEqual(["proxy-to-recorder", "proxy-to-dns"]);
       expect(out[0]).toMatchObject({
-        to: { kind: "pods", compartment: "train", role: "recorder" },
+        to: { kind: "pods", namespaceRole: "train", role: "recorder" },
         ports: [{ protocol: "TCP", from: proxy.recorder.port, to: proxy.recorder.port }],
       });
     });
   });
 
   it("justifies every flow, names each once, and has a namespace for each of its ends", () => {
-    accepted(({ flows, compartments }) => {
+    accepted(({ flows, namespaces }) => {
       for (const { from, to } of flows) {
         for (const peer of [from, to]) {
-          if (peer.kind === "pods") expect(compartments[peer.compartment]).toBeDefined();
+          if (peer.kind === "pods") expect(namespaces[peer.namespaceRole]).toBeDefined();
         }
       }
       for (const { reason } of flows) expect(reason.length).toBeGreaterThan(10);

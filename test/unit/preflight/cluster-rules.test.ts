@@ -139,7 +139,7 @@ const limit = (memory: number) => ({
 const policy = (change: object) => ({
   policies: known([
     {
-      compartment: "sandbox" as const,
+      namespaceRole: "sandbox" as const,
       name: "open",
       stack: undefined,
       allowsEgress: false,

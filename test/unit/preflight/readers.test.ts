@@ -207,7 +207,7 @@ describe("what others have made in the stack's namespaces", () => {
     ];
     expect(await readPolicies(client({ [path]: policies }), plan.names)).toMatchObject({
       value: [
-        { name: "open", compartment: "sandbox", allowsEgress: true, allowsIngress: false },
+        { name: "open", namespaceRole: "sandbox", allowsEgress: true, allowsIngress: false },
         { name: "closed", allowsEgress: false },
       ],
     });

@@ -36,7 +36,7 @@ function policyPeers(peer: Peer, namespaces: Namespaces): PolicyPeer[] {
       return [
         {
           namespaceSelector: {
-            matchLabels: { [namespaceName]: namespaces[peer.compartment] ?? "" },
+            matchLabels: { [namespaceName]: namespaces[peer.namespaceRole] ?? "" },
           },
           podSelector: selectorOf(peer),
         },

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import {
-  type CompartmentPlan,
+  type NamespacePlan,
   type PodSecurity,
   type Flow,
   policiesOf,
@@ -10,8 +10,8 @@ import type { Names } from "../../plan/names.ts";
 import { type Labels, labelsOf, leaf } from "../metadata.ts";
 import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
 
-export interface CompartmentArgs {
-  plan: CompartmentPlan;
+export interface RunNamespaceArgs {
+  plan: NamespacePlan;
   names: Pick<Names, "namespaces" | "defaultDeny">;
   /** Every flow of the stack; those that begin or end here become policies. */
   flows: readonly Flow[];
@@ -21,16 +21,18 @@ export interface CompartmentArgs {
 }
 
 /** A namespace that denies all traffic but the flows that the Plan lists. */
-export class Compartment extends pulumi.ComponentResource {
+export class RunNamespace extends pulumi.ComponentResource {
   /** Name of the namespace, known once it exists. */
   public readonly namespace: pulumi.Output<string>;
   /** The namespace itself, for options such as `deletedWith`. */
   public readonly resource: k8s.core.v1.Namespace;
 
-  constructor(name: string, args: CompartmentArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:isolation:Compartment", name, args, opts);
-    const { compartment, podSecurity, retained } = args.plan;
-    const identity = { labels: args.labels, app: "namespace", component: compartment };
+  constructor(name: string, args: RunNamespaceArgs, opts?: pulumi.ComponentResourceOptions) {
+    // Until 0.1 this was a Compartment: without the alias an update would replace the namespace with all that it holds.
+    const aliases = [{ type: "swe-rl:isolation:Compartment" }];
+    super("swe-rl:network:RunNamespace", name, args, pulumi.mergeOptions(opts, { aliases }));
+    const { namespaceRole, podSecurity, retained } = args.plan;
+    const identity = { labels: args.labels, app: "namespace", component: namespaceRole };
     const namespace = new k8s.core.v1.Namespace(
       name,
       {
@@ -60,7 +62,7 @@ export class Compartment extends pulumi.ComponentResource {
       options,
     );
     for (const flow of args.flows) {
-      for (const end of policiesOf(flow, compartment)) {
+      for (const end of policiesOf(flow, namespaceRole)) {
         const { enters, leaves } = end;
         new k8s.networking.v1.NetworkPolicy(
           `${name}-${end.name}`,

@@ -1,0 +1,451 @@
+/**
+ * A stack on a cluster. Every tier reads the same from here; what differs is in the Plan.
+ *
+ *   single-node   one Ray worker with 8 GPUs, which trainer and rollout servers use in turn
+ *   two-node      a worker that trains and one that serves rollouts, at the same time
+ *   three-node    two workers that train, one that serves rollouts
+ *
+ * Agents in the sandboxes reach the policy through LiteLLM, or through the agent loops on the Ray workers.
+ */
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { GpuNodeClaim } from "../components/compute/gpu-node-claim.ts";
+import { KarpenterPool } from "../components/compute/karpenter-pool.ts";
+import { TrainingPriority } from "../components/compute/training-priority.ts";
+import { FrozenModel } from "../components/inference/frozen-model.ts";
+import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
+import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
+import { Recorder } from "../components/inference/recorder.ts";
+import { RunNamespace } from "../components/network/run-namespace.ts";
+import { containerEnvironment } from "../components/ray/pod-template.ts";
+import { RayCluster } from "../components/ray/ray-cluster.ts";
+import { EgressProof } from "../components/sandbox/egress-proof.ts";
+import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
+import { ImagePrepull } from "../components/sandbox/image-prepull.ts";
+import { ProofListener } from "../components/sandbox/proof-listener.ts";
+import { Reaper } from "../components/sandbox/reaper.ts";
+import { SandboxAdmission } from "../components/sandbox/sandbox-admission.ts";
+import { SandboxBounds } from "../components/sandbox/sandbox-bounds.ts";
+import { SandboxTraffic } from "../components/sandbox/sandbox-traffic.ts";
+import { StackSecrets } from "../components/secrets/stack-secrets.ts";
+import { RunVolume } from "../components/storage/run-volume.ts";
+import { TrainerAccount } from "../components/training/trainer-account.ts";
+import { TrainerJob } from "../components/training/trainer-job.ts";
+import type { KubernetesSite } from "../config/schema/site.ts";
+import { exceptAccepted, type ListenerPlan, type NamespacePlan } from "../plan/network/index.ts";
+import type { Plan } from "../plan/plan.ts";
+
+/** Secrets that the user stored in the stack. */
+export interface UserSecrets {
+  readonly wandbApiKey?: pulumi.Output<string> | undefined;
+  readonly registryCredentials?: pulumi.Output<string> | undefined;
+}
+
+/** The one cluster of a stack. Both providers name its context, so that no command uses whatever is current. */
+export interface Cluster {
+  /** Provider of everything that a stack owns. */
+  readonly provider: k8s.Provider;
+  /** Provider of what may exist already: retained volumes and their namespace, and accounts that Kubernetes makes. */
+  readonly adopting: k8s.Provider;
+  /** Why no proof of the sandboxes' isolation runs; undefined: one does. */
+  readonly unproven: string | undefined;
+  /** What carries and filters the pods' packets. */
+  readonly network: string;
+}
+
+/** What a provisioned stack can tell about itself. */
+export interface Provisioned {
+  readonly proxyUrl: pulumi.Output<string>;
+  /** The verdict about the sandboxes' isolation, or why there is none. */
+  readonly isolation: pulumi.Output<string>;
+}
+
+export function connect(
+  { cluster }: KubernetesSite,
+  known: Pick<Cluster, "unproven" | "network">,
+): Cluster {
+  const { context, kubeconfig } = cluster;
+  const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
+  return {
+    ...known,
+    provider: new k8s.Provider("cluster", access),
+    adopting: new k8s.Provider("cluster-adopting", { ...access, upsertExistingObjects: true }),
+  };
+}
+
+export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets): Provisioned {
+  const namespaces = makeNamespaces(plan, cluster);
+  const secrets = makeSecrets(cluster, namespaces, { plan, user });
+  const mounts = makeVolumes(plan, cluster, namespaces);
+  const base: Base = { plan, cluster, ...namespaces, secrets, mounts };
+  const { account, ready } = boundSandboxes(base);
+  const endpoint = plan.proxy.mode === "litellm" ? openEndpoint(base) : undefined;
+  const { before, isolation } = closeSandboxes(base, { ready, proxyUrl: endpoint?.url });
+  const ray = startRay(base, { account, before: [...ready, ...before], proxyUrl: endpoint?.url });
+  serveFrozenModels(base, ray);
+  reapSandboxes(base, ray);
+  const trainer = startTrainer(base, ray, account);
+  if (endpoint) servePolicy(base, { endpoint, ray, trainer });
+  return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan)), isolation };
+}
+
+interface Namespaces {
+  readonly train: RunNamespace;
+  /** undefined in proxy mode `in_process`. */
+  readonly proxy: RunNamespace | undefined;
+  readonly sandbox: RunNamespace;
+}
+
+/** What every further step stands on. */
+interface Base extends Namespaces {
+  readonly plan: Plan;
+  readonly cluster: Cluster;
+  readonly secrets: StackSecrets;
+  readonly mounts: ReturnType<typeof makeVolumes>;
+}
+
+// Namespaces, with the network policies of everything in them.
+function makeNamespaces({ labels, names, flows, namespaces }: Plan, cluster: Cluster): Namespaces {
+  const make = (plan: NamespacePlan) =>
+    new RunNamespace(
+      plan.namespaceRole,
+      { labels, names, plan, flows, adoptWith: cluster.adopting },
+      { provider: cluster.provider },
+    );
+  const train = make(namespaces.train);
+  const proxy = namespaces.proxy && make(namespaces.proxy);
+  return { train, proxy, sandbox: make(namespaces.sandbox) };
+}
+
+function makeSecrets(
+  { provider }: Cluster,
+  { train, proxy, sandbox }: Namespaces,
+  { plan, user }: { plan: Plan; user: UserSecrets },
+): StackSecrets {
+  const namespaces = {
+    train: train.namespace,
+    proxy: proxy?.namespace,
+    sandbox: sandbox.namespace,
+  };
+  return new StackSecrets("secrets", { labels: plan.labels, namespaces, ...user }, { provider });
+}
+
+function makeVolumes(
+  { labels, names, storage }: Plan,
+  { provider, adopting: adoptWith }: Cluster,
+  { train }: Namespaces,
+) {
+  return storage.volumes.map((volume) => {
+    const { claimName } = new RunVolume(
+      volume.name,
+      { labels, volume, stack: names.stack, namespace: train.namespace, adoptWith },
+      { provider, dependsOn: [train] },
+    );
+    return { ...volume, claimName };
+  });
+}
+
+// Bounds, accounts, priorities and nodes: no training before they exist.
+function boundSandboxes({ plan, cluster, train, sandbox, secrets }: Base): {
+  readonly account: TrainerAccount;
+  readonly ready: readonly pulumi.Resource[];
+} {
+  const { labels, names, prepull, nodeClaim, nodePools } = plan;
+  const { provider, adopting: adoptWith } = cluster;
+  const inTrain = { provider, dependsOn: [train] };
+  const bounds = new SandboxBounds(
+    "sandbox-bounds",
+    {
+      labels,
+      names,
+      sandboxes: plan.sandboxes,
+      namespace: sandbox.namespace,
+      pullSecret: secrets.pull.sandbox,
+      adoptWith,
+    },
+    { provider, dependsOn: [sandbox], deletedWith: sandbox.resource },
+  );
+  const account = new TrainerAccount(
+    "trainer-account",
+    {
+      labels,
+      account: names.trainerServiceAccount,
+      namespace: train.namespace,
+      sandboxNamespace: sandbox.namespace,
+      pullSecret: secrets.pull.train,
+    },
+    inTrain,
+  );
+  const priority = new TrainingPriority(
+    "training-priority",
+    { labels, object: names.priorityClass },
+    { provider },
+  );
+  const traffic = new SandboxTraffic(
+    "sandbox-traffic",
+    {
+      labels,
+      object: names.sandboxAdmission,
+      account: names.trainerServiceAccount,
+      accountNamespace: train.namespace,
+      namespace: sandbox.namespace,
+    },
+    { provider },
+  );
+  if (prepull) {
+    const { namespace } = train;
+    const pullSecret = secrets.pull.train;
+    new ImagePrepull(prepull.name, { labels, prepull, namespace, pullSecret }, inTrain);
+  }
+  const nodes = [
+    ...(nodeClaim ? [new GpuNodeClaim("gpu-nodes", { claim: nodeClaim }, { provider })] : []),
+    ...nodePools.map(
+      (pool) => new KarpenterPool(`${pool.purpose}-pool`, { labels, pool }, { provider }),
+    ),
+  ];
+  return { account, ready: [train, sandbox, bounds, account, priority, traffic, ...nodes] };
+}
+
+// LiteLLM's address, which the trainer's environment names before LiteLLM runs.
+function openEndpoint(base: Base): ProxyEndpoint {
+  const { plan, cluster } = base;
+  const { namespace, proxy } = withProxy(base);
+  return new ProxyEndpoint(
+    "proxy-endpoint",
+    {
+      labels: plan.labels,
+      service: plan.names.proxy,
+      port: proxy.port,
+      namespace: namespace.namespace,
+    },
+    { provider: cluster.provider, dependsOn: [namespace], deletedWith: namespace.resource },
+  );
+}
+
+// The proof that sandboxes reach the proxy and nothing else: listeners, the gate of every sandbox, admission, the Job.
+function closeSandboxes(
+  base: Base,
+  parts: { ready: readonly pulumi.Resource[]; proxyUrl: pulumi.Output<string> | undefined },
+): { readonly before: readonly pulumi.Resource[]; readonly isolation: pulumi.Output<string> } {
+  const { plan, cluster, sandbox } = base;
+  const { labels, names, isolation } = plan;
+  const { provider } = cluster;
+  const door = listen(base, names.allowedTarget, isolation.door);
+  const ray = listen(base, names.decoy, isolation.standIn);
+  const targets = gateTargets(isolation, door.addresses, parts.proxyUrl);
+  const admission = new SandboxAdmission(
+    "sandbox-admission",
+    {
+      labels,
+      admission: plan.admission,
+      sandboxes: plan.sandboxes,
+      object: names.sandboxAdmission,
+      namespace: sandbox.namespace,
+      gate: targets.apply((all) => entryGate(isolation.gate, all)),
+    },
+    { provider },
+  );
+  if (cluster.unproven !== undefined) {
+    return { before: [door, admission], isolation: pulumi.output(cluster.unproven) };
+  }
+  const proof = new EgressProof(
+    "egress-proof",
+    {
+      labels,
+      object: names.egressProof,
+      isolation,
+      network: cluster.network,
+      namespace: sandbox.namespace,
+      nodes: plan.sandboxes,
+      // The proxy serves only after training has begun; a listener under the same policy is the target.
+      gate: gateTargets(isolation, door.addresses, undefined),
+      door: door.addresses,
+      ray: ray.addresses,
+    },
+    {
+      provider,
+      dependsOn: [...parts.ready, door, ray, admission],
+      deletedWith: sandbox.resource,
+    },
+  );
+  return {
+    before: [door, admission, proof],
+    isolation: pulumi.interpolate`proven at ${proof.provenAt}: a sandbox pod reached the proxy and none of ${isolation.targets.length} targets${exceptAccepted(isolation)}; the verdict: kubectl -n ${sandbox.namespace} logs job/${names.egressProof}`,
+  };
+}
+
+function listen(base: Base, name: string, listener: ListenerPlan): ProofListener {
+  const { plan, cluster, secrets, sandbox } = base;
+  const namespace = base[listener.namespaceRole];
+  if (!namespace) throw new Error(`the Plan has a listener in ${listener.namespaceRole}`);
+  return new ProofListener(
+    name,
+    {
+      labels: plan.labels,
+      object: name,
+      listener,
+      requests: plan.isolation.listenerRequests,
+      image: plan.isolation.image,
+      namespace: namespace.namespace,
+      sandboxNamespace: sandbox.namespace,
+      nodes: plan.ray.head,
+      pullSecret: secrets.pull[listener.namespaceRole],
+    },
+    { provider: cluster.provider, dependsOn: [namespace] },
+  );
+}
+
+function startRay(
+  { plan, cluster, train, secrets, mounts }: Base,
+  parts: {
+    account: TrainerAccount;
+    before: readonly pulumi.Resource[];
+    proxyUrl: pulumi.Output<string> | undefined;
+  },
+): RayCluster {
+  const { labels, names, trainer, disruption } = plan;
+  const environment = containerEnvironment(trainer.environment, {
+    secrets: secrets.training,
+    proxyUrl: parts.proxyUrl,
+  });
+  return new RayCluster(
+    "ray",
+    {
+      labels,
+      names,
+      ray: plan.ray,
+      namespace: train.namespace,
+      serviceAccount: parts.account.serviceAccount,
+      environment,
+      mounts,
+      authenticationSecret: secrets.rayAuthentication,
+      startupMinutes: plan.rolloutMinutes,
+      disruption,
+    },
+    { provider: cluster.provider, dependsOn: [...parts.before] },
+  );
+}
+
+// Frozen models depend on Ray: its workers need whole nodes, and the models take what is left.
+function serveFrozenModels({ plan, cluster, train, secrets, mounts }: Base, ray: RayCluster): void {
+  const models = mounts.find(({ name }) => name === "models");
+  if (!models) throw new Error("the Plan has no models volume");
+  for (const model of plan.serving) {
+    new FrozenModel(
+      model.object,
+      {
+        labels: plan.labels,
+        model,
+        gpuResource: plan.gpuDemand.resource,
+        nodes: plan.gpuPlacement,
+        disruption: plan.disruption,
+        namespace: train.namespace,
+        models,
+        pullSecret: secrets.pull.train,
+      },
+      { provider: cluster.provider, dependsOn: [train, ray] },
+    );
+  }
+}
+
+function reapSandboxes({ plan, cluster, train, sandbox, secrets }: Base, ray: RayCluster): void {
+  new Reaper(
+    plan.reaper.name,
+    {
+      labels: plan.labels,
+      reaper: plan.reaper,
+      stack: plan.names.stack,
+      image: plan.trainer.image,
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      sandboxNamespace: sandbox.namespace,
+      jobsUrl: ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      pullSecret: secrets.pull.train,
+      rolloutMinutes: plan.rolloutMinutes,
+    },
+    { provider: cluster.provider, dependsOn: [train, sandbox, ray] },
+  );
+}
+
+function startTrainer(
+  { plan, cluster, train, secrets }: Base,
+  ray: RayCluster,
+  account: TrainerAccount,
+): TrainerJob {
+  const { labels, names, trainer, storage, rolloutMinutes } = plan;
+  return new TrainerJob(
+    "trainer",
+    {
+      labels,
+      names,
+      trainer,
+      directories: storage.directories,
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      serviceAccount: account.serviceAccount,
+      jobsUrl: ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      headTimeoutSeconds: rolloutMinutes * 60,
+    },
+    { provider: cluster.provider, dependsOn: [ray] },
+  );
+}
+
+// The recorder in front of the rollout servers, which exist once the trainer has started them; then LiteLLM.
+function servePolicy(
+  base: Base,
+  parts: { endpoint: ProxyEndpoint; ray: RayCluster; trainer: TrainerJob },
+): void {
+  const { plan, cluster, train, secrets, mounts } = base;
+  const { provider } = cluster;
+  const { labels, names, rolloutMinutes } = plan;
+  const { namespace, proxy, credentials } = withProxy(base);
+  const recorder = new Recorder(
+    "recorder",
+    {
+      labels,
+      names,
+      recorder: proxy.recorder,
+      rolloutServers: proxy.rolloutServers,
+      disruption: plan.disruption,
+      trainer: plan.trainer,
+      trials: plan.storage.directories.trials,
+      mounts: mounts.filter(({ name }) => name === "trials"),
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      jobsUrl: parts.ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      pullSecret: secrets.pull.train,
+      rolloutMinutes,
+    },
+    { provider, dependsOn: [train, parts.trainer] },
+  );
+  new LiteLlmProxy(
+    "litellm",
+    {
+      labels,
+      names,
+      proxy,
+      nodes: plan.ray.head,
+      namespace: namespace.namespace,
+      secrets: credentials,
+      pullSecret: secrets.pull.proxy,
+      rolloutMinutes,
+    },
+    { provider, dependsOn: [namespace, parts.endpoint, recorder] },
+  );
+}
+
+function withProxy({ plan: { proxy }, proxy: namespace, secrets }: Base) {
+  if (proxy.mode !== "litellm" || !namespace || !secrets.proxy) {
+    throw new Error("the Plan has LiteLLM but no namespace for it");
+  }
+  return { proxy, namespace, credentials: secrets.proxy };
+}
+
+/** Where agents reach the policy in proxy mode `in_process`: each trial has a URL of its own. */
+function trialUrl({ ray }: Plan): string {
+  const { from, to } = ray.ports.ephemeral;
+  return `http://<pod of a Ray worker>:<${from}-${to}>/sess/<trial>`;
+}
