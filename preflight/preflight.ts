@@ -40,23 +40,23 @@ export async function preflight(
 ): Promise<PreflightResult> {
   const { settings } = loaded;
   const { plan, findings: own } = evaluate(loaded, { strict });
-  if (own.some(isFatal)) return { plan, findings: own, ...nothingTold };
+  if (own.some(isFatal)) return { plan, findings: own, ...nothingAsked };
   const subject = { settings, plan };
   const { site } = settings;
-  const told =
+  const asked =
     site.kind === "docker"
       ? await askHost(subject, offline, certificates)
       : await askCluster({ ...subject, site }, offline);
-  const asked = [...told.findings, ...unusedWaivers([...own, ...told.findings], loaded)];
-  return { ...told, plan, findings: [...own, ...settle(asked, loaded, { strict })] };
+  const found = [...asked.findings, ...unusedWaivers([...own, ...asked.findings], loaded)];
+  return { ...asked, plan, findings: [...own, ...settle(found, loaded, { strict })] };
 }
 
-type Told = Omit<PreflightResult, "plan">;
+type HostFindings = Omit<PreflightResult, "plan">;
 
 async function askCluster(
   { settings, plan, site }: { settings: Settings; plan: Plan; site: KubernetesSite },
   offline: boolean,
-): Promise<Told> {
+): Promise<HostFindings> {
   const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
     findings: (offline ? judgeUnaskedCluster : judgeCluster)({ settings, plan, facts }),
@@ -71,7 +71,7 @@ async function askHost(
   { settings, plan }: { settings: Settings; plan: Plan },
   offline: boolean,
   certificates: Certificates | undefined,
-): Promise<Told> {
+): Promise<HostFindings> {
   if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
   const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
   if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempt: "" };
@@ -97,7 +97,7 @@ const unasked = "the cluster was not asked";
 const unprovenOnDocker =
   "unproven: isolation.require_proof is false; the sandboxes' network is internal and has a firewall, whether it is in force is unknown";
 
-const nothingTold = {
+const nothingAsked = {
   unproven: "unproven: the settings are not sound, so the cluster was not asked",
   network: "",
   attempt: "",

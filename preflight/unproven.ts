@@ -12,7 +12,7 @@ export function unproven(
     return "unproven: isolation.require_proof is false; network policies are declared, their enforcement is unknown";
   }
   if (pretended === undefined) {
-    return "unproven: the nodes could not be read, so nobody knows whether a proof has really run on one";
+    return "unproven: the nodes could not be read, so it is unknown whether a proof really ran on one";
   }
   return undefined;
 }

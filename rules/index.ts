@@ -9,7 +9,7 @@ import * as network from "./cluster/network.ts";
 import * as nodePools from "./cluster/node-pools.ts";
 import * as nodes from "./cluster/nodes.ts";
 import * as platform from "./cluster/platform.ts";
-import * as room from "./cluster/room.ts";
+import * as capacity from "./cluster/capacity.ts";
 import * as sandboxAdmission from "./cluster/sandbox-admission.ts";
 import * as sandboxNodes from "./cluster/sandbox-nodes.ts";
 import * as storage from "./cluster/storage.ts";
@@ -60,7 +60,7 @@ const clusters = [
   nodePools,
   nodes,
   platform,
-  room,
+  capacity,
   sandboxAdmission,
   sandboxNodes,
   storage,

@@ -8,7 +8,7 @@ export interface GpuNodeClaimArgs {
 
 /**
  * Reserves named GPU nodes for one stack by a label and a taint. Both are the stack's own fields, so destroy takes
- * exactly them away again. A node that somebody else has tainted already is refused by the API server: a node's
+ * exactly them away again. The API server refuses a node with a taint of another owner: a node's
  * taints have one owner.
  */
 export class GpuNodeClaim extends pulumi.ComponentResource {

@@ -97,7 +97,7 @@ function gateVariables({ host, isolation }: EgressProofArgs): Record<string, str
   const { door } = host.addresses;
   const proxy = `${door}:${doorPort}`;
   const plan = { ...gate, timeoutSeconds: proofGateSeconds };
-  return gateEnvironment(plan, { canary: [`${door}:${canaryPort}`], witness: [proxy], proxy });
+  return gateEnvironment(plan, { canary: [`${door}:${canaryPort}`], control: [proxy], proxy });
 }
 
 function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {

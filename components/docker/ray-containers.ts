@@ -56,7 +56,7 @@ export class RayContainers extends pulumi.ComponentResource {
           program: "ray_head",
         }),
         networksAdvanced: [{ name: args.network, aliases: [headAddress] }],
-        // The dashboard is for whoever is on the host, and asks for the token.
+        // The dashboard serves users of the host, and asks for the token.
         ports: [{ internal: ray.ports.dashboard, external: ray.ports.dashboard, ip: "127.0.0.1" }],
         healthcheck: httpHealth(`http://127.0.0.1:${ray.ports.dashboard}/api/gcs_healthz`, {
           startSeconds: 120,

@@ -15,7 +15,7 @@ export interface SandboxKeepersArgs {
   labels: Labels;
 }
 
-/** What sandboxes need on their host: the agent's runtime, unpacked once; and somebody who ends those that stay. */
+/** What sandboxes need on their host: the agent's runtime, unpacked once; and a program that ends those that stay. */
 export class SandboxKeepers extends pulumi.ComponentResource {
   constructor(name: string, args: SandboxKeepersArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:SandboxKeepers", name, args, opts);

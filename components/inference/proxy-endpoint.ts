@@ -30,12 +30,12 @@ export class ProxyEndpoint extends pulumi.ComponentResource {
         metadata: leaf(
           { labels: args.labels, namespace: args.namespace, app: "litellm", component: "proxy" },
           args.service,
-          // Its pods come last; waiting for them here would be waiting for ourselves.
+          // `skipAwait`: endpoints appear only after LiteLLM, which depends on this Service.
           { annotations: { "pulumi.com/skipAwait": "true" } },
         ),
         spec: {
           type: "ClusterIP",
-          // The role alone would choose the listener that stands in the proxy's place as well.
+          // The role alone also selects the egress proof's listener.
           selector: { [roleLabel]: "proxy", "app.kubernetes.io/name": "litellm" },
           ports: [{ name: "http", port: args.port, targetPort: args.port }],
           // LiteLLM pins a trial to one rollout server in its own memory, so a trial must stay with one pod.

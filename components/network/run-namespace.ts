@@ -16,7 +16,7 @@ export interface RunNamespaceArgs {
   /** Every flow of the stack; those that begin or end here become policies. */
   flows: readonly Flow[];
   labels: Labels;
-  /** Provider that adopts a namespace that an earlier life of the stack has kept. */
+  /** Provider that adopts a namespace retained by an earlier destroy. */
   adoptWith: k8s.Provider;
 }
 

@@ -116,7 +116,7 @@ export class EgressProof extends pulumi.ComponentResource {
  */
 function gateVariables({ gate, isolation }: EgressProofArgs) {
   const plan = { ...isolation.gate, timeoutSeconds: proofGateSeconds };
-  const names = ["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"] as const;
+  const names = ["CANARY", "CONTROL", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"] as const;
   return names.map((name) => ({
     name,
     value: pulumi.output(gate).apply((targets) => gateEnvironment(plan, targets)[name]),

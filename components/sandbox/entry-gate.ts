@@ -4,12 +4,12 @@ import type { GatePlan, Isolation } from "../../plan/network/index.ts";
 import { gateContainer } from "../../plan/sandbox/index.ts";
 import { hardened } from "../pod.ts";
 
-/** Whom the gate knocks on, by address: sandboxes have no DNS. */
+/** Whom the gate probes, by address: sandboxes have no DNS. */
 export interface GateTargets {
   /** `address:port` of the canary, one for each IP family. */
   readonly canary: readonly string[];
   /** For each of them the port of the same listener that must answer. */
-  readonly witness: readonly string[];
+  readonly control: readonly string[];
   /** `address:port` of the proxy. */
   readonly proxy: string;
 }
@@ -38,11 +38,11 @@ export function entryGate(plan: GatePlan, targets: GateTargets) {
 /** What `runtime/egress_proof/entry_gate.py` finds in its environment. */
 export function gateEnvironment(
   { timeoutSeconds, quietSeconds }: Pick<GatePlan, "timeoutSeconds" | "quietSeconds">,
-  { canary, witness, proxy }: GateTargets,
+  { canary, control, proxy }: GateTargets,
 ) {
   return {
     CANARY: canary.join(","),
-    WITNESS: witness.join(","),
+    CONTROL: control.join(","),
     PROXY: proxy,
     TIMEOUT_SECONDS: String(timeoutSeconds),
     QUIET_SECONDS: String(quietSeconds),
@@ -51,7 +51,7 @@ export function gateEnvironment(
 
 /**
  * @param door Addresses of the listener that stands at the proxy's door.
- * @param proxyUrl URL of the proxy by address; undefined where agent loops serve it on ports that nobody knows yet.
+ * @param proxyUrl URL of the proxy by address; undefined where agent loops serve it on ports that are not known yet.
  */
 export function gateTargets(
   { doorPort, canaryPort }: Isolation,
@@ -59,11 +59,11 @@ export function gateTargets(
   proxyUrl: pulumi.Output<string> | undefined,
 ): pulumi.Output<GateTargets> {
   return pulumi.all([door, proxyUrl]).apply(([addresses, url]) => {
-    const witness = addresses.map((address) => authority(address, doorPort));
+    const control = addresses.map((address) => authority(address, doorPort));
     return {
       canary: addresses.map((address) => authority(address, canaryPort)),
-      witness,
-      proxy: url === undefined ? (witness[0] ?? "") : new URL(url).host,
+      control,
+      proxy: url === undefined ? (control[0] ?? "") : new URL(url).host,
     };
   });
 }

@@ -75,7 +75,7 @@ type PersistentVolumeSource = Pick<
   "nfs" | "hostPath"
 >;
 
-/** Where a volume of our own making points to; undefined for volumes that somebody else makes. */
+/** Where a volume of our own making points to; undefined for volumes that the stack does not make. */
 function sourceOf({ backing, readOnly }: Volume): PersistentVolumeSource | undefined {
   switch (backing.kind) {
     case "nfs":

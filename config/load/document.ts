@@ -56,7 +56,7 @@ export function readSource(absolute: string, file: string, drafts: Drafts): Read
   }
   const document = parseOrGiveUp(text, lines);
   if (!document) return refuse(`not valid YAML: ${tooDeep}`);
-  // A tag that nobody knows would be left out silently.
+  // YAML leaves an unknown tag out silently.
   const complaints = [...document.errors, ...document.warnings];
   if (complaints.length > 0) {
     const problems = complaints.map((error) => ({

@@ -33,7 +33,7 @@ export function readModelFacts(
   if (read !== undefined && !(read instanceof Error)) {
     return { facts: { tool_call_parser: {}, ...catalogued, ...read } };
   }
-  // A file that nobody named may be anything; the catalogue still holds.
+  // A file that the settings do not name may be anything; the catalogue still holds.
   if (!named) return { facts: catalogued };
   const why = read ? whyUnreadable(read) : "is not the configuration of a language model";
   return {

@@ -9,7 +9,7 @@ import type { Basis } from "../host.ts";
 import type { NamespaceRole } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 
-/** A pod that only listens: somebody for sandboxes to be refused by, or to be let in by. */
+/** A pod that only listens, so that sandboxes have a target that refuses or admits them. */
 export interface ListenerPlan {
   readonly namespaceRole: NamespaceRole;
   /** By which the policies know it. */

@@ -16,7 +16,7 @@ export interface GpuDemand {
   readonly gpusPerNode: number;
   readonly pods: readonly GpuPods[];
   readonly gpus: number;
-  /** Nodes that hold all of it, if nobody else uses them: each Ray worker takes a whole one, frozen models share the rest. */
+  /** Nodes that hold all of it, if no other stack uses them: each Ray worker takes a whole one, frozen models share the rest. */
   readonly nodes: number;
 }
 

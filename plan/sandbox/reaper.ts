@@ -15,7 +15,7 @@ export interface Reaper {
   readonly deadlineSeconds: number;
   /** No pod's own deadline counts beyond it. */
   readonly longestDeadlineSeconds: number;
-  /** Nobody waits longer for a pod to start. */
+  /** Longest wait for a pod to start. */
   readonly startupSeconds: number;
   readonly graceSeconds: number;
   /** How long a finished pod stays. */

@@ -12,7 +12,7 @@ export function planInProcessProxy(ports: RayPorts): InProcessProxy {
   return { mode: "in_process", ports: ports.ephemeral };
 }
 
-/** What a proxy mode costs on a tier, for whoever chooses. */
+/** What a proxy mode costs on a tier. */
 export function costOfProxyMode(
   mode: "litellm" | "in_process",
   topology: Topology,

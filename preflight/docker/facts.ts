@@ -14,7 +14,7 @@ export interface DockerFacts {
   readonly otherNetworks: Fact<readonly { readonly name: string; readonly subnet: string }[]>;
   /** Images of the Plan that the host does not have. */
   readonly absentImages: Fact<readonly string[]>;
-  /** TCP ports of the Plan that somebody else has, and who. */
+  /** TCP ports of the Plan that are in use, and by what. */
   readonly takenPorts: Fact<readonly { readonly port: number; readonly by: string }[]>;
   /** Of the egress proof that is there: its own attempt if it still holds, its id if it is to be repeated. */
   readonly attempt: Fact<string>;

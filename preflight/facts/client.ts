@@ -76,7 +76,7 @@ class ContextClient implements Client {
     this.#server = config.getCurrentCluster()?.server.replace(/\/$/, "") ?? "";
     this.#protocol = this.#server.startsWith("http:") ? http : https;
     this.#options = withOneAgent(config);
-    // Every read reports it; without a read it is nobody's concern.
+    // Every read reports it.
     this.#options.catch(() => undefined);
   }
 

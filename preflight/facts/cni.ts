@@ -8,7 +8,7 @@ export interface AgentFact {
   readonly product: string;
   /** Whether it enforces NetworkPolicy as it is configured; undefined where that cannot be told from outside. */
   readonly enforces: boolean | undefined;
-  /** How long a new pod is unfiltered, where somebody has measured it. */
+  /** How long a new pod is unfiltered, where it was measured. */
   readonly late?: string | undefined;
 }
 

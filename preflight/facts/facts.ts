@@ -30,7 +30,7 @@ export interface Facts {
   readonly pods: Fact<readonly PodFact[]>;
   /** Those of the stack's namespaces that are there already. */
   readonly namespaces: Fact<readonly NamespaceFact[]>;
-  /** Objects of somebody else with the names of the stack's own. */
+  /** Objects of other owners with names of the stack's own. */
   readonly namesakes: Fact<readonly string[]>;
   readonly storageClasses: Fact<readonly StorageClassFact[]>;
   readonly volumes: Fact<readonly VolumeFact[]>;

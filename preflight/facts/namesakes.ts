@@ -10,7 +10,7 @@ interface Metadata {
 
 const metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
-/** Objects with the names of the stack's own that belong to somebody else, as `kind namespace/name`. */
+/** Objects with the names of the stack's own that belong to other owners, as `kind namespace/name`. */
 export function readNamesakes(
   client: Client,
   namespaces: Promise<Fact<readonly NamespaceFact[]>>,

@@ -62,6 +62,6 @@ export function gpuMemoryMiB({ labels }: NodeFact): number | undefined {
 
 /** Whether pods might be simulated, which complete without having run; undefined: not known. */
 export function simulated(nodes: Fact<readonly NodeFact[]>): boolean | undefined {
-  // One is enough: nobody knows on which a pod will seem to run.
+  // One is enough: it is unknown on which node a pod will seem to run.
   return nodes.known ? nodes.value.some((node) => node.simulated) : undefined;
 }

@@ -23,14 +23,16 @@ export function gpusFor({ gpuPlacement, gpuDemand, nodeClaim }: Plan, node: Node
 }
 
 /** Nodes of one purpose that the site names; those of Karpenter's pools are made later. */
-export interface Ground {
+export interface NodeChoice {
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly tolerations: readonly Toleration[];
 }
 
-/** Whether pods of the ground could be put on the node, by labels and taints. */
-export function admits(ground: Ground, node: NodeFact): boolean {
-  return matches(node, Object.entries(ground.nodeSelector)) && tolerates(ground.tolerations, node);
+/** Whether pods of the placement could be put on the node, by labels and taints. */
+export function admits(placement: NodeChoice, node: NodeFact): boolean {
+  return (
+    matches(node, Object.entries(placement.nodeSelector)) && tolerates(placement.tolerations, node)
+  );
 }
 
 /** Whether some pod of the stack could be put on the node, by labels. */

@@ -36,7 +36,7 @@ export function rightsOf(plan: Plan): Right[] {
         namespace,
       })),
     ),
-    // Kubernetes lets nobody grant what he does not have himself: these are what the trainer's role grants.
+    // Kubernetes forbids granting rights that one lacks: these are what the trainer's role grants.
     ...granted("pods", ["create", "get", "delete"]),
     ...granted("pods/exec", ["create", "get"]),
   ];

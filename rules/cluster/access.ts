@@ -11,7 +11,7 @@ export const rights = defineClusterRule({
   title: "the right to make, read, change and delete everything that the stack has",
   severity: "fatal",
   consequence: "pulumi up would end half-way with 403",
-  remedy: "have somebody grant the account a role with these rights",
+  remedy: "ask an administrator to grant the account a role with these rights",
   source: "docs/decisions.md#c-26",
   unwaivable: "the API server would refuse the objects",
   check: ({ plan, facts: { missingRights } }) => {
@@ -24,7 +24,7 @@ export const rights = defineClusterRule({
         found: `the account may not ${describeRights(missing)}`,
         ...(first
           ? {
-              remedy: `have somebody grant it a role with these rights, and ask: ${question(first)}`,
+              remedy: `ask an administrator to grant it a role with these rights, and ask: ${question(first)}`,
             }
           : {}),
       },
@@ -53,7 +53,7 @@ function question({ verb, group, resource, namespace }: Right): string {
 
 export const namesakes = defineClusterRule({
   id: "objects-ours",
-  title: "no object of somebody else with a name of the stack's own",
+  title: "no other owner's object has a name of the stack's own",
   severity: "fatal",
   consequence: "pulumi up would end half-way with AlreadyExists, or take over what is not its own",
   remedy: "choose another stack name: pulumi stack init NAME",
@@ -61,14 +61,14 @@ export const namesakes = defineClusterRule({
   unwaivable: "destroy would delete what is not the stack's",
   check: ({ facts: { namesakes: found } }) => {
     if (!found.known) return [notRead(found.reason)];
-    if (found.value.length === 0) return [met("no object of somebody else has their names")];
+    if (found.value.length === 0) return [met("no other owner's object has their names")];
     const [kind = "", place = ""] = found.value[0]?.split(" ") ?? [];
     const [name, namespace] = place.split("/").reverse();
     const where = namespace === undefined ? "" : ` -n ${namespace}`;
     return [
       {
-        found: `${found.value.slice(0, mostNamed).join(", ")} ${found.value.length === 1 ? "belongs" : "belong"} to somebody else`,
-        remedy: `choose another stack name, or delete it if nobody needs it: kubectl delete ${kind} ${name ?? ""}${where}`,
+        found: `${found.value.slice(0, mostNamed).join(", ")} ${found.value.length === 1 ? "belongs" : "belong"} to another owner`,
+        remedy: `choose another stack name, or delete it if it is not needed: kubectl delete ${kind} ${name ?? ""}${where}`,
       },
     ];
   },
@@ -80,7 +80,7 @@ export const admission = defineClusterRule({
   severity: "fatal",
   consequence: "pulumi up would end half-way with a refusal",
   remedy:
-    "have whoever runs the admission exempt the stack's namespaces: kubectl get validatingwebhookconfigurations,validatingadmissionpolicies",
+    "ask the owner of that admission to exempt the stack's namespaces: kubectl get validatingwebhookconfigurations,validatingadmissionpolicies",
   source:
     "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/",
   check: ({ facts: { admission: asked } }) => {
@@ -94,6 +94,6 @@ export const admission = defineClusterRule({
       const reason = `${watchers.slice(0, mostNamed).join(", ")} look at pods, and ${untried.join(", ")} cannot be tried before the namespace is there`;
       return [notRead(reason)];
     }
-    return [met(accepted.length > 0 ? accepted.join(", ") : "nobody else looks at pods")];
+    return [met(accepted.length > 0 ? accepted.join(", ") : "no other admission looks at pods")];
   },
 });

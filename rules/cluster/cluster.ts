@@ -84,7 +84,7 @@ export const namespacesOurs = defineClusterRule({
         ];
       }
       if (namespace.labels["swe-rl.dev/stack"] === plan.names.stack) return [];
-      return [{ found: `namespace ${namespace.name} belongs to somebody else`, expected }];
+      return [{ found: `namespace ${namespace.name} belongs to another owner`, expected }];
     });
     return findings.length > 0 ? findings : [met(`${namespaces.value.length} there already`)];
   },

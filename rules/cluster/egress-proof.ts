@@ -6,7 +6,7 @@ export const egressProof = defineClusterRule({
   title: "a pod shows that sandboxes reach the proxy and nothing else, before training starts",
   severity: "fatal",
   consequence:
-    "code that a model wrote would run where nobody knows what it can reach: the internet, the API server, Ray's job API",
+    "code that a model wrote would run with unknown reach: the internet, the API server, Ray's job API",
   remedy:
     "run on real nodes; or write isolation: { require_proof: false } into the site file, and the stack says that it is unproven",
   source: "docs/isolation.md",

@@ -5,7 +5,7 @@ import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 /** Claimed nodes are there, are not another stack's, and have no taint but ours. */
 export const gpuNodeClaim = defineClusterRule({
   id: "gpu-node-claim",
-  title: "claimed nodes are there, claimed by nobody else, and without other taints",
+  title: "claimed nodes are there, claimed by no other stack, and without other taints",
   severity: "fatal",
   consequence: "two runs would take the same GPUs, or the claim would be refused",
   remedy: "correct gpu_nodes.claim in the site file: kubectl get nodes",
@@ -13,7 +13,7 @@ export const gpuNodeClaim = defineClusterRule({
   check: ({ plan, facts: { nodes } }) => {
     const { nodeClaim: claim, names } = plan;
     if (!claim) return [];
-    const expected = `nodes ${claim.nodes.join(", ")}, claimed by nobody else and without other taints`;
+    const expected = `nodes ${claim.nodes.join(", ")}, claimed by no other stack and without other taints`;
     if (!nodes.known) return [notRead(nodes.reason, expected)];
     const refuse = (found: string, consequence: string, remedy: string): Verdict[] => [
       { found, expected, consequence, remedy },

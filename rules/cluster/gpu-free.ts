@@ -1,4 +1,4 @@
-/** Whether the nodes have room for the stack's GPU pods, and who is in the way. */
+/** Whether the nodes have capacity for the stack's GPU pods, and which pods hold it. */
 import { bestFit, describeDemand, type GpuDemand, sizesOf } from "../../plan/nodes/index.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
@@ -34,7 +34,7 @@ interface Candidate {
  */
 export const gpuFree = defineClusterRule({
   id: "gpu-free",
-  title: "GPUs for every pod of the stack that nobody else holds",
+  title: "GPUs for every pod of the stack that no other pod holds",
   severity: "fatal",
   consequence: "its pods would wait for GPUs until the rollout budget is spent",
   remedy: "end another run, or add GPU nodes that gpu_nodes.selector of the site file matches",

@@ -9,7 +9,7 @@ export const networkEnforced = defineClusterRule({
   title: "a network that enforces NetworkPolicy",
   severity: "fatal",
   consequence:
-    "network policies are declared and nobody enforces them: untrusted code in the sandboxes reaches the internet and the cluster",
+    "network policies are declared and nothing enforces them: untrusted code in the sandboxes reaches the internet and the cluster",
   remedy:
     "install a network that enforces them (Calico, Cilium, Antrea, kube-router), or an enforcer beside this one: https://github.com/kubernetes-sigs/kube-network-policies",
   source: "https://github.com/k3s-io/k3s/issues/947; docs/isolation.md",
@@ -46,9 +46,9 @@ function notKnown(reason: string): Verdict {
 /** Policies add up: a second one can only open what ours close. */
 export const policiesOurs = defineClusterRule({
   id: "policies-ours",
-  title: "no network policy of somebody else that opens the stack's namespaces",
+  title: "no other network policy opens the stack's namespaces",
   severity: "fatal",
-  consequence: "policies add up: whoever it lets in reaches the policy and the run",
+  consequence: "policies add up: the pods that it admits reach the policy and the run",
   remedy: "delete the policy",
   source: "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
   check: ({ plan, facts: { policies } }) => {

@@ -28,7 +28,7 @@ export const kuberayOperator = defineClusterRule({
   id: "kuberay-operator",
   title: "a KubeRay operator 1.6 or newer with a ready pod",
   severity: "fatal",
-  consequence: "the RayCluster would be accepted, and nobody would make its pods",
+  consequence: "the RayCluster would be accepted, but no operator would create its pods",
   remedy:
     "helm repo update && helm upgrade kuberay-operator kuberay/kuberay-operator -n kuberay-system",
   source: "https://github.com/ray-project/kuberay/releases/tag/v1.6.0",

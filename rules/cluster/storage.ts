@@ -5,7 +5,7 @@ import type { ClaimFact, StorageClassFact, VolumeFact } from "../../preflight/fa
 import { amountOf, inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
-/** Provisioner of classes whose volumes somebody makes by hand. */
+/** Provisioner of classes whose volumes are made by hand. */
 const byHand = "kubernetes.io/no-provisioner";
 
 export const storageClasses = defineClusterRule({
@@ -34,12 +34,12 @@ export const storageClasses = defineClusterRule({
   },
 });
 
-/** Checkpoints are kept on destroy, but a class may delete what the claim held when somebody deletes the claim. */
+/** Checkpoints are kept on destroy, but a class may delete the data of a deleted claim. */
 export const storageReclaim = defineClusterRule({
   id: "storage-reclaim",
   title: "checkpoints on a storage class that keeps what a deleted claim held",
   severity: "warn",
-  consequence: "whoever deletes the kept claim or its namespace deletes the checkpoints as well",
+  consequence: "deleting the retained claim or its namespace deletes the checkpoints as well",
   remedy:
     "name a class with reclaimPolicy Retain in the site file under storage: kubectl get storageclasses",
   source: "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reclaiming",
@@ -95,7 +95,7 @@ function wrongWith(
   if (claim !== undefined && claim !== own) {
     return {
       found: `${name} is ${phase === "Bound" ? "bound to" : "kept for"} claim ${claim}`,
-      remedy: "name another volume in the site file, or delete that claim if nobody needs it",
+      remedy: "name another volume in the site file, or delete that claim if it is not needed",
     };
   }
   if (!accessModes.includes(mode)) {
@@ -104,7 +104,7 @@ function wrongWith(
   return undefined;
 }
 
-/** Claims of an earlier life are taken over as they are; Kubernetes lets nobody change or shrink them. */
+/** Claims retained by an earlier destroy are adopted as they are; Kubernetes neither changes nor shrinks them. */
 export const storageClaims = defineClusterRule({
   id: "storage-claim",
   title: "kept claims that are as the stack wants them",
@@ -137,7 +137,7 @@ function mismatch({ backing, size }: Volume, claim: ClaimFact): string | undefin
   return undefined;
 }
 
-/** Where nobody makes volumes on demand, there are enough that are free. */
+/** Without dynamic provisioning, enough volumes are free. */
 export const storageSupply = defineClusterRule({
   id: "storage-supply",
   title: "a free volume for every claim of a class without a provisioner",
@@ -180,7 +180,7 @@ export const storageSupply = defineClusterRule({
             expected: `a volume of class ${of} with ${size} and ${backing.access_mode}`,
             ...(released[0]
               ? {
-                  remedy: `make a released one free again, if nobody needs its data: kubectl patch pv ${released[0].name} --type merge -p '{"spec":{"claimRef":null}}'`,
+                  remedy: `make a released one free again, if its data is not needed: kubectl patch pv ${released[0].name} --type merge -p '{"spec":{"claimRef":null}}'`,
                 }
               : {}),
           },

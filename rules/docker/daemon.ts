@@ -111,7 +111,7 @@ export const objectNames = defineDockerRule({
     if (!named.known) return [notRead(named.reason)];
     const foreign = named.value.filter((object) => object.stack !== stack);
     if (foreign.length === 0) return [met(`${named.value.length} there already`)];
-    return foreign.map(({ kind, name }) => ({ found: `${kind} ${name} belongs to somebody else` }));
+    return foreign.map(({ kind, name }) => ({ found: `${kind} ${name} belongs to another owner` }));
   },
 });
 

@@ -1,6 +1,6 @@
 """Shows from inside a sandbox pod that it reaches the proxy and nothing else. Standard library only.
 
-Knocks on every target from the pod's first moment on, again when all has settled, and once more on
+Probes every target from the pod's first moment on, again when all has settled, and once more on
 connections that were opened early and kept. Prints one line of JSON: what was tried, when, from
 where, how it ended, and the verdict; a sentence of it is the termination message.
 
@@ -67,7 +67,7 @@ def be_there(settings: dict[str, Any]) -> NoReturn:
 
 
 def more_files() -> None:
-    """Early knocks are many at a time."""
+    """Early probes are many at a time."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,21 +1,21 @@
 """Holds the agent back until the network has closed around this very pod: init container of every
 sandbox. Policies reach a new pod late on common networks, and what opens before stays open. So this
-knocks on a canary, which listens and admits everybody, until nothing but this pod's own policy can
+probes a canary, which listens and admits everybody, until nothing but this pod's own policy can
 be what refuses; then on the proxy, which must answer. Self-contained: its text is the command.
 
 Environment:
     CANARY           addresses that must be denied: address:port or [v6]:port, comma-separated
-    WITNESS          for each of them a port of the same listener that must answer: a canary that
+    CONTROL          for each of them a port of the same listener that must answer: a canary that
                      is gone would look like one that is denied
     PROXY            address:port of the proxy
     TIMEOUT_SECONDS  how long all of it may take
-    QUIET_SECONDS    how long every knock must have been denied
+    QUIET_SECONDS    how long every probe must have been denied
 
 Prints one line of JSON, which is the termination message as well. Exit codes:
     0    closed: every canary denied, the proxy answers
     2    bad-environment
     3    not-closed: a canary was still reached; the network does not enforce the policy
-    4    no-witness: the canary's listener never answered, so that a denial would show nothing
+    4    no-control: the canary's listener never answered, so that a denial would show nothing
     5    no-proxy: closed, but the proxy did not answer
     143  ended: SIGTERM
 """
@@ -28,8 +28,8 @@ import socket
 import sys
 import time
 
-SPACING, WITNESS_SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 0.3, 1.5, 5, 10.0
-CODES = {"closed": 0, "bad-environment": 2, "not-closed": 3, "no-witness": 4, "no-proxy": 5}
+SPACING, CONTROL_SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 0.3, 1.5, 5, 10.0
+CODES = {"closed": 0, "bad-environment": 2, "not-closed": 3, "no-control": 4, "no-proxy": 5}
 DENIED = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "refused",
@@ -42,7 +42,7 @@ DENIED = {
 begun = time.monotonic()
 
 
-class Knock:
+class Probe:
     """One attempt to connect. Its reason is None while it is under way."""
 
     def __init__(self, target):
@@ -79,48 +79,48 @@ class Knock:
 
 
 class Canary:
-    """One address: knocks on the canary and on its witness, side by side."""
+    """One address: probes the canary and its control, side by side."""
 
-    def __init__(self, canary, witness):
-        self.canary, self.witness = canary, witness
-        self.reached, self.reached_last, self.witnessed, self.reasons = 0, None, 0, {}
+    def __init__(self, canary, control):
+        self.canary, self.control = canary, control
+        self.reached, self.reached_last, self.controled, self.reasons = 0, None, 0, {}
         self.restart()
 
     def restart(self):
-        """No earlier knock counts, not even one that is still under way."""
-        self.knocks, self.witnesses, self.row = [], [], []
-        self.witness_at, self.witness_next = None, 0
+        """No earlier probe counts, not even one that is still under way."""
+        self.probes, self.controls, self.row = [], [], []
+        self.control_at, self.control_next = None, 0
 
     def step(self):
-        if time.monotonic() >= self.witness_next:
-            self.witness_next = time.monotonic() + WITNESS_SPACING
-            self.witnesses.append(Knock(self.witness))
-        if self.witness_at:
-            self.probes.append(Knock(self.canary))
+        if time.monotonic() >= self.control_next:
+            self.control_next = time.monotonic() + CONTROL_SPACING
+            self.controls.append(Probe(self.control))
+        if self.control_at:
+            self.probes.append(Probe(self.canary))
         self.look()
 
     def look(self):
-        for knock in [knock for knock in self.witnesses if knock.look()]:
-            self.witnesses.remove(knock)
-            if knock.reason != "reached":
+        for probe in [probe for probe in self.controls if probe.look()]:
+            self.controls.remove(probe)
+            if probe.reason != "reached":
                 # Until it answers again, a denial may mean that nobody listens.
-                self.reasons["witness"] = knock.reason
+                self.reasons["control"] = probe.reason
                 return self.restart()
-            self.witnessed += 1
-            self.witness_at = max(self.witness_at or 0, knock.began)
-        for knock in [knock for knock in self.knocks if knock.look()]:
-            self.probes.remove(knock)
-            if knock.reason not in DENIED.values():
-                self.reasons["canary"] = knock.reason
-                if knock.reason == "reached":
+            self.controled += 1
+            self.control_at = max(self.control_at or 0, probe.began)
+        for probe in [probe for probe in self.probes if probe.look()]:
+            self.probes.remove(probe)
+            if probe.reason not in DENIED.values():
+                self.reasons["canary"] = probe.reason
+                if probe.reason == "reached":
                     self.reached, self.reached_last = self.reached + 1, time.monotonic()
                 return self.restart()
-            self.reasons["canary"] = knock.reason
-            self.row.append(knock.began)
+            self.reasons["canary"] = probe.reason
+            self.row.append(probe.began)
 
     def closed(self, quiet):
-        # Those count after which the witness has answered, up to the first knock still open.
-        until = min([self.witness_at or 0, *(knock.began for knock in self.knocks)])
+        # Those count after which the control has answered, up to the first probe still open.
+        until = min([self.control_at or 0, *(probe.began for probe in self.probes)])
         row = sorted(began for began in self.row if began < until)
         return len(row) >= DENIALS and row[-1] - row[0] >= quiet
 
@@ -142,8 +142,8 @@ def wait(canaries, proxy, deadline, quiet):
             canary.restart()
         while not all(canary.closed(quiet) for canary in canaries):
             if time.monotonic() > deadline:
-                witnessed = all(canary.witnessed for canary in canaries)
-                return "not-closed" if witnessed else "no-witness"
+                controled = all(canary.controled for canary in canaries)
+                return "not-closed" if controled else "no-control"
             for canary in canaries:
                 canary.step()
             time.sleep(SPACING)
@@ -152,7 +152,7 @@ def wait(canaries, proxy, deadline, quiet):
             if time.monotonic() > deadline:
                 return "no-proxy"
             if time.monotonic() > patience:
-                break  # What was closed long ago is knocked on again.
+                break  # What was closed long ago is probed again.
             time.sleep(0.5)
         else:
             return "closed"
@@ -189,7 +189,7 @@ def targets(name):
 def main():
     try:
         canaries = [
-            Canary(*pair) for pair in zip(targets("CANARY"), targets("WITNESS"), strict=True)
+            Canary(*pair) for pair in zip(targets("CANARY"), targets("CONTROL"), strict=True)
         ]
         proxy = targets("PROXY")[0]
         timeout, quiet = (float(os.environ[f"{name}_SECONDS"]) for name in ("TIMEOUT", "QUIET"))

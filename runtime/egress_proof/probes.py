@@ -178,7 +178,7 @@ def has_ipv6() -> bool:
         return False
 
 
-class EarlyKnocks:
+class EarlyProbes:
     """Connects again and again from the first moment on, without waiting for an end.
 
     The first connection that comes about is kept open: later it tells whether the network cuts
@@ -196,43 +196,43 @@ class EarlyKnocks:
 
     def step(self) -> None:
         try:
-            knock = open_socket(self.address, socket.SOCK_STREAM)
+            probe = open_socket(self.address, socket.SOCK_STREAM)
         except OSError:
             return
         self.tried += 1
-        knock.setblocking(False)
-        code = knock.connect_ex((self.address, self.port))
+        probe.setblocking(False)
+        code = probe.connect_ex((self.address, self.port))
         if code not in (0, errno.EINPROGRESS):
-            self.last = of_error(knock, code)
-            knock.close()
+            self.last = of_error(probe, code)
+            probe.close()
         else:
-            self.pending.append((time.monotonic(), knock))
+            self.pending.append((time.monotonic(), probe))
         self.look()
 
     def look(self) -> None:
         still = []
-        for began, knock in self.pending:
-            code = knock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not code and _connected(knock):
+        for began, probe in self.pending:
+            code = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code and _connected(probe):
                 self.reached.append(began)
                 if self.kept is None:
-                    self.kept = knock
+                    self.kept = probe
                     continue
             elif code:
-                self.last = of_error(knock, code)
+                self.last = of_error(probe, code)
             elif time.monotonic() - began < LIMIT_SECONDS:
-                still.append((began, knock))
+                still.append((began, probe))
                 continue
             else:
                 self.last = Outcome(TIMED_OUT)
-            knock.close()
+            probe.close()
         self.pending = still
 
     def close(self) -> None:
         if self.pending:
             self.last = Outcome(TIMED_OUT)
-        for _, knock in self.pending:
-            knock.close()
+        for _, probe in self.pending:
+            probe.close()
         self.pending = []
 
     def ask_kept(self, limit: float = LIMIT_SECONDS) -> Outcome:
@@ -298,9 +298,9 @@ class EarlyDatagrams:
             self._socket = None
 
 
-def _connected(knock: socket.socket) -> bool:
+def _connected(probe: socket.socket) -> bool:
     try:
-        knock.getpeername()
+        probe.getpeername()
     except OSError:
         return False
     return True

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import probes
 import pod
-from probes import EarlyDatagrams, EarlyKnocks, Outcome
+from probes import EarlyDatagrams, EarlyProbes, Outcome
 from pod import BadInput, say
 from proof_listener import MARK, ask, resolvers
 from proof_verdict import KEPT, NETWORKS, START, STEADY, Attempt, Target, judge
@@ -47,13 +47,13 @@ class Proof:
         return time.monotonic() - self.began
 
     def show(self) -> dict[str, Any]:
-        say(f"knocking on {len(self.targets)} targets")
-        early = self.knock_early()
+        say(f"probing {len(self.targets)} targets")
+        early = self.probe_early()
         door = [self.ask_door("/facts")]
         if all(door):
             self.await_facts()
         time.sleep(max(0.0, self.settle - self.now()))
-        self.knock_steadily()
+        self.probe_steadily()
         self.ask_kept(early)
         door.append(self.ask_door("/finish"))
         self.add_arrivals()
@@ -107,8 +107,8 @@ class Proof:
         loopback = ("127.", "::1")
         return list(dict.fromkeys(one for one in found if one and not one.startswith(loopback)))
 
-    def knock_early(self) -> list[tuple[Target, EarlyKnocks]]:
-        streams: list[tuple[Target, EarlyKnocks]] = []
+    def probe_early(self) -> list[tuple[Target, EarlyProbes]]:
+        streams: list[tuple[Target, EarlyProbes]] = []
         datagrams: list[tuple[Target, EarlyDatagrams]] = []
         for target in self.targets:
             for address in self.addresses(target) if target.early else ():
@@ -117,25 +117,25 @@ class Proof:
                         payload = self.payload(target, START)
                         datagrams.append((target, EarlyDatagrams(address, port, payload)))
                     else:
-                        streams.append((target, EarlyKnocks(address, port)))
-        knocking: list[tuple[Target, EarlyKnocks | EarlyDatagrams]] = [*streams, *datagrams]
+                        streams.append((target, EarlyProbes(address, port)))
+        probing: list[tuple[Target, EarlyProbes | EarlyDatagrams]] = [*streams, *datagrams]
         while self.now() < self.start:
-            for _, knock in knocking:
-                knock.step()
+            for _, probe in probing:
+                probe.step()
             time.sleep(SPACING_SECONDS)
         waited_until = self.now() + probes.LIMIT_SECONDS
-        while self.now() < waited_until and any(knock.pending for _, knock in streams):
-            for _, knock in knocking:
-                knock.look()
+        while self.now() < waited_until and any(probe.pending for _, probe in streams):
+            for _, probe in probing:
+                probe.look()
             time.sleep(SPACING_SECONDS)
-        for target, knock in knocking:
-            knock.close()
-            outcome = Outcome(probes.REACHED) if knock.reached else knock.last
-            seconds = knock.reached[-1] - self.began if knock.reached else self.now()
-            self.add(target, knock.address, knock.port, START, outcome, seconds)
+        for target, probe in probing:
+            probe.close()
+            outcome = Outcome(probes.REACHED) if probe.reached else probe.last
+            seconds = probe.reached[-1] - self.began if probe.reached else self.now()
+            self.add(target, probe.address, probe.port, START, outcome, seconds)
         return streams
 
-    def knock_steadily(self) -> None:
+    def probe_steadily(self) -> None:
         work: list[tuple[Target, str, int]] = []
         for target in self.targets:
             addresses = self.addresses(target)
@@ -172,10 +172,10 @@ class Proof:
             return probes.dns_query("example.com")
         return MARK + f"{self.run} {phase}:{target.name}".encode()
 
-    def ask_kept(self, early: Iterable[tuple[Target, EarlyKnocks]]) -> None:
-        for target, knock in early:
-            if knock.kept:
-                self.add(target, knock.address, knock.port, KEPT, knock.ask_kept())
+    def ask_kept(self, early: Iterable[tuple[Target, EarlyProbes]]) -> None:
+        for target, probe in early:
+            if probe.kept:
+                self.add(target, probe.address, probe.port, KEPT, probe.ask_kept())
 
     def add_arrivals(self) -> None:
         """What got to the listener leaked, even if no answer came back."""

@@ -70,7 +70,7 @@ class Target:
     listens: bool = False
     """Whether somebody is known to listen, so that a closed port is the word of a filter."""
     early: bool = False
-    """Whether it is knocked on from the first moment on."""
+    """Whether it is probed from the first moment on."""
     calibrates: bool = False
     """Only the pod's own policy denies it: how it does that tells how this network denies."""
     own_node: bool = False

@@ -122,17 +122,17 @@ class Reaper:
         now = time.time()
         owners = self._owners()
         due = [(box, why_reap(box, now, self._limits, owners)) for box in boxes]
-        doomed = sorted(
+        expired = sorted(
             ((box, why) for box, why in due if why is not None), key=lambda pair: pair[0].created
         )
-        self._tell(boxes, now, len(doomed))
-        chosen = doomed[:most]
+        self._tell(boxes, now, len(expired))
+        chosen = expired[:most]
         for box, why in chosen:
             verb = "would delete" if self._dry_run else "will delete"
             say(f"{verb} {self._scope.namespace}/{box.name} of {box.owner}: {why}")
         if self._dry_run or not chosen:
             return True
-        return self._delete([box for box, _ in chosen], len(doomed) - len(chosen))
+        return self._delete([box for box, _ in chosen], len(expired) - len(chosen))
 
     def _owners(self) -> Owners:
         """What can be known of the owners now. What cannot is a reason for nothing."""
@@ -171,12 +171,12 @@ class Reaper:
             )
         return failed == 0
 
-    def _tell(self, boxes: Sequence[Sandbox], now: float, doomed: int) -> None:
-        if doomed == 0 and time.monotonic() - self._status_at < STATUS_SECONDS:
+    def _tell(self, boxes: Sequence[Sandbox], now: float, expired: int) -> None:
+        if expired == 0 and time.monotonic() - self._status_at < STATUS_SECONDS:
             return
         self._status_at = time.monotonic()
         stuck = [box.name for box in boxes if box.leaving and now - box.leaving > STUCK_SECONDS]
-        say(f"{len(boxes)} sandboxes, {doomed} to be reaped")
+        say(f"{len(boxes)} sandboxes, {expired} to be reaped")
         if stuck:
             say(f"deletion takes long (is the node gone?): {', '.join(stuck[:5])}")
 

@@ -159,7 +159,7 @@ describe("pulumi up", () => {
     try {
       await refused(
         "single-node",
-        "namespaces-ours: namespace single-node-sandbox belongs to somebody else",
+        "namespaces-ours: namespace single-node-sandbox belongs to another owner",
       );
     } finally {
       await project.kubectl("delete", "namespace", "single-node-sandbox");

@@ -133,8 +133,8 @@ describe("pulumi preview", () => {
     );
     await refuses(
       ["gpu-nodes: 0 of ", "kubectl describe node"],
-      ["cpu-node-room: none of them has room for the Ray head (", "cpu_nodes.selector"],
-      ["sandbox-room: room for 0 on 0 nodes", "sandbox_nodes.selector"],
+      ["cpu-node-room: none of them has capacity for the Ray head (", "cpu_nodes.selector"],
+      ["sandbox-room: capacity for 0 on 0 nodes", "sandbox_nodes.selector"],
       ["storage-class: only swe-rl-lab", "under storage"],
     );
   });
@@ -253,7 +253,7 @@ describe("pulumi preview", () => {
     await project.kubectl("delete", "namespace", train, "--wait=false");
     await refusesStack(
       other,
-      [`namespaces-ours: namespace ${other}-sandbox belongs to somebody else`, "pulumi stack init"],
+      [`namespaces-ours: namespace ${other}-sandbox belongs to another owner`, "pulumi stack init"],
       [
         `namespaces-ours: namespace ${train} is still being deleted`,
         `kubectl get namespace ${train} --watch`,

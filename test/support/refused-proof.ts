@@ -14,7 +14,7 @@ process.on("beforeExit", () => {
 });
 
 const containerLogs =
-  'knocking\n{"proof": "a", "verdict": "leaks"}\nleaks: Ray (172.30.240.2 6379: steady)\n';
+  'probing\n{"proof": "a", "verdict": "leaks"}\nleaks: Ray (172.30.240.2 6379: steady)\n';
 await pulumi.runtime.setMocks(
   {
     newResource: ({ name, inputs }) => {

@@ -4,7 +4,7 @@ import { type Admission, literal, type Sandboxes } from "../../../plan/sandbox/i
 import { constructed } from "./cel.ts";
 import { type Gate, gatePatches } from "./gate.ts";
 
-/** An address on which nobody answers: Kubernetes wants one where a pod has no DNS. */
+/** An address on which nothing answers: Kubernetes wants one where a pod has no DNS. */
 const noNameServer = "127.0.0.1";
 
 export interface MutationInputs {

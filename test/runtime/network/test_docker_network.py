@@ -215,10 +215,10 @@ def test_an_internal_network_by_itself_would_let_the_host_be_reached(stack: Stac
     server = stack.host.serve(
         "import socket; server = socket.create_server(('0.0.0.0', 18081));\nwhile True: server.accept()"
     )
-    knock = "import socket; print(socket.create_connection(('172.30.200.1', 18081), 5).getpeername())"
+    probe = "import socket; print(socket.create_connection(('172.30.200.1', 18081), 5).getpeername())"
     try:
         said = stack.host.docker(
-            "run", "--rm", "--network", "plain", IMAGE, "python3", "-c", knock
+            "run", "--rm", "--network", "plain", IMAGE, "python3", "-c", probe
         )
     finally:
         server.kill()

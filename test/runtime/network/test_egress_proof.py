@@ -29,7 +29,7 @@ class Case:
     cause: str = ""
     verdict: str = "leaks"
     late: float | None = None
-    """Seconds after the first knock at which the filter comes."""
+    """Seconds after the first probe at which the filter comes."""
     deny: str = "drop"
     door: bool = True
     peer: bool = True
@@ -209,9 +209,9 @@ def start(pod: Pod, case: Case, peer: Pod) -> Tree:
     tree = fabric.prove(pod, gated=case.gated, **settings)
     if case.late is not None:
         wait_until(
-            lambda: "knocking" in tree.errors or "the entry gate" in tree.errors,
+            lambda: "probing" in tree.errors or "the entry gate" in tree.errors,
             30,
-            "the first knock",
+            "the first probe",
             pause=0.01,
         )
         time.sleep(case.late)

@@ -69,7 +69,7 @@ def test_names_why_it_stays_shut(fabric: Fabric) -> None:
     nobody = f"{proxy}:1"
     cases = {
         "not-closed": (3, {"opens": True}),
-        "no-witness": (4, {"door": False}),
+        "no-control": (4, {"door": False}),
         "no-proxy": (5, {"PROXY": f"{proxy}:{CANARY}", "TIMEOUT_SECONDS": "7"}),
         "bad-environment": (2, {"QUIET_SECONDS": "soon"}),
     }
@@ -82,8 +82,8 @@ def test_names_why_it_stays_shut(fabric: Fabric) -> None:
         threading.Thread(target=one, args=(name, arguments))
         for name, (_, arguments) in cases.items()
     ]
-    # A canary that is gone looks closed; its witness is gone with it, and tells.
-    gone = {"CANARY": nobody, "WITNESS": nobody, "opens": True}
+    # A canary that is gone looks closed; its control is gone with it, and tells.
+    gone = {"CANARY": nobody, "CONTROL": nobody, "opens": True}
     threads.append(threading.Thread(target=one, args=("gone", gone)))
     for thread in threads:
         thread.start()
@@ -91,16 +91,16 @@ def test_names_why_it_stays_shut(fabric: Fabric) -> None:
         thread.join()
     for name, (code, _) in cases.items():
         assert (ended[name].code, ended[name].gate["gate"]) == (code, name)
-    assert ended["gone"].gate["gate"] == "no-witness"
+    assert ended["gone"].gate["gate"] == "no-control"
 
 
-def test_knocks_on_both_families(fabric: Fabric) -> None:
+def test_probes_on_both_families(fabric: Fabric) -> None:
     """A pod that is closed in one family only is not closed."""
     pod = fabric.sandbox()
     pod.admit("meta nfproto ipv6 accept")
     both = {
         "CANARY": f"{fabric.proxy.v4}:{CANARY},[{fabric.proxy.v6}]:{CANARY}",
-        "WITNESS": f"{fabric.proxy.v4}:{DOOR},[{fabric.proxy.v6}]:{DOOR}",
+        "CONTROL": f"{fabric.proxy.v4}:{DOOR},[{fabric.proxy.v6}]:{DOOR}",
         "TIMEOUT_SECONDS": "4",
     }
     log = fabric.folder / f"gate-{pod.number}.log"

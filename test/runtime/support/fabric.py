@@ -262,7 +262,7 @@ class Fabric:
                  "peer_seconds": 30, **settings}  # fmt: skip
         gate = {
             "CANARY": f"{self.proxy.v4}:{CANARY}",
-            "WITNESS": f"{self.proxy.v4}:{DOOR}",
+            "CONTROL": f"{self.proxy.v4}:{DOOR}",
             "PROXY": f"{self.proxy.v4}:{DOOR}",
             "TIMEOUT_SECONDS": "8",
             "QUIET_SECONDS": "1",

@@ -36,7 +36,7 @@ def gate_environment(fabric: Fabric) -> dict[str, str]:
     proxy = fabric.proxy.v4
     return {
         "CANARY": f"{proxy}:{CANARY}",
-        "WITNESS": f"{proxy}:{DOOR}",
+        "CONTROL": f"{proxy}:{DOOR}",
         "PROXY": f"{proxy}:{DOOR}",
         "TIMEOUT_SECONDS": "60",
         "QUIET_SECONDS": "1",

@@ -35,17 +35,17 @@ describe("the end of a proof", () => {
     ["unknown", [pod(0, { main: { code: 4, message: "unknown: …" } })], 4],
     ["a success without a word, as of a simulated pod", [pod(0, { main: {} })], 4],
     ["a gate that is not closed", [pod(0, { gate: { code: 3, message: "{}" } })], 3],
-    ["a gate without a witness, in the second pod", [pod(0, {}), pod(1, { gate: { code: 4 } })], 4],
+    ["a gate without a control, in the second pod", [pod(0, {}), pod(1, { gate: { code: 4 } })], 4],
     ["an evicted pod", [pod(0, { phase: "Failed" })], 4],
   ])("%s", (_, pods, code) => {
     expect(endOf(pods)?.code).toBe(code);
   });
 
   it("says which part failed, and where", () => {
-    const ended = endOf([pod(1, { gate: { code: 4, message: '{"gate":"no-witness"}' } })]);
+    const ended = endOf([pod(1, { gate: { code: 4, message: '{"gate":"no-control"}' } })]);
     expect(ended).toEqual({
       code: 4,
-      message: 'entry-gate: {"gate":"no-witness"}',
+      message: 'entry-gate: {"gate":"no-control"}',
       node: "node-1",
     });
   });

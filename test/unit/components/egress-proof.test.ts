@@ -67,7 +67,7 @@ describe.each(["single-node", "two-node", "three-node"])("the egress proof of %s
     expect(initContainers ?? []).toEqual([]);
     const [prover] = containers;
     expect(prover?.env.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(["CANARY", "WITNESS", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"]),
+      expect.arrayContaining(["CANARY", "CONTROL", "PROXY", "TIMEOUT_SECONDS", "QUIET_SECONDS"]),
     );
     expect(Object.keys(prover?.resources.requests ?? {})).toEqual(
       expect.arrayContaining(["cpu", "memory"]),
@@ -104,7 +104,7 @@ describe.each(["single-node", "two-node", "three-node"])("the egress proof of %s
     }
   });
 
-  it("names every target once, and its listeners listen on what it knocks on", () => {
+  it("names every target once, and its listeners listen on what it probes", () => {
     const { targets, door, standIn } = plan.isolation;
     const names = targets.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);

@@ -78,7 +78,7 @@ describe("preflight of a Docker host", () => {
     [
       "a container of somebody else",
       { "/containers/json": [{ Names: ["/run-trainer"], Labels: {} }] },
-      ["docker-names fatal: container run-trainer belongs to somebody else"],
+      ["docker-names fatal: container run-trainer belongs to another owner"],
     ],
     [
       "a network of somebody else in the same place",

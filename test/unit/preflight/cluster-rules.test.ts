@@ -201,7 +201,7 @@ const cases: Readonly<Record<Id, Case>> = {
   },
   "namespaces-ours": {
     breaks: namespace("other"),
-    found: "namespace run-train belongs to somebody else",
+    found: "namespace run-train belongs to another owner",
     meets: namespace("run"),
   },
   "storage-class": {
@@ -252,12 +252,12 @@ const cases: Readonly<Record<Id, Case>> = {
   },
   "cpu-node-room": {
     breaks: { pods: known([busy("cpu-0", { cpus: 63.5 })]) },
-    found: "none of them has room for the Ray head",
+    found: "none of them has capacity for the Ray head",
     meets: { pods: known([busy("cpu-0", { cpus: 40 })]) },
   },
   "sandbox-room": {
     breaks: nodes({ sandbox: { allocatable: { ...sandboxNode.allocatable, pods: "0" } } }),
-    found: "room for 0 on 1 nodes; too little pods per node",
+    found: "capacity for 0 on 1 nodes; too little pods per node",
     meets: nodes({
       sandbox: { allocatable: { ...sandboxNode.allocatable, pods: String(trials) } },
     }),
@@ -279,7 +279,7 @@ const cases: Readonly<Record<Id, Case>> = {
   },
   "objects-ours": {
     breaks: { namesakes: known(["jobs run-train/trainer"]) },
-    found: "jobs run-train/trainer belongs to somebody else",
+    found: "jobs run-train/trainer belongs to another owner",
     meets: { namesakes: known([]) },
   },
   admission: {
@@ -479,7 +479,7 @@ describe("the sandbox profile", () => {
   });
 });
 
-describe("room", () => {
+describe("capacity", () => {
   it("is what others leave; the stack's own pods do not count", () => {
     const own = { ...busy("cpu-0", { cpus: 63.5 }), stack: "run" };
     expect(judge({ pods: known([own]) })).toEqual([]);

@@ -69,7 +69,7 @@ describe("preflight", () => {
           ],
         },
       },
-      ["namespaces-ours", "fatal", "namespace run-train belongs to somebody else"],
+      ["namespaces-ours", "fatal", "namespace run-train belongs to another owner"],
     ],
     [
       "a namespace on its way out",

@@ -10,7 +10,7 @@ import { amountOf, inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 /** What a node has for the stack. */
-interface Room {
+interface Free {
   readonly node: NodeFact;
   readonly cpus: number;
   readonly memoryBytes: number;
@@ -19,7 +19,7 @@ interface Room {
 }
 
 /** The workers of each Ray group: one on a node, with its CPUs and its memory, of which /dev/shm is a part. */
-export const gpuNodeRoom = defineClusterRule({
+export const gpuNodeCapacity = defineClusterRule({
   id: "gpu-node-room",
   title: "GPU nodes with the CPUs and the memory of a Ray worker free, /dev/shm counted",
   severity: "fatal",
@@ -33,12 +33,12 @@ export const gpuNodeRoom = defineClusterRule({
     if (!known.known) return [notRead(known.reason)];
     // Pods with GPUs are counted by gpu-free.
     const pods = known.value.pods.filter(({ requests }) => requests.gpus === 0);
-    const rooms = roomsOn(plan, { ...known.value, pods }, (node) => gpusFor(plan, node) > 0);
+    const nodes = freeOn(plan, { ...known.value, pods }, (node) => gpusFor(plan, node) > 0);
     return plan.ray.groups.flatMap((group): Verdict[] => {
-      const withGpus = rooms.filter(({ node }) => gpusFor(plan, node) >= group.gpus);
+      const withGpus = nodes.filter(({ node }) => gpusFor(plan, node) >= group.gpus);
       // Too few of them: gpu-nodes or gpu-free says so.
       if (withGpus.length < group.replicas) return [];
-      const fitting = withGpus.filter((room) => holds(room, group));
+      const fitting = withGpus.filter((free) => holds(free, group));
       const need = `${group.cpus} CPUs and ${inGiB(group.memoryBytes)} memory, of which /dev/shm ${inGiB(group.sharedMemoryBytes)}`;
       const expected = `${group.replicas} GPU nodes with ${need} free for a worker of group ${group.name}`;
       const best = withGpus.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
@@ -56,9 +56,9 @@ export const gpuNodeRoom = defineClusterRule({
 });
 
 /** The head, the proxy and what follows the run, on nodes without GPUs. */
-export const cpuNodeRoom = defineClusterRule({
+export const cpuNodeCapacity = defineClusterRule({
   id: "cpu-node-room",
-  title: "nodes of cpu_nodes.selector with room for the Ray head and the proxy",
+  title: "nodes of cpu_nodes.selector with capacity for the Ray head and the proxy",
   severity: "fatal",
   consequence:
     "Ray would have no head, or sandboxes no proxy: pulumi up would wait until its time is up",
@@ -69,18 +69,18 @@ export const cpuNodeRoom = defineClusterRule({
   check: ({ plan, facts }) => {
     const known = both(facts);
     if (!known.known) return [notRead(known.reason)];
-    const ground = plan.ray.head;
-    const rooms = roomsOn(plan, known.value, (node) => admits(ground, node));
+    const placement = plan.ray.head;
+    const nodes = freeOn(plan, known.value, (node) => admits(placement, node));
     const pods = standingOn(plan, "cpu");
     const [cpus, memory] = [sum(pods, (pod) => pod.cpus), sum(pods, (pod) => pod.memoryBytes)];
     const expected = `nodes of cpu_nodes.selector with ${Math.ceil(cpus)} CPUs and ${inGiB(memory)} memory free: ${pods.map(({ what }) => what).join(", ")}`;
-    const homeless = pods.find((pod) => !rooms.some((room) => holds(room, pod)));
-    const total = `${rooms.length} nodes have ${Math.floor(add(rooms, "cpus"))} CPUs and ${inGiB(add(rooms, "memoryBytes"))} memory free`;
-    if (homeless) {
-      const need = `${homeless.what} (${homeless.cpus} CPUs, ${inGiB(homeless.memoryBytes)})`;
-      return [{ found: `none of them has room for ${need}; ${total}`, expected }];
+    const unplaced = pods.find((pod) => !nodes.some((free) => holds(free, pod)));
+    const total = `${nodes.length} nodes have ${Math.floor(add(nodes, "cpus"))} CPUs and ${inGiB(add(nodes, "memoryBytes"))} memory free`;
+    if (unplaced) {
+      const need = `${unplaced.what} (${unplaced.cpus} CPUs, ${inGiB(unplaced.memoryBytes)})`;
+      return [{ found: `none of them has capacity for ${need}; ${total}`, expected }];
     }
-    if (cpus > add(rooms, "cpus") || memory > add(rooms, "memoryBytes")) {
+    if (cpus > add(nodes, "cpus") || memory > add(nodes, "memoryBytes")) {
       return [{ found: total, expected }];
     }
     return [met(total)];
@@ -88,9 +88,9 @@ export const cpuNodeRoom = defineClusterRule({
 });
 
 /** As many sandboxes as may run at once. Fewer only wait for each other; none at all end the run. */
-export const sandboxRoom = defineClusterRule({
+export const sandboxCapacity = defineClusterRule({
   id: "sandbox-room",
-  title: "room for as many sandboxes as may run at once",
+  title: "capacity for as many sandboxes as may run at once",
   severity: "fatal",
   consequence: "no sandbox would ever start, and every trial would end with env_setup_failed",
   remedy:
@@ -104,32 +104,32 @@ export const sandboxRoom = defineClusterRule({
     const known = both(facts);
     if (!known.known) return [notRead(known.reason)];
     const { perPod, parallelTrials } = sandboxes;
-    const rooms = roomsOn(plan, known.value, (node) => admits(sandboxes, node));
+    const nodes = freeOn(plan, known.value, (node) => admits(sandboxes, node));
     // Every node has them, so they take from each what the sandboxes cannot have.
     const beside = resourcesOf(plan).pods.filter(({ replicas }) => replicas === "each-node");
     const taken = (amount: (pods: (typeof beside)[number]) => number) =>
       beside.reduce((all, pods) => all + amount(pods), 0);
     const [cpus, memory] = [taken((pods) => pods.cpus), taken((pods) => pods.memoryBytes)];
-    const places = rooms.map((room) => ({
-      cpu: Math.floor((room.cpus - cpus) / perPod.cpus),
-      memory: Math.floor((room.memoryBytes - memory) / perPod.memoryRequestBytes),
-      "ephemeral storage": Math.floor(room.ephemeralBytes / perPod.ephemeralStorageBytes),
-      "pods per node": room.pods - beside.length,
+    const places = nodes.map((free) => ({
+      cpu: Math.floor((free.cpus - cpus) / perPod.cpus),
+      memory: Math.floor((free.memoryBytes - memory) / perPod.memoryRequestBytes),
+      "ephemeral storage": Math.floor(free.ephemeralBytes / perPod.ephemeralStorageBytes),
+      "pods per node": free.pods - beside.length,
     }));
     const total = places.reduce(
       (all, place) => all + Math.max(0, Math.min(...Object.values(place))),
       0,
     );
     const need = `${perPod.cpus} CPUs, ${inGiB(perPod.memoryRequestBytes)} memory and ${inGiB(perPod.ephemeralStorageBytes)} ephemeral storage each`;
-    const expected = `room for ${parallelTrials} sandboxes, ${need}`;
-    const found = `room for ${total} on ${rooms.length} nodes`;
+    const expected = `capacity for ${parallelTrials} sandboxes, ${need}`;
+    const found = `capacity for ${total} on ${nodes.length} nodes`;
     if (total >= parallelTrials) return [met(found)];
     const scarce = (["cpu", "memory", "ephemeral storage", "pods per node"] as const).filter(
       (what) => places.reduce((all, place) => all + place[what], 0) < parallelTrials,
     );
     return [
       {
-        found: `${found}${scarce.length > 0 && rooms.length > 0 ? `; too little ${scarce.join(", ")}` : ""}`,
+        found: `${found}${scarce.length > 0 && nodes.length > 0 ? `; too little ${scarce.join(", ")}` : ""}`,
         expected,
         ...(total === 0
           ? {}
@@ -198,11 +198,11 @@ function both({ nodes, pods }: Facts): Fact<Known> {
 }
 
 /** What the chosen nodes have left. The stack's own pods do not count: a second `up` must not refuse itself. */
-function roomsOn(
+function freeOn(
   { names }: Plan,
   { nodes, pods }: Known,
   isChosen: (node: NodeFact) => boolean,
-): Room[] {
+): Free[] {
   const chosen = nodes.filter((node) => node.ready && node.schedulable && isChosen(node));
   const others = new Map<string, PodFact[]>(chosen.map(({ name }) => [name, []]));
   for (const pod of pods) {
@@ -223,10 +223,10 @@ function roomsOn(
   });
 }
 
-function holds(room: Room, pod: { cpus: number; memoryBytes: number }): boolean {
-  return room.cpus >= pod.cpus && room.memoryBytes >= pod.memoryBytes && room.pods >= 1;
+function holds(node: Free, pod: { cpus: number; memoryBytes: number }): boolean {
+  return node.cpus >= pod.cpus && node.memoryBytes >= pod.memoryBytes && node.pods >= 1;
 }
 
-function add(rooms: readonly Room[], what: "cpus" | "memoryBytes"): number {
-  return rooms.reduce((all, room) => all + room[what], 0);
+function add(nodes: readonly Free[], what: "cpus" | "memoryBytes"): number {
+  return nodes.reduce((all, free) => all + free[what], 0);
 }
