@@ -81,13 +81,13 @@ function target(): string {
 describe("downloads", () => {
   it("fail when nothing answers, and the host is not contacted again", async () => {
     answers["/tool.tgz"] = { play: "silence" };
-    const network = new Network(150);
+    const network = new Network(1000);
     const begin = performance.now();
     const directory = target();
     await expect(download("tool", fileDownload(), { directory, network })).rejects.toThrow(
       /^no answer from 127\.0\.0\.1/,
     );
-    expect(performance.now() - begin).toBeLessThan(1500);
+    expect(performance.now() - begin).toBeLessThan(5000);
     await expect(network.text(`${base}/sums`)).rejects.toThrow(DownloadFailed);
     expect(requests).toEqual(["/tool.tgz"]);
     expect(readdirSync(directory)).toEqual([]);
@@ -102,7 +102,7 @@ describe("downloads", () => {
   });
 
   it("contact all hosts at once, and accept any answer", async () => {
-    const network = new Network(150);
+    const network = new Network(1000);
     answers["/"] = { status: 403 };
     await network.probe([`${base}/a`, `${base}/b`, "http://localhost:1/c"]);
     expect(requests).toEqual(["/"]);
