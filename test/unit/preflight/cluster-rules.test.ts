@@ -488,7 +488,11 @@ describe("capacity", () => {
   it("for some sandboxes only is a warning, and names what is scarce", () => {
     const allocatable = { ...sandboxNode.allocatable, memory: "512Gi" };
     expect(judge(nodes({ sandbox: { allocatable } }))).toMatchObject([
-      { id: "sandbox-room", severity: "warn", found: "capacity for 64 on 1 nodes; too little memory" },
+      {
+        id: "sandbox-room",
+        severity: "warn",
+        found: "capacity for 64 on 1 nodes; too little memory",
+      },
     ]);
   });
 
