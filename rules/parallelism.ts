@@ -1,7 +1,7 @@
 /** Rules about the shares of GPUs. */
 import { modelFactsOf } from "../config/schema/model-facts.ts";
 import { canShareKvHeads } from "../plan/run/index.ts";
-import { defineRule } from "./rule.ts";
+import { defineRule, noPlan } from "./rule.ts";
 
 export const kvHeads = defineRule({
   id: "C-01",
@@ -57,7 +57,7 @@ export const rolloutServers = defineRule({
   consequence: "a fractional number of rollout servers",
   remedy: "choose a divisor of the rollout GPUs",
   source: "docs/decisions.md#c-02",
-  unwaivable: "the Plan would have no meaning",
+  unwaivable: noPlan,
   *check({ plan: { topology } }) {
     const { tensorParallel, rolloutGpus } = topology;
     if (rolloutGpus % tensorParallel === 0) return;
@@ -77,7 +77,7 @@ export const nodesOfTier = defineRule({
   consequence: "placement waits for ever, without an error",
   remedy: "leave infrastructure.nnodes out, or choose another tier",
   source: "docs/decisions.md#c-11",
-  unwaivable: "the Plan would have no meaning",
+  unwaivable: noPlan,
   *check({ settings: { experiment }, plan: { topology } }) {
     const { nnodes } = experiment.infrastructure;
     const { tier, mode, gpuNodes, trainerNodes, rolloutNodes } = topology;
