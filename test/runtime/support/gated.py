@@ -30,6 +30,9 @@ class Start:
     served: bool
     """Whether the main program reached the proxy."""
     seconds: float = 0.0
+    """How long the gate took, with the start of its interpreter."""
+    closed: float = 0.0
+    """Seconds after which the filter was really in place: later than `delay` on a busy machine."""
 
 
 def gate_environment(fabric: Fabric) -> dict[str, str]:
@@ -64,9 +67,15 @@ def start(pod: Pod, delay: float, *, gate: bool) -> Start:
     environment = {**gate_environment(fabric), "RUN": run}
     python = [sys.executable, "-S", "-B"]
     pod.open()
-    timer = threading.Timer(delay, pod.admit)
-    timer.start()
     began = time.monotonic()
+    closed: list[float] = []
+
+    def close() -> None:
+        pod.admit()
+        closed.append(time.monotonic() - began)
+
+    timer = threading.Timer(delay, close)
+    timer.start()
     result: dict[str, Any] = {}
     code = 0
     if gate:
@@ -83,4 +92,4 @@ def start(pod: Pod, delay: float, *, gate: bool) -> Start:
         second.kill()
     timer.join()
     leaked = bool(main.get("answered")) or bool(fabric.ask("facts", run)["arrived"])
-    return Start(delay, code, result, leaked, main.get("served", False), seconds)
+    return Start(delay, code, result, leaked, main.get("served", False), seconds, *closed)
