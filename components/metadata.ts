@@ -24,7 +24,11 @@ export function labelsOf({ labels, app, component }: Identity): Record<string, s
 }
 
 /** Metadata of an object that owns others: their deletion is awaited before its own. Without a name, Pulumi makes one up. */
-export function owner(identity: Identity, name?: string, more: ObjectMeta = {}): ObjectMeta {
+export function deletedInForeground(
+  identity: Identity,
+  name?: string,
+  more: ObjectMeta = {},
+): ObjectMeta {
   return {
     ...more,
     ...(name === undefined ? {} : { name }),
@@ -37,10 +41,14 @@ export function owner(identity: Identity, name?: string, more: ObjectMeta = {}):
  * Metadata of an object that owns nothing. Deleted in the background: foreground deletion waits for dependents that
  * cannot exist, and on older Kubernetes plugins sometimes for ever (fixed in plugin 4.22.1).
  */
-export function leaf(identity: Identity, name?: string, more: ObjectMeta = {}): ObjectMeta {
+export function deletedInBackground(
+  identity: Identity,
+  name?: string,
+  more: ObjectMeta = {},
+): ObjectMeta {
   const annotations = {
     ...(more.annotations as Record<string, pulumi.Input<string>> | undefined),
     "pulumi.com/deletionPropagationPolicy": "background",
   };
-  return owner(identity, name, { ...more, annotations });
+  return deletedInForeground(identity, name, { ...more, annotations });
 }

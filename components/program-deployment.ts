@@ -1,7 +1,13 @@
 /** A Deployment of one program, with everything that it needs beside its pods. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Identity, type Labels, labelsOf, leaf, owner } from "./metadata.ts";
+import {
+  type Identity,
+  type Labels,
+  labelsOf,
+  deletedInBackground,
+  deletedInForeground,
+} from "./metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "./pod.ts";
 import { type Program, programs } from "./runtime-program.ts";
 import { type Transform, transformed } from "./transform.ts";
@@ -104,7 +110,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     return new k8s.core.v1.ServiceAccount(
       `${name}-account`,
       {
-        metadata: leaf(deployed.identity, deployed.object),
+        metadata: deletedInBackground(deployed.identity, deployed.object),
         automountServiceAccountToken: false,
         ...pullSecrets(deployed.pullSecret),
       },
@@ -117,7 +123,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     files: pulumi.Output<string> | undefined,
   ): k8s.apps.v1.Deployment {
     const { identity, selector, rolloutMinutes } = deployed;
-    const metadata = deployed.deletion === "foreground" ? owner : leaf;
+    const metadata = deployed.deletion === "foreground" ? deletedInForeground : deletedInBackground;
     const template = {
       metadata: {
         labels: { ...labelsOf(identity), ...selector, ...deployed.podLabels },
@@ -151,7 +157,9 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     if (!service) return undefined;
     const args = {
       // `skipAwait`: the Deployment is awaited, and Pulumi's patience for a Service's endpoints is shorter.
-      metadata: leaf(identity, object, { annotations: { "pulumi.com/skipAwait": "true" } }),
+      metadata: deletedInBackground(identity, object, {
+        annotations: { "pulumi.com/skipAwait": "true" },
+      }),
       spec: { type: "ClusterIP", selector: { ...selector }, ...service },
     };
     const opts = {
@@ -173,7 +181,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     return new k8s.policy.v1.PodDisruptionBudget(
       `${name}-disruption`,
       {
-        metadata: leaf({ ...identity, app: budget.app ?? identity.app }, object),
+        metadata: deletedInBackground({ ...identity, app: budget.app ?? identity.app }, object),
         spec: {
           maxUnavailable: budget.maxUnavailable,
           selector: { matchLabels: { ...(budget.selector ?? selector) } },

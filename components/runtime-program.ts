@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { type Identity, leaf } from "./metadata.ts";
+import { type Identity, deletedInBackground } from "./metadata.ts";
 
 /** A folder of `runtime/`: one program with its modules. */
 export type Program =
@@ -56,7 +56,7 @@ export function programs(
   const data = { ...filesOf(args.program), ...args.beside };
   return new k8s.core.v1.ConfigMap(
     name,
-    { metadata: leaf(args.identity), data, immutable: true },
+    { metadata: deletedInBackground(args.identity), data, immutable: true },
     opts,
   ).metadata.name;
 }

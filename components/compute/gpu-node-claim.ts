@@ -12,16 +12,20 @@ export interface GpuNodeClaimArgs {
  * taints have one owner.
  */
 export class GpuNodeClaim extends pulumi.ComponentResource {
+  /** One for each node. */
+  public readonly patches: readonly k8s.core.v1.NodePatch[];
+
   constructor(name: string, args: GpuNodeClaimArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:compute:GpuNodeClaim", name, args, opts);
     const { label, taint } = args.claim;
-    for (const node of args.claim.nodes) {
-      new k8s.core.v1.NodePatch(
-        `${name}-${node}`,
-        { metadata: { name: node, labels: { ...label } }, spec: { taints: [{ ...taint }] } },
-        { parent: this },
-      );
-    }
-    this.registerOutputs();
+    this.patches = args.claim.nodes.map(
+      (node) =>
+        new k8s.core.v1.NodePatch(
+          `${name}-${node}`,
+          { metadata: { name: node, labels: { ...label } }, spec: { taints: [{ ...taint }] } },
+          { parent: this },
+        ),
+    );
+    this.registerOutputs({ nodes: args.claim.nodes });
   }
 }

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { NodePool } from "../../plan/nodes/index.ts";
-import { NodePoolResource } from "../crds/node-pool.ts";
-import { type Labels, owner } from "../metadata.ts";
+import { NodePoolResource } from "./node-pool-resource.ts";
+import { type Labels, deletedInForeground } from "../metadata.ts";
 
 export interface KarpenterPoolArgs {
   pool: NodePool;
@@ -16,15 +16,20 @@ const drainMinutes = 30;
  * drain passes over PodDisruptionBudgets and do-not-disrupt annotations.
  */
 export class KarpenterPool extends pulumi.ComponentResource {
+  public readonly pool: NodePoolResource;
+
   constructor(name: string, args: KarpenterPoolArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:compute:KarpenterPool", name, args, opts);
     const { pool, labels } = args;
     const { expireAfter, budgets, ...consolidation } = pool.disruption;
-    new NodePoolResource(
+    this.pool = new NodePoolResource(
       name,
       {
-        // An owner: its nodes must be gone before destroy reports that all is.
-        metadata: owner({ labels, app: "node-pool", component: pool.purpose }, pool.name),
+        // Its nodes must be gone before destroy reports that all is.
+        metadata: deletedInForeground(
+          { labels, app: "node-pool", component: pool.purpose },
+          pool.name,
+        ),
         spec: {
           template: {
             // No others: Karpenter refuses labels of the domain kubernetes.io on nodes.
@@ -52,6 +57,6 @@ export class KarpenterPool extends pulumi.ComponentResource {
       },
       { parent: this, customTimeouts: { delete: `${drainMinutes}m` } },
     );
-    this.registerOutputs();
+    this.registerOutputs({ pool: this.pool.metadata.name });
   }
 }

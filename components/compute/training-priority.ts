@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 
 export interface TrainingPriorityArgs {
   /** Name of the PriorityClass. */
@@ -13,12 +13,14 @@ const value = 1_000_000;
 
 /** The priority of a stack's own pods. Sandboxes have none and may name none, so they never evict training. */
 export class TrainingPriority extends pulumi.ComponentResource {
+  public readonly priorityClass: k8s.scheduling.v1.PriorityClass;
+
   constructor(name: string, args: TrainingPriorityArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:compute:TrainingPriority", name, args, opts);
-    new k8s.scheduling.v1.PriorityClass(
+    this.priorityClass = new k8s.scheduling.v1.PriorityClass(
       name,
       {
-        metadata: leaf(
+        metadata: deletedInBackground(
           { labels: args.labels, app: "training-priority", component: "training" },
           args.object,
         ),
@@ -27,6 +29,6 @@ export class TrainingPriority extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.registerOutputs();
+    this.registerOutputs({ priorityClass: this.priorityClass.metadata.name });
   }
 }

@@ -22,10 +22,12 @@ const user = "65532:65532";
 
 /** LiteLLM, which alone is in both networks. */
 export class ProxyContainer extends pulumi.ComponentResource {
+  public readonly container: docker.Container;
+
   constructor(name: string, args: ProxyContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:ProxyContainer", name, { proxy: args.proxy }, opts);
     const { host, proxy, networks } = args;
-    new docker.Container(
+    this.container = new docker.Container(
       name,
       {
         ...containerBasis({
@@ -75,6 +77,6 @@ export class ProxyContainer extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.registerOutputs();
+    this.registerOutputs({ container: this.container.name });
   }
 }

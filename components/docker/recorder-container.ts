@@ -28,11 +28,13 @@ const table = "/run/swe-rl/rollouts.json";
 
 /** The recorder between LiteLLM and the rollout servers; healthy when every one of them is known. */
 export class RecorderContainer extends pulumi.ComponentResource {
+  public readonly container: docker.Container;
+
   constructor(name: string, args: RecorderContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:RecorderContainer", name, { recorder: args.recorder }, opts);
     const { names, recorder, trainer, rolloutMinutes } = args;
     const run = (program: string) => `python3 -u ${programDirectory}/${program}`;
-    new docker.Container(
+    this.container = new docker.Container(
       name,
       {
         ...containerBasis({
@@ -74,6 +76,6 @@ export class RecorderContainer extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.registerOutputs();
+    this.registerOutputs({ container: this.container.name });
   }
 }

@@ -64,6 +64,6 @@ export class SandboxFirewall extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.registerOutputs();
+    this.registerOutputs({ container: this.container.name });
   }
 }

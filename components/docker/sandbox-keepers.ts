@@ -17,12 +17,15 @@ export interface SandboxKeepersArgs {
 
 /** What sandboxes need on their host: the agent's runtime, unpacked once; and a program that ends those that stay. */
 export class SandboxKeepers extends pulumi.ComponentResource {
+  public readonly agentRuntime: docker.Volume;
+  public readonly reaper: docker.Container;
+
   constructor(name: string, args: SandboxKeepersArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:SandboxKeepers", name, args, opts);
     const { host, labels } = args;
     const { agentRuntime, containers } = host;
     const identity = { labels, app: "agent-runtime", component: "sandbox" };
-    const volume = new docker.Volume(
+    this.agentRuntime = new docker.Volume(
       `${name}-agent-runtime`,
       { name: agentRuntime.volume, labels: dockerLabels(identity) },
       { parent: this },
@@ -39,11 +42,11 @@ export class SandboxKeepers extends pulumi.ComponentResource {
         restart: "no",
         networkMode: "none",
         labels: dockerLabels(identity),
-        volumes: [{ volumeName: volume.name, containerPath: agentRuntime.path }],
+        volumes: [{ volumeName: this.agentRuntime.name, containerPath: agentRuntime.path }],
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    new docker.Container(
+    this.reaper = new docker.Container(
       `${name}-reaper`,
       {
         ...containerBasis({
@@ -65,6 +68,6 @@ export class SandboxKeepers extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.registerOutputs();
+    this.registerOutputs({ reaper: this.reaper.name });
   }
 }

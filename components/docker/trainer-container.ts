@@ -6,6 +6,7 @@ import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
+import { runSpecification } from "../training/run-specification.ts";
 import { containerBasis, memoryLimit } from "./container.ts";
 
 export interface TrainerContainerArgs {
@@ -28,7 +29,7 @@ export class TrainerContainer extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrainerContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:TrainerContainer", name, { trainer: args.trainer }, opts);
-    const { names, trainer, directories } = args;
+    const { trainer } = args;
     this.container = new docker.Container(
       name,
       {
@@ -49,27 +50,19 @@ export class TrainerContainer extends pulumi.ComponentResource {
           secrets: { RAY_AUTH_TOKEN: args.rayToken },
           program: "trainer",
           files: {
-            [specification]: JSON.stringify({
-              name: names.stack,
-              fingerprint: trainer.fingerprint,
-              argv: trainer.argv,
-              workingDirectory: trainer.workingDirectory,
-              trainingLog: directories.trainingLog,
-              vllmLog: directories.vllmLog,
-              maxRestarts: trainer.maxRestarts,
-            }),
+            [specification]: runSpecification(args),
           },
         }),
         networksAdvanced: [{ name: args.network }],
         capabilities: { drops: ["ALL"] },
         ...memoryLimit(512 * 2 ** 20),
-        // It ends with the run, and must not begin again: a follower that was cut off only has to attach.
+        // It ends with the run, and must not begin again: a submitter that was cut off only has to attach.
         restart: "on-failure",
         maxRetryCount: 6,
         mustRun: false,
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.registerOutputs();
+    this.registerOutputs({ container: this.container.name });
   }
 }

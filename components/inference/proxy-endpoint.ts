@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 
 export interface ProxyEndpointArgs {
   /** Name of the Service. */
@@ -27,7 +27,7 @@ export class ProxyEndpoint extends pulumi.ComponentResource {
     const service = new k8s.core.v1.Service(
       name,
       {
-        metadata: leaf(
+        metadata: deletedInBackground(
           { labels: args.labels, namespace: args.namespace, app: "litellm", component: "proxy" },
           args.service,
           // `skipAwait`: endpoints appear only after LiteLLM, which depends on this Service.

@@ -7,7 +7,7 @@ import {
   policiesOf,
 } from "../../plan/network/index.ts";
 import type { Names } from "../../plan/names.ts";
-import { type Labels, labelsOf, leaf } from "../metadata.ts";
+import { type Labels, labelsOf, deletedInBackground } from "../metadata.ts";
 import { egressRule, ingressRule, selectorOf } from "./network-rules.ts";
 
 export interface RunNamespaceArgs {
@@ -56,7 +56,7 @@ export class RunNamespace extends pulumi.ComponentResource {
     new k8s.networking.v1.NetworkPolicy(
       `${name}-default-deny`,
       {
-        metadata: leaf(policyIdentity, args.names.defaultDeny),
+        metadata: deletedInBackground(policyIdentity, args.names.defaultDeny),
         spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"] },
       },
       options,
@@ -67,7 +67,7 @@ export class RunNamespace extends pulumi.ComponentResource {
         new k8s.networking.v1.NetworkPolicy(
           `${name}-${end.name}`,
           {
-            metadata: leaf(policyIdentity, end.name, {
+            metadata: deletedInBackground(policyIdentity, end.name, {
               annotations: { "swe-rl.dev/reason": flow.reason },
             }),
             spec: {

@@ -3,10 +3,20 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Disruption } from "../../plan/nodes/index.ts";
 import type { Ray, RayPod } from "../../plan/ray/index.ts";
 import type { Names } from "../../plan/names.ts";
-import { RayClusterResource } from "../crds/ray-cluster.ts";
-import { type Labels, leaf, owner } from "../metadata.ts";
+import {
+  type Identity,
+  type Labels,
+  deletedInBackground,
+  deletedInForeground,
+} from "../metadata.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
+import { type Transform, transformed } from "../transform.ts";
 import { type Mount, type RayPodBase, rayPodTemplate } from "./pod-template.ts";
+import {
+  type RayClusterArgs,
+  RayClusterResource,
+  type RayClusterSpec,
+} from "./ray-cluster-resource.ts";
 
 export interface RayClusterComponentArgs {
   names: Names;
@@ -23,104 +33,130 @@ export interface RayClusterComponentArgs {
   /** Minutes that the pods may take to be provisioned: images of many gigabytes. */
   startupMinutes: number;
   disruption: Pick<Disruption, "rayMaxUnavailable" | "podAnnotations">;
+  /** @default no change */
+  transform?: {
+    /** @default no change */
+    cluster?: Transform<RayClusterArgs>;
+  };
 }
 
 /** The Ray cluster of a run: a head without GPUs and one group of workers per role, a worker per node. */
 export class RayCluster extends pulumi.ComponentResource {
+  public readonly cluster: RayClusterResource;
+  /** undefined: the pods may be evicted at will. */
+  public readonly budget: k8s.policy.v1.PodDisruptionBudget | undefined;
   /** Address of the job API inside the cluster. */
   public readonly jobsUrl: pulumi.Output<string>;
 
   constructor(name: string, args: RayClusterComponentArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:ray:RayCluster", name, args, opts);
-    const { names, ray } = args;
-    const identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: "ray",
-      component: "training",
-    };
-    const { podAnnotations, rayMaxUnavailable } = args.disruption;
-    const base: RayPodBase = {
-      ...args,
-      annotations: podAnnotations,
-      image: ray.image,
-      ports: ray.ports,
-    };
-    const headPrograms = programs(
+    const { transform = {}, ...inputs } = args;
+    super("swe-rl:ray:RayCluster", name, inputs, opts);
+    const { names, ray, labels, namespace } = args;
+    const identity = { labels, namespace, app: "ray", component: "training" };
+    const files = programs(
       `${name}-programs`,
+      { identity: { ...identity, app: "ray-programs" }, program: "ray_head" },
+      { parent: this },
+    );
+    const cluster = {
+      name,
+      args: {
+        metadata: deletedInForeground(identity, names.rayCluster, {
+          annotations: { "pulumi.com/waitFor": "condition=RayClusterProvisioned" },
+        }),
+        spec: clusterSpec(args, files),
+      },
+      opts: { parent: this, customTimeouts: timeouts(args.startupMinutes) },
+    };
+    this.cluster = new RayClusterResource(...transformed(transform.cluster, cluster));
+    this.budget = this.#budget(name, identity, args);
+    this.jobsUrl = pulumi.interpolate`http://${names.rayHeadService}.${namespace}:${ray.ports.dashboard}`;
+    this.registerOutputs({ jobsUrl: this.jobsUrl });
+  }
+
+  #budget(
+    name: string,
+    identity: Identity,
+    { names, disruption }: RayClusterComponentArgs,
+  ): k8s.policy.v1.PodDisruptionBudget | undefined {
+    const { rayMaxUnavailable: maxUnavailable } = disruption;
+    if (maxUnavailable === undefined) return undefined;
+    return new k8s.policy.v1.PodDisruptionBudget(
+      `${name}-disruption`,
       {
-        identity: { ...identity, app: "ray-programs" },
-        program: "ray_head",
+        metadata: deletedInBackground({ ...identity, app: "ray-disruption" }, names.rayCluster),
+        spec: {
+          maxUnavailable,
+          selector: { matchLabels: { "ray.io/cluster": names.rayCluster } },
+        },
       },
       { parent: this },
     );
-    new RayClusterResource(
-      name,
-      {
-        metadata: owner(identity, names.rayCluster, {
-          annotations: { "pulumi.com/waitFor": "condition=RayClusterProvisioned" },
-        }),
-        spec: {
-          rayVersion: ray.version,
-          authOptions: { mode: "token", secretName: args.authenticationSecret },
-          // A changed environment or image must reach the pods; the run is restarted with it anyway.
-          upgradeStrategy: { type: "Recreate" },
-          enableInTreeAutoscaling: false,
-          headGroupSpec: {
-            rayStartParams: {
-              ...startParameters(ray.head),
-              "dashboard-host": "0.0.0.0",
-              "dashboard-port": String(ray.ports.dashboard),
-              port: String(ray.ports.gcs),
-            },
-            template: rayPodTemplate(base, ray.head, {
-              role: "ray-head",
-              containerPorts: [
-                { name: "gcs-server", containerPort: ray.ports.gcs },
-                { name: "dashboard", containerPort: ray.ports.dashboard },
-                { name: "client", containerPort: ray.ports.client },
-                { name: "metrics", containerPort: ray.ports.metrics },
-              ],
-              environment: [],
-              programs: { configMap: headPrograms, mountPath: programDirectory },
-            }),
-          },
-          workerGroupSpecs: ray.groups.map((group) => ({
-            groupName: group.name,
-            replicas: group.replicas,
-            minReplicas: group.replicas,
-            maxReplicas: group.replicas,
-            rayStartParams: startParameters(group),
-            template: rayPodTemplate(base, group, {
-              role: "ray-worker",
-              containerPorts: [{ name: "metrics", containerPort: ray.ports.metrics }],
-              // The memory monitor kills workers for memory that is only page cache or shared memory (skypilot#8231).
-              environment: [{ name: "RAY_memory_monitor_refresh_ms", value: "0" }],
-            }),
-          })),
-        },
-      },
-      {
-        parent: this,
-        customTimeouts: timeouts(args.startupMinutes),
-      },
-    );
-    if (rayMaxUnavailable !== undefined) {
-      new k8s.policy.v1.PodDisruptionBudget(
-        `${name}-disruption`,
-        {
-          metadata: leaf({ ...identity, app: "ray-disruption" }, names.rayCluster),
-          spec: {
-            maxUnavailable: rayMaxUnavailable,
-            selector: { matchLabels: { "ray.io/cluster": names.rayCluster } },
-          },
-        },
-        { parent: this },
-      );
-    }
-    this.jobsUrl = pulumi.interpolate`http://${names.rayHeadService}.${args.namespace}:${ray.ports.dashboard}`;
-    this.registerOutputs({ jobsUrl: this.jobsUrl });
   }
+}
+
+function clusterSpec(args: RayClusterComponentArgs, files: pulumi.Output<string>): RayClusterSpec {
+  const { ray } = args;
+  const base: RayPodBase = {
+    ...args,
+    annotations: args.disruption.podAnnotations,
+    image: ray.image,
+    ports: ray.ports,
+  };
+  return {
+    rayVersion: ray.version,
+    authOptions: { mode: "token", secretName: args.authenticationSecret },
+    // A changed environment or image must reach the pods; the run is restarted with it anyway.
+    upgradeStrategy: { type: "Recreate" },
+    enableInTreeAutoscaling: false,
+    headGroupSpec: headGroup(base, ray, files),
+    workerGroupSpecs: ray.groups.map((group) => workerGroup(base, group)),
+  };
+}
+
+function headGroup(
+  base: RayPodBase,
+  { head, ports }: Ray,
+  files: pulumi.Output<string>,
+): RayClusterSpec["headGroupSpec"] {
+  return {
+    rayStartParams: {
+      ...startParameters(head),
+      "dashboard-host": "0.0.0.0",
+      "dashboard-port": String(ports.dashboard),
+      port: String(ports.gcs),
+    },
+    template: rayPodTemplate(base, head, {
+      role: "ray-head",
+      containerPorts: [
+        { name: "gcs-server", containerPort: ports.gcs },
+        { name: "dashboard", containerPort: ports.dashboard },
+        { name: "client", containerPort: ports.client },
+        { name: "metrics", containerPort: ports.metrics },
+      ],
+      environment: [],
+      programs: { configMap: files, mountPath: programDirectory },
+    }),
+  };
+}
+
+function workerGroup(
+  base: RayPodBase,
+  group: Ray["groups"][number],
+): RayClusterSpec["workerGroupSpecs"][number] {
+  return {
+    groupName: group.name,
+    replicas: group.replicas,
+    minReplicas: group.replicas,
+    maxReplicas: group.replicas,
+    rayStartParams: startParameters(group),
+    template: rayPodTemplate(base, group, {
+      role: "ray-worker",
+      containerPorts: [{ name: "metrics", containerPort: base.ports.metrics }],
+      // The memory monitor kills workers for memory that is only page cache or shared memory (skypilot#8231).
+      environment: [{ name: "RAY_memory_monitor_refresh_ms", value: "0" }],
+    }),
+  };
 }
 
 function startParameters(pod: RayPod): Record<string, string> {

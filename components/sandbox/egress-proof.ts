@@ -7,7 +7,7 @@ import {
   roleLabel,
   peerPort,
 } from "../../plan/network/index.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import { type Labels, labelsOf, deletedInBackground, deletedInForeground } from "../metadata.ts";
 import { hardened, type Nodes, podBasis, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { gateEnvironment, type GateTargets } from "./entry-gate.ts";
@@ -36,6 +36,7 @@ const patienceMinutes = 15;
  * refused. Awaited; a leak fails the update, and the provider shows the pod's message, which names it.
  */
 export class EgressProof extends pulumi.ComponentResource {
+  public readonly job: k8s.batch.v1.Job;
   /** When the proof was completed. */
   public readonly provenAt: pulumi.Output<string>;
 
@@ -62,13 +63,13 @@ export class EgressProof extends pulumi.ComponentResource {
     );
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,
-      { metadata: leaf(identity, args.object), automountServiceAccountToken: false },
+      { metadata: deletedInBackground(identity, args.object), automountServiceAccountToken: false },
       { parent: this },
     );
-    const job = new k8s.batch.v1.Job(
+    this.job = new k8s.batch.v1.Job(
       name,
       {
-        metadata: owner(identity, args.object),
+        metadata: deletedInForeground(identity, args.object),
         spec: {
           completionMode: "Indexed",
           completions: proofPods,
@@ -104,7 +105,7 @@ export class EgressProof extends pulumi.ComponentResource {
       },
     );
     this.provenAt = pulumi
-      .all([job.id, job.status.completionTime])
+      .all([this.job.id, this.job.status.completionTime])
       .apply(([, time]) => (time as string | undefined) ?? "an unknown time");
     this.registerOutputs({ provenAt: this.provenAt });
   }

@@ -1,7 +1,13 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Prepull } from "../../plan/sandbox/index.ts";
-import { type Identity, type Labels, labelsOf, leaf, owner } from "../metadata.ts";
+import {
+  type Identity,
+  type Labels,
+  labelsOf,
+  deletedInBackground,
+  deletedInForeground,
+} from "../metadata.ts";
 import { podBasis, pullSecrets, resourcesOf } from "../pod.ts";
 
 export interface ImagePrepullArgs {
@@ -18,6 +24,9 @@ export interface ImagePrepullArgs {
  * runtime needs anyway. Not awaited: images that cannot be pulled are shown by `npm run images`.
  */
 export class ImagePrepull extends pulumi.ComponentResource {
+  public readonly account: k8s.core.v1.ServiceAccount;
+  public readonly daemonSet: k8s.apps.v1.DaemonSet;
+
   constructor(name: string, args: ImagePrepullArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:sandbox:ImagePrepull", name, args, opts);
     const { prepull } = args;
@@ -27,10 +36,10 @@ export class ImagePrepull extends pulumi.ComponentResource {
       app: prepull.name,
       component: "sandbox",
     };
-    const account = new k8s.core.v1.ServiceAccount(
+    this.account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,
       {
-        metadata: leaf(identity, prepull.name),
+        metadata: deletedInBackground(identity, prepull.name),
         automountServiceAccountToken: false,
         ...pullSecrets(args.pullSecret),
       },
@@ -38,10 +47,10 @@ export class ImagePrepull extends pulumi.ComponentResource {
     );
     const labels = labelsOf(identity);
     const volumes = prepull.images.map((reference, i) => ({ name: `image-${i}`, reference }));
-    new k8s.apps.v1.DaemonSet(
+    this.daemonSet = new k8s.apps.v1.DaemonSet(
       name,
       {
-        metadata: owner(identity, prepull.name, {
+        metadata: deletedInForeground(identity, prepull.name, {
           annotations: { "pulumi.com/skipAwait": "true" },
         }),
         spec: {
@@ -50,7 +59,7 @@ export class ImagePrepull extends pulumi.ComponentResource {
           template: {
             metadata: { labels },
             spec: {
-              ...podBasis(prepull, account.metadata.name),
+              ...podBasis(prepull, this.account.metadata.name),
               automountServiceAccountToken: false,
               terminationGracePeriodSeconds: 1,
               securityContext: {
@@ -80,6 +89,6 @@ export class ImagePrepull extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.registerOutputs();
+    this.registerOutputs({ daemonSet: this.daemonSet.metadata.name });
   }
 }

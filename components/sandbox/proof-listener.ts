@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type ListenerPlan, roleLabel } from "../../plan/network/index.ts";
 import { canaryPolicyOf } from "../../plan/names.ts";
 import type { Requests } from "../../plan/requests.ts";
-import { type Identity, type Labels, leaf } from "../metadata.ts";
+import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
 import { hardened, type Nodes, programMount, programVolume, resourcesOf } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { programDirectory } from "../runtime-program.ts";
@@ -80,11 +80,15 @@ export class ProofListener extends ProgramDeployment {
     new k8s.networking.v1.NetworkPolicy(
       `${name}-canary`,
       {
-        metadata: leaf({ ...identity, app: "network-policy" }, canaryPolicyOf(args.object), {
-          annotations: {
-            "swe-rl.dev/reason": "only the sandboxes' own policy may deny them the canary",
+        metadata: deletedInBackground(
+          { ...identity, app: "network-policy" },
+          canaryPolicyOf(args.object),
+          {
+            annotations: {
+              "swe-rl.dev/reason": "only the sandboxes' own policy may deny them the canary",
+            },
           },
-        }),
+        ),
         spec: {
           podSelector: { matchLabels: { ...selector } },
           policyTypes: ["Ingress"],

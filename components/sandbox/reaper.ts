@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Reaper as ReaperPlan } from "../../plan/sandbox/index.ts";
-import { type Identity, type Labels, leaf } from "../metadata.ts";
+import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
 import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { programDirectory } from "../runtime-program.ts";
@@ -82,7 +82,7 @@ export class Reaper extends ProgramDeployment {
 
   #grant(name: string, { identity, verbs, object, namespace }: Grant): k8s.rbac.v1.Role {
     const account = this.account.metadata;
-    const metadata = leaf(identity, object);
+    const metadata = deletedInBackground(identity, object);
     const role = new k8s.rbac.v1.Role(
       `${name}-role`,
       { metadata, rules: [{ apiGroups: [""], resources: ["pods"], verbs }] },

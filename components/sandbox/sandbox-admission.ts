@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { namespaceName } from "../../plan/network/index.ts";
 import type { Admission, Sandboxes } from "../../plan/sandbox/index.ts";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 import { type Gate, gateRule } from "./admission/gate.ts";
 import { sandboxPatches } from "./admission/mutation.ts";
 
@@ -24,15 +24,19 @@ type Constraints = k8s.types.input.admissionregistration.v1.MatchResources;
  * Pulumi never sees them. The objects belong to the whole cluster, and bind one namespace.
  */
 export class SandboxAdmission extends pulumi.ComponentResource {
+  public readonly policy: k8s.admissionregistration.v1.ValidatingAdmissionPolicy;
+  /** Adds what Harbor's pods leave out; undefined where the cluster has no mutating policies. */
+  public readonly completion: k8s.apiextensions.CustomResource | undefined;
+
   constructor(name: string, args: SandboxAdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:sandbox:SandboxAdmission", name, args, opts);
     const { admission, object } = args;
-    const metadata = leaf(
+    const metadata = deletedInBackground(
       { labels: args.labels, app: "sandbox-admission", component: "sandbox" },
       object,
     );
     const rules = args.gate.apply((gate) => [...admission.rules, gateRule(gate)]);
-    const policy = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
+    this.policy = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
       `${name}-policy`,
       {
         metadata,
@@ -60,27 +64,34 @@ export class SandboxAdmission extends pulumi.ComponentResource {
       {
         metadata,
         spec: {
-          policyName: policy.metadata.name,
+          policyName: this.policy.metadata.name,
           validationActions: ["Deny"],
           matchResources: { namespaceSelector: only(args.namespace) },
         },
       },
       { parent: this },
     );
-    if (admission.mutation !== "none") this.#complete(name, admission.mutation, args);
-    this.registerOutputs();
+    this.completion =
+      admission.mutation === "none" ? undefined : this.#complete(name, admission.mutation, args);
+    this.registerOutputs({ policy: this.policy.metadata.name });
   }
 
-  /** Adds what Harbor's pods leave out. */
-  #complete(name: string, version: "v1" | "v1beta1", args: SandboxAdmissionArgs): void {
+  #complete(
+    name: string,
+    version: "v1" | "v1beta1",
+    args: SandboxAdmissionArgs,
+  ): k8s.apiextensions.CustomResource {
     const { admission, sandboxes, object, labels } = args;
-    const metadata = leaf({ labels, app: "sandbox-admission", component: "sandbox" }, object);
+    const metadata = deletedInBackground(
+      { labels, app: "sandbox-admission", component: "sandbox" },
+      object,
+    );
     // The SDK has no class of v1 yet; fields and kind are the same.
     const apiVersion = `admissionregistration.k8s.io/${version}`;
     const expression = args.gate.apply((gate) =>
       sandboxPatches({ admission, sandboxes, labels, gate }),
     );
-    new k8s.apiextensions.CustomResource(
+    const completion = new k8s.apiextensions.CustomResource(
       `${name}-completion`,
       {
         apiVersion,
@@ -116,6 +127,7 @@ export class SandboxAdmission extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    return completion;
   }
 }
 

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
 import type { Sandboxes } from "../../plan/sandbox/index.ts";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 
 export interface SandboxBoundsArgs {
@@ -18,19 +18,26 @@ export interface SandboxBoundsArgs {
 
 /** Quota, limits and account of the sandbox namespace: Harbor makes its pods at run time, so only these bind them. */
 export class SandboxBounds extends pulumi.ComponentResource {
+  public readonly quota: k8s.core.v1.ResourceQuota;
+  public readonly limits: k8s.core.v1.LimitRange;
+  public readonly account: k8s.core.v1.ServiceAccount;
+
   constructor(name: string, args: SandboxBoundsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:sandbox:SandboxBounds", name, args, opts);
-    const { quota, perPod, pods } = args.sandboxes;
-    const identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: "sandbox",
-      component: "sandbox",
-    };
-    new k8s.core.v1.ResourceQuota(
+    const { labels, namespace } = args;
+    const identity = { labels, namespace, app: "sandbox", component: "sandbox" };
+    this.quota = this.#quota(name, identity, args);
+    this.limits = this.#limits(name, identity, args);
+    this.account = this.#account(name, identity, args);
+    this.registerOutputs({ account: this.account.metadata.name });
+  }
+
+  #quota(name: string, identity: Identity, args: SandboxBoundsArgs): k8s.core.v1.ResourceQuota {
+    const { quota, pods } = args.sandboxes;
+    return new k8s.core.v1.ResourceQuota(
       `${name}-quota`,
       {
-        metadata: leaf(identity, args.names.sandboxBounds),
+        metadata: deletedInBackground(identity, args.names.sandboxBounds),
         spec: {
           hard: {
             pods: String(pods),
@@ -48,10 +55,18 @@ export class SandboxBounds extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    new k8s.core.v1.LimitRange(
+  }
+
+  #limits(name: string, identity: Identity, args: SandboxBoundsArgs): k8s.core.v1.LimitRange {
+    const { perPod } = args.sandboxes;
+    const most = {
+      memory: String(perPod.memoryLimitBytes),
+      "ephemeral-storage": String(perPod.ephemeralStorageBytes),
+    };
+    return new k8s.core.v1.LimitRange(
       `${name}-limits`,
       {
-        metadata: leaf(identity, args.names.sandboxBounds),
+        metadata: deletedInBackground(identity, args.names.sandboxBounds),
         spec: {
           limits: [
             {
@@ -61,30 +76,26 @@ export class SandboxBounds extends pulumi.ComponentResource {
                 cpu: String(perPod.cpus),
                 memory: String(perPod.memoryRequestBytes),
               },
-              default: {
-                memory: String(perPod.memoryLimitBytes),
-                "ephemeral-storage": String(perPod.ephemeralStorageBytes),
-              },
-              max: {
-                memory: String(perPod.memoryLimitBytes),
-                "ephemeral-storage": String(perPod.ephemeralStorageBytes),
-              },
+              default: most,
+              max: most,
             },
           ],
         },
       },
       { parent: this },
     );
-    new k8s.core.v1.ServiceAccount(
+  }
+
+  #account(name: string, identity: Identity, args: SandboxBoundsArgs): k8s.core.v1.ServiceAccount {
+    return new k8s.core.v1.ServiceAccount(
       `${name}-account`,
       {
-        metadata: leaf(identity, args.names.sandboxServiceAccount),
+        metadata: deletedInBackground(identity, args.names.sandboxServiceAccount),
         automountServiceAccountToken: false,
         ...pullSecrets(args.pullSecret),
       },
       // Kubernetes makes this account again as soon as it is gone: waiting for its deletion would never end.
       { parent: this, provider: args.adoptWith, retainOnDelete: true },
     );
-    this.registerOutputs();
   }
 }

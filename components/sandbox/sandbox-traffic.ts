@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 
 export interface SandboxTrafficArgs {
   /** Name of the cluster-wide objects. */
@@ -23,13 +23,16 @@ const precedence = 1000;
  * itself and never behind or before the controllers and kubelets (harbor#3168).
  */
 export class SandboxTraffic extends pulumi.ComponentResource {
+  public readonly level: k8s.flowcontrol.v1.PriorityLevelConfiguration;
+  public readonly flow: k8s.flowcontrol.v1.FlowSchema;
+
   constructor(name: string, args: SandboxTrafficArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:sandbox:SandboxTraffic", name, args, opts);
-    const metadata = leaf(
+    const metadata = deletedInBackground(
       { labels: args.labels, app: "sandbox-traffic", component: "sandbox" },
       args.object,
     );
-    const level = new k8s.flowcontrol.v1.PriorityLevelConfiguration(
+    this.level = new k8s.flowcontrol.v1.PriorityLevelConfiguration(
       `${name}-level`,
       {
         metadata,
@@ -47,12 +50,12 @@ export class SandboxTraffic extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    new k8s.flowcontrol.v1.FlowSchema(
+    this.flow = new k8s.flowcontrol.v1.FlowSchema(
       `${name}-flow`,
       {
         metadata,
         spec: {
-          priorityLevelConfiguration: { name: level.metadata.name },
+          priorityLevelConfiguration: { name: this.level.metadata.name },
           matchingPrecedence: precedence,
           distinguisherMethod: { type: "ByUser" },
           rules: [
@@ -77,6 +80,6 @@ export class SandboxTraffic extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.registerOutputs();
+    this.registerOutputs({ flow: this.flow.metadata.name });
   }
 }

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { TrainingSecret } from "../../plan/verl/index.ts";
 import type { NamespaceRole } from "../../plan/names.ts";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 
 /** A value in a Secret, as containers refer to it. */
 export interface SecretKey {
@@ -69,7 +69,7 @@ export class StackSecrets extends pulumi.ComponentResource {
       new k8s.core.v1.Secret(
         `${name}-${part}`,
         {
-          metadata: leaf({
+          metadata: deletedInBackground({
             labels: args.labels,
             namespace,
             app: part,

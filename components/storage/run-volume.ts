@@ -2,7 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { persistentVolumeOf } from "../../plan/names.ts";
 import type { Volume } from "../../plan/storage/index.ts";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
+import { type Transform, transformed } from "../transform.ts";
 
 export interface RunVolumeArgs {
   volume: Volume;
@@ -10,8 +11,13 @@ export interface RunVolumeArgs {
   stack: string;
   namespace: pulumi.Input<string>;
   labels: Labels;
-  /** Provider that adopts what an earlier life of the stack has kept. */
+  /** Provider that adopts what an earlier destroy of the stack has retained. */
   adoptWith: k8s.Provider;
+  /** @default no change */
+  transform?: {
+    /** @default no change */
+    claim?: Transform<k8s.core.v1.PersistentVolumeClaimArgs>;
+  };
 }
 
 /**
@@ -19,54 +25,62 @@ export interface RunVolumeArgs {
  * of the same stack binds it again.
  */
 export class RunVolume extends pulumi.ComponentResource {
+  /** undefined: the cluster makes the volume for the claim, or it exists already. */
+  public readonly volume: k8s.core.v1.PersistentVolume | undefined;
+  public readonly claim: k8s.core.v1.PersistentVolumeClaim;
   /** Name of the claim, for pods to mount. */
   public readonly claimName: pulumi.Output<string>;
 
   constructor(name: string, args: RunVolumeArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:storage:RunVolume", name, args, opts);
-    const { volume } = args;
+    const { transform = {}, ...inputs } = args;
+    super("swe-rl:storage:RunVolume", name, inputs, opts);
+    const { volume, adoptWith } = args;
     const identity = { labels: args.labels, app: volume.name, component: "storage" };
-    const retained = volume.removal === "retain";
-    const options = {
-      parent: this,
-      ...(retained ? { provider: args.adoptWith, retainOnDelete: true } : {}),
-    };
-    const source = sourceOf(volume);
-    const accessModes = accessModesOf(volume);
-    const own = source && persistentVolumeOf(args.stack, volume.name);
-    const persistentVolume =
-      own === undefined
-        ? undefined
-        : new k8s.core.v1.PersistentVolume(
-            `${name}-volume`,
-            {
-              metadata: leaf(identity, own),
-              spec: {
-                ...source,
-                capacity: { storage: volume.size },
-                accessModes,
-                persistentVolumeReclaimPolicy: "Retain",
-                storageClassName: "",
-                // Name and namespace, no uid: the volume waits for this claim and binds it again after destroy (kubernetes#135387).
-                claimRef: { namespace: args.namespace, name: volume.name },
-              },
-            },
-            options,
-          );
-    const claim = new k8s.core.v1.PersistentVolumeClaim(
-      `${name}-claim`,
-      {
-        metadata: leaf({ ...identity, namespace: args.namespace }, volume.name),
+    const retention =
+      volume.removal === "retain" ? { provider: adoptWith, retainOnDelete: true } : {};
+    this.volume = this.#volume(identity, args, retention);
+    const claim = {
+      name: `${name}-claim`,
+      args: {
+        metadata: deletedInBackground({ ...identity, namespace: args.namespace }, volume.name),
         spec: {
-          accessModes,
+          accessModes: accessModesOf(volume),
           resources: { requests: { storage: volume.size } },
-          ...bindingOf(volume, own),
+          ...bindingOf(args),
         },
       },
-      { ...options, dependsOn: persistentVolume ? [persistentVolume] : [] },
+      opts: { parent: this, ...retention, dependsOn: this.volume ? [this.volume] : [] },
+    };
+    this.claim = new k8s.core.v1.PersistentVolumeClaim(
+      ...transformed<k8s.core.v1.PersistentVolumeClaimArgs>(transform.claim, claim),
     );
-    this.claimName = claim.metadata.name;
+    this.claimName = this.claim.metadata.name;
     this.registerOutputs({ claimName: this.claimName });
+  }
+
+  #volume(
+    identity: Identity,
+    { volume, stack, namespace }: RunVolumeArgs,
+    retention: pulumi.CustomResourceOptions,
+  ): k8s.core.v1.PersistentVolume | undefined {
+    const source = sourceOf(volume);
+    if (!source) return undefined;
+    return new k8s.core.v1.PersistentVolume(
+      `${volume.name}-volume`,
+      {
+        metadata: deletedInBackground(identity, persistentVolumeOf(stack, volume.name)),
+        spec: {
+          ...source,
+          capacity: { storage: volume.size },
+          accessModes: accessModesOf(volume),
+          persistentVolumeReclaimPolicy: "Retain",
+          storageClassName: "",
+          // Name and namespace, no uid: the volume waits for this claim and binds it again after destroy (kubernetes#135387).
+          claimRef: { namespace, name: volume.name },
+        },
+      },
+      { parent: this, ...retention },
+    );
   }
 }
 
@@ -93,10 +107,10 @@ function accessModesOf({ backing, readOnly }: Volume): string[] {
   return [readOnly ? "ReadOnlyMany" : "ReadWriteMany"];
 }
 
-function bindingOf(
-  { backing }: Volume,
-  own: string | undefined,
-): { storageClassName?: string; volumeName?: string } {
+function bindingOf({ volume: { backing, name }, stack }: RunVolumeArgs): {
+  storageClassName?: string;
+  volumeName?: string;
+} {
   switch (backing.kind) {
     case "claim":
       return backing.storage_class === undefined ? {} : { storageClassName: backing.storage_class };
@@ -104,6 +118,6 @@ function bindingOf(
       return { storageClassName: "", volumeName: backing.volume };
     case "nfs":
     case "host_path":
-      return { storageClassName: "", ...(own === undefined ? {} : { volumeName: own }) };
+      return { storageClassName: "", volumeName: persistentVolumeOf(stack, name) };
   }
 }

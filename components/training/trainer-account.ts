@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Labels, leaf } from "../metadata.ts";
+import { type Labels, deletedInBackground } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 
 export interface TrainerAccountArgs {
@@ -18,25 +18,29 @@ export interface TrainerAccountArgs {
  * sandbox namespace, and nothing else anywhere.
  */
 export class TrainerAccount extends pulumi.ComponentResource {
+  public readonly account: k8s.core.v1.ServiceAccount;
+  /** What it may do in the sandbox namespace. */
+  public readonly role: k8s.rbac.v1.Role;
+  /** Name of the account. */
   public readonly serviceAccount: pulumi.Output<string>;
 
   constructor(name: string, args: TrainerAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:training:TrainerAccount", name, args, opts);
     const identity = { labels: args.labels, app: args.account, component: "training" };
-    const account = new k8s.core.v1.ServiceAccount(
+    this.account = new k8s.core.v1.ServiceAccount(
       name,
       {
-        metadata: leaf({ ...identity, namespace: args.namespace }, args.account),
+        metadata: deletedInBackground({ ...identity, namespace: args.namespace }, args.account),
         ...pullSecrets(args.pullSecret),
       },
       { parent: this },
     );
-    this.serviceAccount = account.metadata.name;
+    this.serviceAccount = this.account.metadata.name;
     const inSandbox = { ...identity, namespace: args.sandboxNamespace };
-    const role = new k8s.rbac.v1.Role(
+    this.role = new k8s.rbac.v1.Role(
       `${name}-role`,
       {
-        metadata: leaf(inSandbox, args.account),
+        metadata: deletedInBackground(inSandbox, args.account),
         rules: [
           { apiGroups: [""], resources: ["pods"], verbs: ["create", "get", "delete"] },
           // Entering a pod over a websocket is a GET; newer API servers ask for `create` as well.
@@ -48,8 +52,12 @@ export class TrainerAccount extends pulumi.ComponentResource {
     new k8s.rbac.v1.RoleBinding(
       `${name}-binding`,
       {
-        metadata: leaf(inSandbox, args.account),
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
+        metadata: deletedInBackground(inSandbox, args.account),
+        roleRef: {
+          apiGroup: "rbac.authorization.k8s.io",
+          kind: "Role",
+          name: this.role.metadata.name,
+        },
         subjects: [
           {
             kind: "ServiceAccount",

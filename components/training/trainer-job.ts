@@ -4,148 +4,153 @@ import type { Names } from "../../plan/names.ts";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Directories } from "../../plan/storage/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
-import { type Labels, labelsOf, leaf, owner } from "../metadata.ts";
-import { type Nodes, podBasis, resourcesOf } from "../pod.ts";
+import {
+  type Identity,
+  type Labels,
+  labelsOf,
+  deletedInBackground,
+  deletedInForeground,
+} from "../metadata.ts";
+import { type Nodes, podBasis, programMount, programVolume, resourcesOf } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import { type Transform, transformed } from "../transform.ts";
+import { runSpecification } from "./run-specification.ts";
 
 export interface TrainerJobArgs {
   names: Names;
   trainer: Trainer;
   directories: Directories;
-  /** Where the follower runs: on the nodes of the head, which have the image. */
+  /** Where the submitter runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;
   labels: Labels;
-  /** Address of Ray's job API. */
+  /**
+   * Address of Ray's job API.
+   * @example "http://ray-head-svc.single-node-train:8265"
+   */
   jobsUrl: pulumi.Input<string>;
   rayToken: SecretKey;
   serviceAccount: pulumi.Input<string>;
-  /** Seconds that the follower waits for the head. */
+  /** Seconds that the submitter waits for the head. */
   headTimeoutSeconds: number;
+  /** @default no change */
+  transform?: {
+    /** @default no change */
+    job?: Transform<k8s.batch.v1.JobArgs>;
+  };
 }
 
 /** Where the run's specification is mounted. */
 const specDirectory = "/etc/swe-rl";
 
-/** Exit codes of the follower after which another pod would only fail again: see `runtime/trainer/submit_run.py`. */
+/** Exit codes of the submitter after which another pod would only fail again: see `runtime/trainer/submit_run.py`. */
 const finalFailures = [2, 3, 4, 5];
 
 /** The job that submits the run to Ray and follows it. Not awaited: a run takes days. */
 export class TrainerJob extends pulumi.ComponentResource {
+  /** What the run is: its command line and where it logs. */
+  public readonly specification: k8s.core.v1.ConfigMap;
+  public readonly job: k8s.batch.v1.Job;
+
   constructor(name: string, args: TrainerJobArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("swe-rl:training:TrainerJob", name, args, opts);
-    const { names, trainer, directories } = args;
-    const identity = {
-      labels: args.labels,
-      namespace: args.namespace,
-      app: "trainer",
-      component: "training",
-    };
-    const specification = new k8s.core.v1.ConfigMap(
-      `${name}-specification`,
-      {
-        metadata: leaf({ ...identity, app: "run-specification" }),
-        immutable: true,
-        data: {
-          "run.json": JSON.stringify({
-            name: names.stack,
-            fingerprint: trainer.fingerprint,
-            argv: trainer.argv,
-            workingDirectory: trainer.workingDirectory,
-            trainingLog: directories.trainingLog,
-            vllmLog: directories.vllmLog,
-            maxRestarts: trainer.maxRestarts,
-          }),
-        },
-      },
-      { parent: this },
-    );
-    const followerPrograms = programs(
+    const { transform = {}, ...inputs } = args;
+    super("swe-rl:training:TrainerJob", name, inputs, opts);
+    const { labels, namespace } = args;
+    const identity = { labels, namespace, app: "trainer", component: "training" };
+    this.specification = this.#specification(name, identity, args);
+    const files = programs(
       `${name}-programs`,
-      {
-        identity: { ...identity, app: "trainer-programs" },
-        program: "trainer",
-      },
+      { identity: { ...identity, app: "trainer-programs" }, program: "trainer" },
       { parent: this },
     );
-    new k8s.batch.v1.Job(
+    const job = {
       name,
-      {
-        metadata: owner(identity, names.trainerJob, {
+      args: {
+        metadata: deletedInForeground(identity, args.names.trainerJob, {
           annotations: { "pulumi.com/skipAwait": "true" },
         }),
+        spec: this.#jobSpec(identity, args, files),
+      },
+      // A Job cannot be changed, and two submitters of different runs must not exist at once.
+      opts: { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["spec.template"] },
+    };
+    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+    this.registerOutputs({ job: this.job.metadata.name });
+  }
+
+  #specification(name: string, identity: Identity, args: TrainerJobArgs): k8s.core.v1.ConfigMap {
+    return new k8s.core.v1.ConfigMap(
+      `${name}-specification`,
+      {
+        metadata: deletedInBackground({ ...identity, app: "run-specification" }),
+        immutable: true,
+        data: { "run.json": runSpecification(args) },
+      },
+      { parent: this },
+    );
+  }
+
+  #jobSpec(identity: Identity, args: TrainerJobArgs, files: pulumi.Output<string>) {
+    const onExitCodes = {
+      operator: "In",
+      values: finalFailures,
+      containerName: "submitter",
+    };
+    return {
+      backoffLimit: 6,
+      podFailurePolicy: {
+        rules: [
+          { action: "FailJob", onExitCodes },
+          // A drained or preempted submitter only has to attach again.
+          { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+        ],
+      },
+      template: {
+        metadata: {
+          labels: { ...labelsOf(identity), [roleLabel]: "trainer" },
+          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+        },
         spec: {
-          backoffLimit: 6,
-          podFailurePolicy: {
-            rules: [
-              {
-                action: "FailJob",
-                onExitCodes: { operator: "In", values: finalFailures, containerName: "follower" },
-              },
-              // A drained or preempted follower only has to attach again.
-              {
-                action: "Ignore",
-                onPodConditions: [{ type: "DisruptionTarget", status: "True" }],
-              },
-            ],
-          },
-          template: {
-            metadata: {
-              labels: { ...labelsOf(identity), [roleLabel]: "trainer" },
-              annotations: { "swe-rl.dev/run": trainer.fingerprint },
-            },
-            spec: {
-              restartPolicy: "Never",
-              automountServiceAccountToken: false,
-              ...podBasis(args.nodes, args.serviceAccount),
-              securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-              containers: [
-                {
-                  name: "follower",
-                  image: trainer.image,
-                  command: ["python3", "-u", `${programDirectory}/submit_run.py`],
-                  securityContext: {
-                    allowPrivilegeEscalation: false,
-                    capabilities: { drop: ["ALL"] },
-                  },
-                  env: [
-                    { name: "RAY_JOBS_URL", value: args.jobsUrl },
-                    fromSecret("RAY_AUTH_TOKEN", args.rayToken),
-                    { name: "RUN_SPEC", value: `${specDirectory}/run.json` },
-                    { name: "LAUNCH_PROGRAM", value: `${programDirectory}/launch_run.py` },
-                    {
-                      name: "RUN_OWNER",
-                      valueFrom: {
-                        fieldRef: {
-                          fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']",
-                        },
-                      },
-                    },
-                    { name: "HEAD_TIMEOUT_SECONDS", value: String(args.headTimeoutSeconds) },
-                  ],
-                  resources: resourcesOf(trainer.submitterRequests),
-                  volumeMounts: [
-                    { name: "specification", mountPath: specDirectory, readOnly: true },
-                    { name: "programs", mountPath: programDirectory, readOnly: true },
-                  ],
-                },
-              ],
-              volumes: [
-                { name: "specification", configMap: { name: specification.metadata.name } },
-                { name: "programs", configMap: { name: followerPrograms } },
-              ],
-            },
-          },
+          restartPolicy: "Never",
+          automountServiceAccountToken: false,
+          ...podBasis(args.nodes, args.serviceAccount),
+          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          containers: [submitter(args)],
+          volumes: [
+            { name: "specification", configMap: { name: this.specification.metadata.name } },
+            programVolume(files),
+          ],
         },
       },
-      // A Job cannot be changed, and two followers of different runs must not be there at once.
-      {
-        parent: this,
-        deleteBeforeReplace: true,
-        replaceOnChanges: ["spec.template"],
-      },
-    );
-    this.registerOutputs();
+    };
   }
+}
+
+function submitter(args: TrainerJobArgs): k8s.types.input.core.v1.Container {
+  const { trainer } = args;
+  return {
+    name: "submitter",
+    image: trainer.image,
+    command: ["python3", "-u", `${programDirectory}/submit_run.py`],
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+    env: [
+      { name: "RAY_JOBS_URL", value: args.jobsUrl },
+      fromSecret("RAY_AUTH_TOKEN", args.rayToken),
+      { name: "RUN_SPEC", value: `${specDirectory}/run.json` },
+      { name: "LAUNCH_PROGRAM", value: `${programDirectory}/launch_run.py` },
+      {
+        name: "RUN_OWNER",
+        valueFrom: {
+          fieldRef: { fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']" },
+        },
+      },
+      { name: "HEAD_TIMEOUT_SECONDS", value: String(args.headTimeoutSeconds) },
+    ],
+    resources: resourcesOf(trainer.submitterRequests),
+    volumeMounts: [
+      { name: "specification", mountPath: specDirectory, readOnly: true },
+      programMount,
+    ],
+  };
 }

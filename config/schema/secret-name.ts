@@ -1,4 +1,6 @@
-/** Whether a key of the user's own may hold a secret, by its name. */
+/** Whether a key may hold a secret, by its name; counts such as `max_tokens` hold none. */
 export function looksSecret(key: string): boolean {
-  return /api_?key|secret|password|credential|access_?token/i.test(key);
+  return /(api|access|private)_?key|secret|password|credential|(access|api|auth|hf)_?token|^token$/i.test(
+    key,
+  );
 }

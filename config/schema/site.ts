@@ -174,7 +174,7 @@ export const kubernetesSite = z.strictObject({
     })
     .describe("The cluster."),
   gpu_nodes: gpuNodes.describe("Nodes of the trainer and the rollout servers."),
-  cpu_nodes: nodes.prefault({}).describe("Nodes of the Ray head, the proxy and the job follower."),
+  cpu_nodes: nodes.prefault({}).describe("Nodes of the Ray head, the proxy and the job submitter."),
   sandbox_nodes: sandboxNodes.prefault({}).describe("Nodes of the sandboxes."),
   images: z
     .strictObject({

@@ -1,6 +1,7 @@
 import type { Experiment } from "../../config/schema/experiment.ts";
 import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../run/index.ts";
 import type { Storage } from "../storage/index.ts";
+import { collectiveTimeoutSeconds } from "./fixed.ts";
 import type { Override, OverrideValue } from "./override.ts";
 import type { Names } from "../names.ts";
 
@@ -61,7 +62,7 @@ export function modelOverrides({ experiment, topology }: OverrideInputs): Overri
     set(`${prefix}.model.use_remove_padding`, true, noSetting),
     set(`${prefix}.model.enable_gradient_checkpointing`, true, noSetting),
     set(`${prefix}.hybrid_engine`, topology.mode === "sync", "tier"),
-    set(`${prefix}.nccl_timeout`, 7200, noSetting),
+    set(`${prefix}.nccl_timeout`, collectiveTimeoutSeconds, noSetting),
   ];
 }
 

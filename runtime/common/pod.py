@@ -1,4 +1,4 @@
-"""What every program of a pod needs: its environment, and lines that tell where it stands.
+"""What every program of a pod needs: its environment, its end, and lines that tell where it stands.
 
 Standard library only.
 """
@@ -6,8 +6,14 @@ Standard library only.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import NoReturn
+
+BAD_INPUT = 2
+"""Exit code of every program whose environment or files cannot be used."""
 
 QUIET_SECONDS = 30.0
 """Longest silence of a program that waits."""
@@ -26,6 +32,25 @@ class GiveUp(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+def run(
+    name: str, program: Callable[[], int], ended: Callable[[], str] = lambda: "ended by a signal"
+) -> int:
+    """Exit code of a program; SIGTERM, unusable input and GiveUp end it with one line."""
+
+    def terminate(number: int, _: object) -> NoReturn:
+        raise GiveUp(128 + number, ended())
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return program()
+    except GiveUp as end:
+        say(f"{name}: {end}")
+        return end.code
+    except BadInput as error:
+        say(f"{name}: {error}")
+        return BAD_INPUT
 
 
 def required(name: str) -> str:

@@ -5,15 +5,13 @@ Standard library only: it also runs in images without Ray.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
-from http.client import HTTPException
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
+
+import pod
+from http_client import Answer, HttpClient, NoAnswer
 
 PARTIAL_CONTENT = 206
 
@@ -68,20 +66,25 @@ class Job:
         return self.status not in ACTIVE
 
 
+def from_environment() -> RayJobs:
+    """The job API that RAY_JOBS_URL and RAY_AUTH_TOKEN name."""
+    url, token = pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN")
+    try:
+        return RayJobs(url, token)
+    except ValueError as error:
+        raise pod.BadInput(f"RAY_JOBS_URL or RAY_AUTH_TOKEN: {error}") from None
+
+
 class RayJobs:
     """Ray's job API at `url`, for example http://ray-head-svc.single-node-train:8265."""
 
     def __init__(self, url: str, token: str, timeout: float = 30.0) -> None:
         """`timeout` bounds each wait for an answer, in seconds."""
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is not an HTTP address")
         if not (token.isascii() and token.isprintable()):
             raise ValueError("the token has characters that no HTTP header can carry")
-        self._url = url.rstrip("/")
+        self._head = HttpClient(url, timeout=timeout)
         self._token = token
         self._timeout = timeout
-        # The token goes to Ray and to nobody else: not to a proxy, not along a redirect.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def submit(
         self, submission_id: str, entrypoint: str, metadata: Mapping[str, str] | None = None
@@ -135,7 +138,7 @@ class RayJobs:
             return b""
         span = {"Range": f"bytes={start}-{start + length - 1}"}
         try:
-            answer = self._send("GET", _output_url(job), span)
+            answer = self._output("GET", job, job.agent, span)
         except _PastTheEnd:
             return b""
         content = answer.content
@@ -145,7 +148,15 @@ class RayJobs:
         """Bytes of output so far."""
         if job.agent is None:
             return 0
-        return int(self._send("HEAD", _output_url(job), {}).headers.get("Content-Length") or 0)
+        return int(self._output("HEAD", job, job.agent, {}).headers.get("Content-Length") or 0)
+
+    def _output(self, method: str, job: Job, agent: str, headers: Mapping[str, str]) -> Answer:
+        path = f"/logs/job-driver-{quote(job.submission_id, safe='')}.log"
+        try:
+            client = HttpClient(agent, timeout=self._timeout)
+        except ValueError as error:
+            raise RayJobsError(f"Ray names an agent without an address: {error}") from None
+        return self._send(client, method, path, headers)
 
     def _ask_collection(self, method: str, body: object = None) -> object:
         try:
@@ -155,77 +166,51 @@ class RayJobs:
 
     def _ask(self, method: str, path: str, body: object = None) -> object:
         headers = {"Content-Type": "application/json"}
-        text = self._send(method, self._url + path, headers, body).content
+        answer = self._send(self._head, method, path, headers, body)
         try:
-            return json.loads(text)
+            return answer.json()
         except ValueError:
             raise RayJobsError(
-                f"{self._url} answers, but not as Ray's job API: {text[:80]!r}"
+                f"{self._head.address} answers, but not as Ray's job API: {answer.content[:80]!r}"
             ) from None
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: object = None
-    ) -> _Answer:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, method=method)
-        for name, value in headers.items():
-            request.add_header(name, value)
-        request.add_header("Authorization", f"Bearer {self._token}")
+        self,
+        client: HttpClient,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: object = None,
+    ) -> Answer:
+        headers = {**headers, "Authorization": f"Bearer {self._token}"}
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
-                return _Answer(response.status, response.headers, response.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refusal(error, url) from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error or type(error).__name__
-            raise Unreachable(f"{url} does not answer: {reason}") from None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    headers: Message
-    content: bytes
+            answer = client.send(method, path, headers=headers, body=body)
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from None
+        if answer.status >= 300:
+            raise _refusal(answer, client.address + path)
+        return answer
 
 
 class _PastTheEnd(RayJobsError):
     """Range not satisfiable."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> None:
-        return None
-
-
-def _refusal(error: urllib.error.HTTPError, url: str) -> RayJobsError:
-    try:
-        text = error.read(65536).decode(errors="replace").strip()
-    except (OSError, HTTPException):
-        text = ""
+def _refusal(answer: Answer, url: str) -> RayJobsError:
     # Ray answers failures with a traceback; its last line names the cause.
-    cause = next((line for line in reversed(text.splitlines()) if len(line) > 1), error.reason)
-    if error.code in (401, 403):
-        return TokenRefused(f"{url} refuses the token (RAY_AUTH_TOKEN) with {error.code}: {cause}")
-    if error.code == 404:
+    lines = answer.text.strip().splitlines()
+    cause = next((line for line in reversed(lines) if len(line) > 1), answer.reason)
+    if answer.status in (401, 403):
+        return TokenRefused(
+            f"{url} refuses the token (RAY_AUTH_TOKEN) with {answer.status}: {cause}"
+        )
+    if answer.status == 404:
         return NoSuchJob(f"{url}: {cause}")
-    if error.code == 416:
+    if answer.status == 416:
         return _PastTheEnd(url)
-    if error.code >= 500:
-        return ServerFailed(f"{url} answers {error.code}: {cause}")
-    return RayJobsError(f"{url} answers {error.code}: {cause}")
-
-
-def _output_url(job: Job) -> str:
-    return f"{job.agent}/logs/job-driver-{quote(job.submission_id, safe='')}.log"
+    if answer.status >= 500:
+        return ServerFailed(f"{url} answers {answer.status}: {cause}")
+    return RayJobsError(f"{url} answers {answer.status}: {cause}")
 
 
 def _typed(value: object, kind: type) -> Any:

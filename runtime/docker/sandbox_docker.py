@@ -21,10 +21,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-BAD_INPUT, REFUSED = 2, 3
+
+class Exit(IntEnum):
+    BAD_INPUT = 2
+    REFUSED = 3
+
 
 STARTS = {"up", "run", "create", "start", "restart"}
 """Subcommands of compose that make or start containers."""
@@ -207,10 +212,10 @@ def main(arguments: list[str]) -> int:
             return subprocess.run(command, check=False).returncode
     except Refused as error:
         print(f"sandbox_docker: refused: {error}", file=sys.stderr)
-        return REFUSED
+        return Exit.REFUSED
     except (OSError, KeyError, TypeError, ValueError) as error:
         print(f"sandbox_docker: {error!r}", file=sys.stderr)
-        return BAD_INPUT
+        return Exit.BAD_INPUT
 
 
 def _project(options: list[str], config: dict[str, Any]) -> list[str]:

@@ -23,22 +23,15 @@ Exit codes:
 from __future__ import annotations
 
 import ipaddress
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import NoReturn
 
 import pod
-from pod import BadInput, GiveUp, say
-
-
-class Exit(IntEnum):
-    OK = 0
-    BAD_INPUT = 2
+from pod import BadInput, say
 
 
 class FirewallError(Exception):
@@ -107,31 +100,23 @@ def keep(rules: str, status: Path, pause: float) -> NoReturn:
         time.sleep(pause)
 
 
-def main() -> int:
-    def terminate(number: int, _: object) -> NoReturn:
-        raise GiveUp(128 + number, "ended by a signal")
-
-    signal.signal(signal.SIGTERM, terminate)
-    table = ""
+def guard() -> NoReturn:
+    """Keeps the table in force until a signal ends the program; then removes it."""
+    table = pod.required("TABLE")
+    subnet, proxies = pod.required("SUBNET"), pod.required("DOORS").split(",")
     try:
-        table = pod.required("TABLE")
-        rules = ruleset(
-            table,
-            pod.required("SUBNET"),
-            pod.required("DOORS").split(","),
-            int(pod.number("DOOR_PORT", 0)),
-        )
-        keep(rules, Path(pod.required("STATUS")), pod.number("PAUSE_SECONDS", 5))
-    except GiveUp as end:
+        rules = ruleset(table, subnet, proxies, int(pod.number("DOOR_PORT", 0)))
+    except ValueError as error:
+        raise BadInput(f"SUBNET or DOORS: {error}") from None
+    status, pause = Path(pod.required("STATUS")), pod.number("PAUSE_SECONDS", 5)
+    try:
+        keep(rules, status, pause)
+    finally:
         try:
             nft("delete", "table", "bridge", table)
         except FirewallError as error:
             say(f"sandbox_firewall: the table stays: {error}")
-        return end.code
-    except (BadInput, ValueError) as error:
-        say(f"sandbox_firewall: {error}")
-        return Exit.BAD_INPUT
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pod.run("sandbox_firewall", guard))

@@ -17,6 +17,10 @@ import sys
 from pathlib import Path
 
 
+BAD_INPUT = 2
+"""Exit code: a file or the command is missing."""
+
+
 def read(directory: Path) -> dict[str, str]:
     if not directory.is_dir():
         return {}
@@ -30,7 +34,7 @@ def read(directory: Path) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     if len(arguments) < 3 or arguments[1] != "--":
         print("usage: with_secrets.py DIRECTORY -- COMMAND [ARGUMENT...]", file=sys.stderr)
-        return 2
+        return BAD_INPUT
     directory, command = Path(arguments[0]), arguments[2:]
     programs = Path(__file__).resolve().parent / "bin"
     try:
@@ -39,7 +43,7 @@ def main(arguments: list[str]) -> int:
         os.execvpe(command[0], command, {**os.environ, **read(directory)})
     except (OSError, ValueError) as error:
         print(f"with_secrets: {error}", file=sys.stderr)
-    return 2
+    return BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import datetime, timezone
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,8 +51,15 @@ from pod import BadInput, say
 from proof_phases import Proof, authority, door
 from proof_verdict import LEAKS, PROVEN, UNKNOWN, Network
 
-CODES = {PROVEN: 0, LEAKS: 3, UNKNOWN: 4}
-BAD_INPUT = 2
+
+class Exit(IntEnum):
+    PROVEN = 0
+    BAD_INPUT = pod.BAD_INPUT
+    LEAKS = 3
+    UNKNOWN = 4
+
+
+CODES = {PROVEN: Exit.PROVEN, LEAKS: Exit.LEAKS, UNKNOWN: Exit.UNKNOWN}
 
 
 def be_there(settings: dict[str, Any]) -> NoReturn:
@@ -140,7 +148,7 @@ def main() -> int:
         proof = Proof(found)
     except (BadInput, KeyError) as error:
         say(f"egress_probe: {error}")
-        return BAD_INPUT
+        return Exit.BAD_INPUT
     result = proof.show()
     where = {
         name.lower(): os.environ.get(name, "")

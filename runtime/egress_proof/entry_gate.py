@@ -20,6 +20,7 @@ Prints one line of JSON, which is the termination message as well. Exit codes:
     143  ended: SIGTERM
 """
 
+import enum
 import errno
 import json
 import os
@@ -29,7 +30,6 @@ import sys
 import time
 
 SPACING, CONTROL_SPACING, LIMIT, DENIALS, PROXY_SECONDS = 0.1, 0.3, 1.5, 5, 10.0
-CODES = {"closed": 0, "bad-environment": 2, "not-closed": 3, "no-control": 4, "no-proxy": 5}
 DENIED = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "refused",
@@ -40,6 +40,17 @@ DENIED = {
     errno.ETIMEDOUT: "timed out",
 }
 begun = time.monotonic()
+
+
+class Exit(enum.IntEnum):
+    """Their names, in small letters and with dashes, are in the line that is printed."""
+
+    CLOSED = 0
+    BAD_ENVIRONMENT = 2
+    NOT_CLOSED = 3
+    NO_CONTROL = 4
+    NO_PROXY = 5
+    ENDED = 128 + signal.SIGTERM
 
 
 class Probe:
@@ -136,29 +147,29 @@ def answers(proxy):
 
 
 def wait(canaries, proxy, deadline, quiet):
-    """The name of how it ended."""
+    """How it ended."""
     while True:
         for canary in canaries:
             canary.restart()
         while not all(canary.closed(quiet) for canary in canaries):
             if time.monotonic() > deadline:
                 controled = all(canary.controled for canary in canaries)
-                return "not-closed" if controled else "no-control"
+                return Exit.NOT_CLOSED if controled else Exit.NO_CONTROL
             for canary in canaries:
                 canary.step()
             time.sleep(SPACING)
         patience = min(deadline, time.monotonic() + PROXY_SECONDS)
         while not answers(proxy):
             if time.monotonic() > deadline:
-                return "no-proxy"
+                return Exit.NO_PROXY
             if time.monotonic() > patience:
                 break  # What was closed long ago is probed again.
             time.sleep(0.5)
         else:
-            return "closed"
+            return Exit.CLOSED
 
 
-def end(name, code, canaries=(), **more):
+def end(code, canaries=(), **more):
     seen = {
         f"{canary.canary[0]} {canary.canary[1]}": {
             "reached": canary.reached,
@@ -167,6 +178,7 @@ def end(name, code, canaries=(), **more):
         }
         for canary in canaries
     }
+    name = code.name.lower().replace("_", "-")
     line = {"gate": name, "seconds": round(time.monotonic() - begun, 2), "canaries": seen, **more}
     text = json.dumps(line)
     print(text, flush=True)
@@ -194,10 +206,9 @@ def main():
         proxy = targets("PROXY")[0]
         timeout, quiet = (float(os.environ[f"{name}_SECONDS"]) for name in ("TIMEOUT", "QUIET"))
     except (KeyError, ValueError) as error:
-        return end("bad-environment", 2, reason=repr(error))
-    signal.signal(signal.SIGTERM, lambda *_: end("ended", 143, canaries))
-    name = wait(canaries, proxy, begun + timeout, quiet)
-    return end(name, CODES[name], canaries)
+        return end(Exit.BAD_ENVIRONMENT, reason=repr(error))
+    signal.signal(signal.SIGTERM, lambda *_: end(Exit.ENDED, canaries))
+    return end(wait(canaries, proxy, begun + timeout, quiet), canaries)
 
 
 if __name__ == "__main__":

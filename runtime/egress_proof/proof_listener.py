@@ -34,13 +34,18 @@ import urllib.request
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import IntEnum
 from http.client import HTTPException
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pod
 from pod import BadInput, say
 
-OVER, _, BAD_INPUT = range(3)
+
+class Exit(IntEnum):
+    OVER = 0
+    BAD_INPUT = pod.BAD_INPUT
+
 
 MARK = b"swe-rl-proof "
 """How a datagram of a proof begins; its run and the name of its target follow."""
@@ -203,9 +208,9 @@ async def main() -> int:
     say(f"listening on TCP {tcp}, UDP {udp}")
     if to := os.environ.get("ANNOUNCE_TO"):
         await announce(to, pod.required("RUN").split(","), pod.required("ADDRESSES"))
-        return OVER
+        return Exit.OVER
     await asyncio.Event().wait()
-    return OVER
+    return Exit.OVER
 
 
 if __name__ == "__main__":
@@ -213,4 +218,4 @@ if __name__ == "__main__":
         sys.exit(asyncio.run(main()))
     except BadInput as error:
         say(f"proof_listener: {error}")
-        sys.exit(BAD_INPUT)
+        sys.exit(Exit.BAD_INPUT)

@@ -14,68 +14,59 @@ Exit codes:
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
 import time
-import urllib.request
-from http.client import HTTPException
-from typing import NoReturn
+from enum import IntEnum
 
 import pod
+from http_client import HttpClient, NoAnswer
 from pod import BadInput, GiveUp, Progress, say
 
-READY, _, BAD_INPUT, NOT_READY = range(4)
+
+class Exit(IntEnum):
+    READY = 0
+    NOT_READY = 3
+
+
 
 POLL_SECONDS = 2.0
 
 
-def why_not_ready(url: str) -> str | None:
+def why_not_ready(recorder: HttpClient) -> str | None:
     """None: it is ready."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/ready", timeout=10) as answer:
-            return None if json.load(answer)["ready"] else "it says that it is not ready"
-    except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
-        return str(getattr(error, "reason", None) or error or type(error).__name__)
+        answer = recorder.send("GET", "/ready")
+        if answer.status != 200:
+            return f"it answers {answer.status} {answer.reason}"
+        return None if answer.json()["ready"] else "it says that it is not ready"
+    except NoAnswer as error:
+        return str(error)
+    except (ValueError, TypeError, KeyError) as error:
+        return f"it answers, but not as the recorder: {error!r}"
 
 
 def wait() -> int:
-    url = pod.required("RECORDER_URL").rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise BadInput(f"RECORDER_URL: {url!r} is not an HTTP address")
+    try:
+        recorder = HttpClient(pod.required("RECORDER_URL"), timeout=10)
+    except ValueError as error:
+        raise BadInput(f"RECORDER_URL: {error}") from None
     timeout = pod.number("TIMEOUT_SECONDS")
     deadline = time.monotonic() + timeout
     progress = Progress()
-    while reason := why_not_ready(url):
+    while reason := why_not_ready(recorder):
         left = deadline - time.monotonic()
         if left <= 0:
             raise GiveUp(
-                NOT_READY,
-                f"given up after {timeout:g} s: the recorder at {url} is not ready: {reason}. "
+                Exit.NOT_READY,
+                f"given up after {timeout:g} s: the recorder at {recorder.address} is not ready: {reason}. "
                 "It starts when every rollout server answers; its init container "
                 "discover-rollouts, in the training namespace, names those that are missing.",
             )
-        progress.say(f"the recorder at {url} is not ready: {reason}", left)
+        progress.say(f"the recorder at {recorder.address} is not ready: {reason}", left)
         time.sleep(min(POLL_SECONDS, max(left, 0.1)))
     say("the recorder is ready")
-    return READY
-
-
-def main() -> int:
-    def terminate(number: int, _: object) -> NoReturn:
-        raise GiveUp(128 + number, "ended by a signal")
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        return wait()
-    except GiveUp as end:
-        say(f"await_recorder: {end}")
-        return end.code
-    except BadInput as error:
-        say(f"await_recorder: {error}")
-        return BAD_INPUT
+    return Exit.READY
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pod.run("await_recorder", wait))

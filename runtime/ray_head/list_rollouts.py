@@ -35,9 +35,16 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
-READY, _, BAD_INPUT, MISSING, RAY_SILENT, AMBIGUOUS = range(6)
+
+class Exit(IntEnum):
+    READY = 0
+    MISSING = 3
+    RAY_SILENT = 4
+    AMBIGUOUS = 5
+
 
 RESULT_PREFIX = "swe-rl-rollouts: "
 
@@ -76,7 +83,7 @@ def main(arguments: list[str]) -> int:
     reason = _connect(options.address)
     if reason:
         print(Found(missing=_all_missing(options.expected, reason)).line(), flush=True)
-        return RAY_SILENT
+        return Exit.RAY_SILENT
     shown = ""
     while True:
         found = look(options.namespace, options.expected)
@@ -85,11 +92,11 @@ def main(arguments: list[str]) -> int:
             print(line, flush=True)
             shown = line
         if found.problem:
-            return AMBIGUOUS
+            return Exit.AMBIGUOUS
         if not found.missing:
-            return READY
+            return Exit.READY
         if time.monotonic() >= deadline:
-            return MISSING
+            return Exit.MISSING
         time.sleep(LOOK_SECONDS)
 
 
@@ -139,7 +146,7 @@ def _connect(address: str) -> str | None:
 
 def _leave(address: str) -> None:
     print(f"Ray at {address} has not answered for {CONNECT_SECONDS:g} s", flush=True)
-    os._exit(RAY_SILENT)
+    os._exit(Exit.RAY_SILENT)
 
 
 def look(namespace: str, expected: int) -> Found:

@@ -1,20 +1,18 @@
 """Client of the Kubernetes API server, as a pod's own service account sees it.
 
-Only what our programs need of it: list pods page by page, delete one. Standard library only.
+Only what our programs need of it: list pods page by page, delete one. Standard library only:
+docs/decisions.md#the-reapers-kubernetes-client says why not the official client.
 """
 
 from __future__ import annotations
 
-import json
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
-from email.message import Message
-from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
+
+from http_client import Answer, HttpClient, NoAnswer
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts token and certificate authority into a pod."""
@@ -50,20 +48,13 @@ class KubernetesApi:
 
     def __init__(self, url: str, account: Path = ACCOUNT, timeout: float = 30.0) -> None:
         """`timeout` bounds each wait for an answer, in seconds."""
-        self._url = url.rstrip("/")
         self._token = account / "token"
-        self._timeout = timeout
-        handlers: list[urllib.request.BaseHandler] = [
-            # The token goes to the API server alone: not to a proxy, not along a redirect.
-            urllib.request.ProxyHandler({}),
-            _NoRedirect(),
-        ]
+        context = None
         if url.startswith("https://"):
-            authority = ssl.create_default_context(cafile=str(account / "ca.crt"))
+            context = ssl.create_default_context(cafile=str(account / "ca.crt"))
             # From 3.13 on Python refuses authorities without extensions that many clusters' lack.
-            authority.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            handlers.append(urllib.request.HTTPSHandler(context=authority))
-        self._opener = urllib.request.build_opener(*handlers)
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        self._http = HttpClient(url, timeout=timeout, context=context)
 
     def pods(self, namespace: str, selector: str, keep: Callable[[Pod], T]) -> list[T]:
         """What `keep` makes of each pod of a namespace with these labels."""
@@ -102,55 +93,40 @@ class KubernetesApi:
 
     def _send(self, method: str, path: str, body: object = None) -> Any:
         """The answer; None if what was to be deleted is gone, or another has its name."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, method=method)
-        request.add_header("Content-Type", "application/json")
-        request.add_header("Accept", "application/json")
-        # Read each time: Kubernetes replaces the token every hour.
-        request.add_header("Authorization", f"Bearer {self._token.read_text().strip()}")
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            # Read each time: Kubernetes replaces the token every hour.
+            "Authorization": f"Bearer {self._token.read_text().strip()}",
+        }
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code in (404, 409) and method == "DELETE":
-                    return None
-                raise _failure(error, f"{method} {path.partition('?')[0]}") from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error or type(error).__name__
-            raise Unavailable(f"{self._url} does not answer: {reason}") from None
+            answer = self._http.send(method, path, headers=headers, body=body)
+        except NoAnswer as error:
+            raise Unavailable(str(error)) from None
+        if answer.status in (404, 409) and method == "DELETE":
+            return None
+        if answer.status >= 300:
+            raise _failure(answer, f"{method} {path.partition('?')[0]}")
+        try:
+            return answer.json()
         except ValueError as error:
-            raise Unavailable(f"{self._url} answers no JSON: {error}") from None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> None:
-        return None
+            raise Unavailable(f"{self._http.address} answers no JSON: {error}") from None
 
 
 def _pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
 
 
-def _failure(error: urllib.error.HTTPError, what: str) -> ApiError:
+def _failure(answer: Answer, what: str) -> ApiError:
     try:
-        text = error.read(65536).decode(errors="replace")
-        message = str(json.loads(text).get("message") or text)
-    except (OSError, HTTPException, ValueError, AttributeError):
-        message = str(error.reason)
-    shown = f"{what} answers {error.code}: {message[:300]}"
-    if error.code in (401, 403):
+        message = str(answer.json().get("message") or answer.text)
+    except (ValueError, AttributeError):
+        message = answer.reason
+    shown = f"{what} answers {answer.status}: {message[:300]}"
+    if answer.status in (401, 403):
         return Refused(shown)
-    if error.code == 410:
+    if answer.status == 410:
         return _Expired(shown)
-    if error.code == 429 or error.code >= 500:
+    if answer.status == 429 or answer.status >= 500:
         return Unavailable(shown)
     return ApiError(shown)

@@ -50,15 +50,21 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import pod
+import ray_jobs
 from kubernetes_api import ACCOUNT, ApiError, KubernetesApi, Refused, Unavailable
 from pod import BadInput, GiveUp, say
 from ray_jobs import RayJobs, RayJobsError
 from sandbox_life import STACK, Limits, Owners, Sandbox, host_of, run_times, sandbox_of, why_reap
 
-_, _, BAD_INPUT, _, REFUSED, _, INCOMPLETE = range(7)
+
+class Exit(IntEnum):
+    REFUSED = 4
+    INCOMPLETE = 6
+
 
 DELETE_GRACE = 5
 """Seconds that a sandbox has to end: as many as Harbor gives it."""
@@ -212,11 +218,7 @@ def from_environment(dry_run: bool) -> tuple[Reaper, Pace]:
     most = int(pod.number("MOST_PER_ROUND", 100))
     if most < 1:
         raise BadInput("MOST_PER_ROUND must be at least 1")
-    try:
-        jobs = RayJobs(pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN"))
-    except ValueError as error:
-        raise BadInput(f"RAY_JOBS_URL or RAY_AUTH_TOKEN: {error}") from None
-    reaper = Reaper(_api(), jobs, scope, limits, dry_run=dry_run)
+    reaper = Reaper(_api(), ray_jobs.from_environment(), scope, limits, dry_run=dry_run)
     return reaper, Pace(pod.number("ROUND_SECONDS", 60), most)
 
 
@@ -246,11 +248,11 @@ def _name(variable: str) -> str:
 def once(reaper: Reaper, pace: Pace) -> None:
     try:
         if not reaper.round(pace.most):
-            raise GiveUp(INCOMPLETE, "not everything could be deleted")
+            raise GiveUp(Exit.INCOMPLETE, "not everything could be deleted")
     except Refused:
         raise
     except ApiError as error:
-        raise GiveUp(INCOMPLETE, str(error)) from None
+        raise GiveUp(Exit.INCOMPLETE, str(error)) from None
 
 
 def keep_on(reaper: Reaper, pace: Pace) -> None:
@@ -280,10 +282,10 @@ def main(arguments: Sequence[str]) -> int:
         (once if options.once else keep_on)(reaper, pace)
     except BadInput as error:
         say(str(error))
-        return BAD_INPUT
+        return pod.BAD_INPUT
     except Refused as error:
         say(f"{error}. Does the reaper's Role exist, and its binding?")
-        return REFUSED
+        return Exit.REFUSED
     except GiveUp as error:
         say(str(error))
         return error.code

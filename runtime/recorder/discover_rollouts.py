@@ -32,7 +32,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import socket
 import sys
 import time
@@ -40,14 +39,23 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pod
+import ray_jobs
 from pod import BadInput, GiveUp, Progress, say
 from ray_jobs import Job, NoSuchJob, RayJobs, RayJobsError, TokenRefused
 
-READY, _, BAD_INPUT, MISSING, TOKEN_REFUSED, AMBIGUOUS, OUT_OF_REACH = range(7)
+
+class Exit(IntEnum):
+    READY = 0
+    MISSING = 3
+    TOKEN_REFUSED = 4
+    AMBIGUOUS = 5
+    OUT_OF_REACH = 6
+
 
 RESULT_PREFIX = "swe-rl-rollouts: "
 """How list_rollouts.py begins a line with results."""
@@ -111,7 +119,7 @@ def from_environment() -> Discovery:
     if expected < 1 or expected != int(expected):
         raise BadInput(f"ROLLOUT_SERVERS must be a whole number of at least 1, not {expected:g}")
     return Discovery(
-        RayJobs(pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN")),
+        ray_jobs.from_environment(),
         namespace=pod.required("RAY_NAMESPACE"),
         expected=int(expected),
         list_program=pod.required("LIST_PROGRAM"),
@@ -146,7 +154,7 @@ class Discovery:
             try:
                 servers = self._listing()
             except TokenRefused as error:
-                raise GiveUp(TOKEN_REFUSED, str(error)) from None
+                raise GiveUp(Exit.TOKEN_REFUSED, str(error)) from None
             except NoSuchJob:
                 self._tell("Ray has lost the listing: its head was restarted")
             except RayJobsError as error:
@@ -168,7 +176,7 @@ class Discovery:
             what = "; ".join(f"{name} at {reason}" for name, reason in failures.items())
             if time.monotonic() >= min(patience_ends, self._deadline):
                 raise GiveUp(
-                    OUT_OF_REACH,
+                    Exit.OUT_OF_REACH,
                     f"{len(failures)} of {len(servers)} rollout servers are ready, but cannot be "
                     f"reached from this pod: {what}. Check the network policy within-training, "
                     "which must let this pod reach Ray's workers.",
@@ -266,7 +274,7 @@ class Discovery:
 
     def _wait(self, seconds: float = POLL_SECONDS) -> None:
         if not self._left():
-            raise GiveUp(MISSING, f"given up after {self._timeout:g} s: {self._state}")
+            raise GiveUp(Exit.MISSING, f"given up after {self._timeout:g} s: {self._state}")
         time.sleep(min(seconds, self._left()))
 
 
@@ -281,7 +289,7 @@ def _last_result(output: str) -> dict[str, Any] | None:
 
 def _listing(result: Mapping[str, Any]) -> Listing:
     if result.get("problem"):
-        raise GiveUp(AMBIGUOUS, str(result["problem"]))
+        raise GiveUp(Exit.AMBIGUOUS, str(result["problem"]))
     return Listing([Server(**server) for server in result["servers"]], result["missing"])
 
 
@@ -304,30 +312,15 @@ def discover() -> int:
     table = Path(pod.required("ROLLOUT_TABLE"))
     servers = discovery.servers()
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
-    write_table(servers, table)
+    try:
+        write_table(servers, table)
+    except OSError as error:
+        raise BadInput(f"cannot write the table: {error}") from None
     for server in servers:
         say(f"{server.name} at {server.authority}")
     say(f"wrote {table} for {len(servers)} rollout servers")
-    return READY
-
-
-def main() -> int:
-    def terminate(number: int, _: object) -> NoReturn:
-        raise GiveUp(128 + number, "ended by a signal")
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        return discover()
-    except GiveUp as end:
-        say(f"discover_rollouts: {end}")
-        return end.code
-    except (BadInput, ValueError) as error:
-        say(f"discover_rollouts: {error}")
-        return BAD_INPUT
-    except OSError as error:
-        say(f"discover_rollouts: cannot write the table: {error}")
-        return BAD_INPUT
+    return Exit.READY
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pod.run("discover_rollouts", discover))

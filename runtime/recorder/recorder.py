@@ -44,7 +44,6 @@ from rollout_routes import CONNECT_SECONDS, Route, Routes
 from sampled import CHAT, COMPLETIONS, parse
 from trajectories import Trajectories, trial_of
 
-BAD_INPUT = 2
 
 MOST_CALLS = 2048
 """Calls at once; further ones are refused. A server decodes vllm.max_num_seqs of them, 96."""
@@ -225,10 +224,10 @@ def main() -> int:
         asyncio.run(serve())
     except (BadInput, ValueError) as error:
         say(f"recorder: {error}")
-        return BAD_INPUT
+        return pod.BAD_INPUT
     except OSError as error:
         say(f"recorder: cannot listen: {error}")
-        return BAD_INPUT
+        return pod.BAD_INPUT
     return 0
 
 

@@ -29,7 +29,7 @@ Exit codes (after 1, 6 and 143 a new pod may go on following):
 
 SIGTERM does not stop the run. From in here a drained node and a deleted Job look the same, and the
 drain must not end a run of days. Where the run has to end, something else ends it: a changed run is
-stopped by the follower of its successor, and the run of a destroyed stack ends with its RayCluster.
+stopped by the submitter of its successor, and the run of a destroyed stack ends with its RayCluster.
 The code is not 0, because that would complete the Job.
 """
 
@@ -39,19 +39,28 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import pod
+import ray_jobs
 from pod import BadInput, GiveUp, Progress, say
 from ray_jobs import TRANSIENT, Job, JobExists, NoSuchJob, RayJobs, RayJobsError, TokenRefused
 
-SUCCEEDED, _, BAD_INPUT, RUN_FAILED, TOKEN_REFUSED, STOPPED, HEAD_SILENT = range(7)
+
+class Exit(IntEnum):
+    SUCCEEDED = 0
+    BAD_INPUT = pod.BAD_INPUT
+    RUN_FAILED = 3
+    TOKEN_REFUSED = 4
+    STOPPED = 5
+    HEAD_SILENT = 6
+
 
 LONGEST_PAUSE_SECONDS = 300.0
 EARLY_FAILURES = 3
@@ -175,7 +184,7 @@ class Output:
         self._last = (self._last + data)[-TAIL:]
 
 
-class Follower:
+class Submitter:
     """Brings the run to its end, through restarts of the run, of the head and of itself."""
 
     def __init__(
@@ -229,7 +238,7 @@ class Follower:
             if not others:
                 break
             if time.monotonic() - began > self._limits.head:
-                raise GiveUp(HEAD_SILENT, f"Ray does not end {_ids(others)}")
+                raise GiveUp(Exit.HEAD_SILENT, f"Ray does not end {_ids(others)}")
             for job in others:
                 if job.submission_id not in asked:
                     say(f"stopping {job.submission_id}, which is another run of this stack")
@@ -245,14 +254,14 @@ class Follower:
     def _look(self) -> list[Job]:
         """This run's submissions, the newest last. Gives up if another run has taken the cluster.
 
-        Only at its own beginning does a follower stop other runs: one that begins later belongs to
+        Only at its own beginning does a submitter stop other runs: one that begins later belongs to
         its successor.
         """
         attempts, others = self._sorted_submissions()
         if others:
-            raise GiveUp(STOPPED, f"{_ids(others)} has taken the place of this run")
+            raise GiveUp(Exit.STOPPED, f"{_ids(others)} has taken the place of this run")
         if self._attended and attempts and attempts[-1].status == "STOPPED":
-            raise GiveUp(STOPPED, f"{attempts[-1].submission_id} was stopped by somebody else")
+            raise GiveUp(Exit.STOPPED, f"{attempts[-1].submission_id} was stopped by somebody else")
         return attempts
 
     def _sorted_submissions(self) -> tuple[list[Job], list[Job]]:
@@ -346,7 +355,7 @@ class Follower:
                 time.sleep(pause)
             return
         lines = self._output.last_lines() if self._output else latest.message.splitlines()
-        raise GiveUp(RUN_FAILED, "\n".join([f"{_end(latest)}; {reason}. Its last lines:", *lines]))
+        raise GiveUp(Exit.RUN_FAILED, "\n".join([f"{_end(latest)}; {reason}. Its last lines:", *lines]))
 
     def _is_early(self, job: Job) -> bool:
         if job.started is None or job.ended is None:
@@ -365,7 +374,7 @@ class Follower:
                 left = self._limits.head - (now - silent_since)
                 if left <= 0:
                     silence = f"the head was silent for {self._limits.head:g} s"
-                    raise GiveUp(HEAD_SILENT, f"{silence}: {error}") from None
+                    raise GiveUp(Exit.HEAD_SILENT, f"{silence}: {error}") from None
                 self._progress.say(f"waiting for the head: {error}", left)
                 time.sleep(min(self._limits.poll, left))
             else:
@@ -381,17 +390,15 @@ def _end(job: Job) -> str:
     return f"{job.submission_id} has failed{code}"
 
 
-def main() -> int:
-    follower: Follower | None = None
+class Program:
+    """The program around a submitter, which may not be there yet when a signal comes."""
 
-    def detach(number: int, _: object) -> NoReturn:
-        run = (follower and follower.newest) or "the run"
-        raise GiveUp(128 + number, f"no longer following {run}, which goes on in Ray")
+    def __init__(self) -> None:
+        self._submitter: Submitter | None = None
 
-    signal.signal(signal.SIGTERM, detach)
-    try:
-        follower = Follower(
-            RayJobs(pod.required("RAY_JOBS_URL"), pod.required("RAY_AUTH_TOKEN")),
+    def run(self) -> int:
+        self._submitter = Submitter(
+            ray_jobs.from_environment(),
             read_run(pod.required("RUN_SPEC")),
             launch_program=pod.required("LAUNCH_PROGRAM"),
             owner=os.environ.get("RUN_OWNER", ""),
@@ -402,18 +409,19 @@ def main() -> int:
                 early_failure=pod.number("EARLY_FAILURE_SECONDS", 120),
             ),
         )
-        follower.follow()
-    except GiveUp as end:
-        say(f"submit_run: {end}")
-        return end.code
-    except TokenRefused as error:
-        say(f"submit_run: {error}")
-        return TOKEN_REFUSED
-    except (BadInput, ValueError, RayJobsError) as error:
-        say(f"submit_run: {error}")
-        return BAD_INPUT
-    return SUCCEEDED
+        try:
+            self._submitter.follow()
+        except TokenRefused as error:
+            raise GiveUp(Exit.TOKEN_REFUSED, str(error)) from None
+        except RayJobsError as error:
+            raise BadInput(str(error)) from None
+        return Exit.SUCCEEDED
+
+    def detached(self) -> str:
+        run = (self._submitter and self._submitter.newest) or "the run"
+        return f"no longer following {run}, which goes on in Ray"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program = Program()
+    sys.exit(pod.run("submit_run", program.run, program.detached))

@@ -303,7 +303,7 @@ class TestRun:
 
 
 def test_with_a_real_ray(api: FakeKubernetes, reap: Reap, cluster: Cluster) -> None:
-    """A run that is killed and started again, as the follower does it."""
+    """A run that is killed and started again, as the submitter does it."""
     jobs = RayJobs(JOBS_URL, CLUSTER_TOKEN)
     ray = {"RAY_JOBS_URL": JOBS_URL, "RAY_AUTH_TOKEN": CLUSTER_TOKEN, "OWNER_GRACE_SECONDS": "1"}
     for job in jobs.submissions():

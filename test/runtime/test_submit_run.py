@@ -20,7 +20,7 @@ from support.cluster import JOBS_URL, TOKEN, Cluster
 from support.fake_jobs import FakeJobs, ends_with
 from support.network import free_port
 from support.processes import Tree, wait_until
-from support.programs import follower_environment, start_program
+from support.programs import submitter_environment, start_program
 
 
 def script(directory: Path, program: str) -> tuple[str, ...]:
@@ -42,9 +42,9 @@ def attempts(jobs: ray_jobs.RayJobs, name: str) -> dict[str, str]:
     return {id: status for id, status in sorted(found.items()) if id.startswith(f"{name}-")}
 
 
-def printed_by_run(follower: Tree) -> bytes:
-    """The follower's standard output without the two lines that Ray writes itself."""
-    content = Path(f"{follower.log}.out").read_bytes()
+def printed_by_run(submitter: Tree) -> bytes:
+    """The submitter's standard output without the two lines that Ray writes itself."""
+    content = Path(f"{submitter.log}.out").read_bytes()
     content = re.sub(rb"^[^\n]*Runtime env is setting up\.\n", b"", content, flags=re.MULTILINE)
     return re.sub(rb"Running entrypoint for job [^\n]*\n", b"", content)
 
@@ -81,7 +81,7 @@ class TestRunsThatEnd:
 
         def environment(name: str, program: str, **more: str) -> dict[str, str]:
             argv = script(directory / name, program)
-            return follower_environment(directory / name, name, argv, **more)
+            return submitter_environment(directory / name, name, argv, **more)
 
         hopeless = {"max_restarts": "10", "EARLY_FAILURE_SECONDS": "60"}
         environments = {
@@ -89,64 +89,64 @@ class TestRunsThatEnd:
             "flaky": environment("flaky", FAILS_TWICE, EARLY_FAILURE_SECONDS="0"),
             "hopeless": environment("hopeless", "raise SystemExit('no such model')", **hopeless),
         }
-        followers = {
+        submitters = {
             name: start_program("submit_run.py", environment, directory / name / "log")
             for name, environment in environments.items()
         }
         try:
-            for follower in followers.values():
-                follower.wait(120)
-            yield followers
+            for submitter in submitters.values():
+                submitter.wait(120)
+            yield submitters
         finally:
-            for follower in followers.values():
-                follower.kill()
+            for submitter in submitters.values():
+                submitter.kill()
 
     def test_success(self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs) -> None:
-        follower = ended["good"]
-        assert follower.wait(0) == 0, follower.errors
+        submitter = ended["good"]
+        assert submitter.wait(0) == 0, submitter.errors
         assert attempts(jobs, "good") == {"good-aaaa-1": "SUCCEEDED"}
 
     def test_output_is_complete_and_not_repeated(self, ended: dict[str, Tree]) -> None:
-        follower = ended["good"]
-        run_log = (follower.log.parent / "logs" / "run.log").read_bytes()
+        submitter = ended["good"]
+        run_log = (submitter.log.parent / "logs" / "run.log").read_bytes()
         assert len(run_log) > 600_000
         assert run_log.count(b"its end\n") == 40
         assert run_log.endswith(b"tokens/s\nno line end")
-        assert printed_by_run(follower) == run_log
+        assert printed_by_run(submitter) == run_log
         assert (
-            follower.log.parent / "logs" / "run_vllm.log"
+            submitter.log.parent / "logs" / "run_vllm.log"
         ).read_text() == "throughput: 5 tokens/s\n"
 
     def test_failures_are_restarted(self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs) -> None:
-        follower = ended["flaky"]
-        assert follower.wait(0) == 0, follower.errors
+        submitter = ended["flaky"]
+        assert submitter.wait(0) == 0, submitter.errors
         states = {"flaky-aaaa-1": "FAILED", "flaky-aaaa-2": "FAILED", "flaky-aaaa-3": "SUCCEEDED"}
         assert attempts(jobs, "flaky") == states
-        assert printed_by_run(follower).decode().splitlines() == [
+        assert printed_by_run(submitter).decode().splitlines() == [
             *("attempt 1 begins", "attempt 1 fails", "attempt 2 begins", "attempt 2 fails"),
             *("attempt 3 begins", "attempt 3 succeeds"),
         ]
         assert (
-            "flaky-aaaa-1 has failed with exit code 1; restart 1 of 3 in 0.2 s" in follower.errors
+            "flaky-aaaa-1 has failed with exit code 1; restart 1 of 3 in 0.2 s" in submitter.errors
         )
         assert (
-            "flaky-aaaa-2 has failed with exit code 1; restart 2 of 3 in 0.4 s" in follower.errors
+            "flaky-aaaa-2 has failed with exit code 1; restart 2 of 3 in 0.4 s" in submitter.errors
         )
 
     def test_early_failures_end_it(self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs) -> None:
-        follower = ended["hopeless"]
-        assert follower.wait(0) == 3, follower.errors
+        submitter = ended["hopeless"]
+        assert submitter.wait(0) == 3, submitter.errors
         assert set(attempts(jobs, "hopeless").values()) == {"FAILED"}
         assert len(attempts(jobs, "hopeless")) == 3
-        assert "3 failures within 60 s of the start" in follower.errors
-        assert follower.errors.endswith("no such model\n")
+        assert "3 failures within 60 s of the start" in submitter.errors
+        assert submitter.errors.endswith("no such model\n")
 
     def test_a_new_pod_of_the_same_job_agrees(
         self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs, tmp_path: Path
     ) -> None:
         for name, code in {"good": 0, "hopeless": 3}.items():
             directory = ended[name].log.parent
-            environment = follower_environment(directory, name, ["true"], max_restarts="10")
+            environment = submitter_environment(directory, name, ["true"], max_restarts="10")
             again = start_program("submit_run.py", environment, tmp_path / name)
             assert again.wait(30) == code, again.errors
         assert len(attempts(jobs, "good")) == 1
@@ -161,17 +161,17 @@ print('the run ends')
 """
 
 
-def test_a_run_outlives_its_followers_and_ends_for_its_successor(
+def test_a_run_outlives_its_submitters_and_ends_for_its_successor(
     cluster: Cluster, jobs: ray_jobs.RayJobs, tmp_path: Path
 ) -> None:
     """SIGTERM, SIGKILL, joining, and another fingerprint, in the order of a real life."""
-    followers: list[Tree] = []
+    submitters: list[Tree] = []
 
     def follow(fingerprint: str, argv: tuple[str, ...]) -> Tree:
-        environment = follower_environment(tmp_path, "life", argv, fingerprint=fingerprint)
-        log = tmp_path / f"follower-{len(followers)}"
-        followers.append(start_program("submit_run.py", environment, log))
-        return followers[-1]
+        environment = submitter_environment(tmp_path, "life", argv, fingerprint=fingerprint)
+        log = tmp_path / f"submitter-{len(submitters)}"
+        submitters.append(start_program("submit_run.py", environment, log))
+        return submitters[-1]
 
     waits, ends = script(tmp_path, WAITS), script(tmp_path, "print('the successor')")
     try:
@@ -211,27 +211,27 @@ def test_a_run_outlives_its_followers_and_ends_for_its_successor(
             "life-other-aaaa-1": "RUNNING",
         }
     finally:
-        for follower in followers:
-            follower.kill()
+        for submitter in submitters:
+            submitter.kill()
         jobs.stop("life-other-aaaa-1")
 
 
 def test_wrong_token(cluster: Cluster, tmp_path: Path) -> None:
-    environment = follower_environment(tmp_path, "x", ["true"], RAY_AUTH_TOKEN="wrong")
-    follower = start_program("submit_run.py", environment, tmp_path / "log")
-    assert follower.wait(30) == 4
-    assert "refuses the token (RAY_AUTH_TOKEN) with 403" in follower.errors
+    environment = submitter_environment(tmp_path, "x", ["true"], RAY_AUTH_TOKEN="wrong")
+    submitter = start_program("submit_run.py", environment, tmp_path / "log")
+    assert submitter.wait(30) == 4
+    assert "refuses the token (RAY_AUTH_TOKEN) with 403" in submitter.errors
 
 
 def test_silent_head(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    environment = follower_environment(
+    environment = submitter_environment(
         tmp_path, "x", ["true"], RAY_JOBS_URL=url, HEAD_TIMEOUT_SECONDS="1"
     )
-    follower = start_program("submit_run.py", environment, tmp_path / "log")
-    assert follower.wait(30) == 6
-    assert "waiting for the head: http" in follower.errors
-    assert "the head was silent for 1 s" in follower.errors
+    submitter = start_program("submit_run.py", environment, tmp_path / "log")
+    assert submitter.wait(30) == 6
+    assert "waiting for the head: http" in submitter.errors
+    assert "the head was silent for 1 s" in submitter.errors
 
 
 @pytest.mark.parametrize(
@@ -248,17 +248,17 @@ def test_silent_head(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_spec(tmp_path: Path, changes: str, complaint: str) -> None:
-    environment = follower_environment(tmp_path, "x", ["true"])
+    environment = submitter_environment(tmp_path, "x", ["true"])
     spec = Path(environment["RUN_SPEC"])
     spec.write_text(spec.read_text().removesuffix("}") + f", {changes}}}" if changes else "{")
-    follower = start_program("submit_run.py", environment, tmp_path / "log")
-    assert follower.wait(30) == 2
-    assert complaint in follower.errors
-    assert len(follower.errors.splitlines()) == 1
+    submitter = start_program("submit_run.py", environment, tmp_path / "log")
+    assert submitter.wait(30) == 2
+    assert complaint in submitter.errors
+    assert len(submitter.errors.splitlines()) == 1
 
 
 class TestDecisions:
-    """What the follower does with what Ray says."""
+    """What the submitter does with what Ray says."""
 
     @pytest.fixture(autouse=True)
     def pauses(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -269,7 +269,7 @@ class TestDecisions:
     def follow(self, ray: FakeJobs, *, owner: str = "", max_restarts: int = 3) -> None:
         run = submit_run.Run("run", "f", ("true",), "/", "/log", "/vllm-log", max_restarts)
         limits = submit_run.Limits(head=60, poll=3, pause=10, early_failure=120)
-        submit_run.Follower(
+        submit_run.Submitter(
             ray, run, launch_program="launch_run.py", owner=owner, limits=limits
         ).follow()
 
@@ -371,7 +371,7 @@ class TestDecisions:
         assert 2000 < len(lines) < 10_000
 
     def test_a_run_that_begins_later_is_not_stopped(self) -> None:
-        """Its follower has replaced this one."""
+        """Its submitter has replaced this one."""
 
         def end(job: Job) -> Job:
             ray.submit("run-g-1", "")

@@ -1,4 +1,5 @@
 import type { Basis } from "../../host.ts";
+import { collectiveTimeoutSeconds } from "../fixed.ts";
 import { harborVariables } from "./harbor.ts";
 import { noSetting, row } from "./row.ts";
 import type { EnvironmentVariable } from "./types.ts";
@@ -68,7 +69,7 @@ export function processVariables({ experiment, host }: Basis): EnvironmentVariab
       row(`${library}_SOCKET_IFNAME`, nic, "network.interface; docs/decisions.md#c-39"),
     ),
     ...row("NCCL_DEBUG", "WARN", noSetting),
-    ...row("NCCL_TIMEOUT", 7200, noSetting),
+    ...row("NCCL_TIMEOUT", collectiveTimeoutSeconds, noSetting),
     ...row("TOKENIZERS_PARALLELISM", "false", noSetting),
     ...row("RAYON_NUM_THREADS", 1, noSetting),
     ...row(

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from reap_docker_sandboxes import Daemon
+from http_client import HttpClient, NoAnswer
 
 IMAGE = "swe-rl-test/python:1"
 NEEDED = ("dockerd", "docker", "unshare", "nsenter", "ip", "nft")
@@ -53,7 +53,7 @@ class DockerHost:
             try:
                 self.api("GET", "/version")
                 break
-            except OSError:
+            except NoAnswer:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     lines = (self.folder / "log").read_text().strip().splitlines()
                     raise RuntimeError(f"the daemon does not start: {lines[-3:]}") from None
@@ -91,18 +91,11 @@ class DockerHost:
         return subprocess.Popen([*enter, sys.executable, "-c", program])
 
     def api(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
-        connection = Daemon(self.socket, timeout=120)
-        try:
-            data = body if isinstance(body, bytes) else json.dumps(body)
-            connection.request(method, path, data if body is not None else None,
-                               {"Content-Type": kind})
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status >= 400:
-                raise RuntimeError(f"{method} {path}: {answer.status} {text.decode()}")
-            return json.loads(text) if text.strip() else None
-        finally:
-            connection.close()
+        client = HttpClient(f"unix://{self.socket}", timeout=120)
+        answer = client.send(method, path, headers={"Content-Type": kind}, body=body)
+        if answer.status >= 400:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.text}")
+        return answer.json() if answer.content.strip() else None
 
     def make(self, kind: str, inputs: dict[str, Any], **change: Any) -> None:
         """A network, volume or container with the inputs that the plugin would get."""

@@ -57,7 +57,7 @@ def discovery_environment(directory: Path, **more: str) -> dict[str, str]:
     }
 
 
-def follower_environment(
+def submitter_environment(
     directory: Path, name: str, argv: Sequence[str], *, fingerprint: str = "aaaa", **more: str
 ) -> dict[str, str]:
     """Environment of submit_run.py, with its run's logs in the directory."""

@@ -229,10 +229,10 @@ describe("the trainer's job", () => {
       vllmLog: "/workspace/repos/harbor-verl-train/logs/run_vllm.log",
       maxRestarts: 3,
     });
-    const follower = first(job().template.spec.containers);
-    expect(follower.command).toEqual(["python3", "-u", "/opt/swe-rl/submit_run.py"]);
-    expect(variable(follower, "RAY_JOBS_URL")?.value).toBe("http://ray-head-svc.run-train:8265");
-    expect(variable(follower, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
+    const submitter = first(job().template.spec.containers);
+    expect(submitter.command).toEqual(["python3", "-u", "/opt/swe-rl/submit_run.py"]);
+    expect(variable(submitter, "RAY_JOBS_URL")?.value).toBe("http://ray-head-svc.run-train:8265");
+    expect(variable(submitter, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
   });
 
   it("is not awaited, is replaced one at a time, and gives up on a final failure only", () => {
@@ -240,15 +240,15 @@ describe("the trainer's job", () => {
       "pulumi.com/skipAwait": "true",
     });
     expect(job().template.spec.restartPolicy).toBe("Never");
-    const codes = followerExitCodes();
+    const codes = submitterExitCodes();
     const final = ["BAD_INPUT", "RUN_FAILED", "TOKEN_REFUSED", "STOPPED"].map((name) =>
-      codes.indexOf(name),
+      codes.get(name),
     );
-    expect(final).not.toContain(-1);
+    expect(final).not.toContain(undefined);
     expect(job().podFailurePolicy.rules).toEqual([
       {
         action: "FailJob",
-        onExitCodes: { operator: "In", values: final, containerName: "follower" },
+        onExitCodes: { operator: "In", values: final, containerName: "submitter" },
       },
       { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
     ]);
@@ -450,8 +450,16 @@ describe("the proxy", () => {
   });
 });
 
-/** Names of the follower's exit codes, each at its number, as its program defines them. */
-function followerExitCodes(): string[] {
+/** The submitter's exit codes by name, as its program defines them. */
+function submitterExitCodes(): ReadonlyMap<string, number> {
   const program = readFileSync("runtime/trainer/submit_run.py", "utf8");
-  return /^(SUCCEEDED, .*) = range\(\d+\)$/m.exec(program)?.[1]?.split(", ") ?? [];
+  const shared = readFileSync("runtime/common/pod.py", "utf8");
+  const badInput = Number(/^BAD_INPUT = (\d+)$/m.exec(shared)?.[1]);
+  const [, body = ""] = /^class Exit\(IntEnum\):\n((?: {4}.*\n)+)/m.exec(program) ?? [];
+  return new Map(
+    [...body.matchAll(/^ {4}([A-Z_]+) = (\d+|pod\.BAD_INPUT)$/gm)].map(([, name = "", value]) => [
+      name,
+      value === "pod.BAD_INPUT" ? badInput : Number(value),
+    ]),
+  );
 }
