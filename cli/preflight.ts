@@ -45,7 +45,7 @@ await runCommand(usage, async (args) => {
   return say(
     json
       ? JSON.stringify(reportAsJson({ stack, site, findings, isolation }), null, 2)
-      : `Preflight of stack ${stack} (site ${site})\n\n${report(findings)}`,
+      : `Preflight of stack ${stack} (site ${site})\n\n${report(findings, root)}`,
     code,
   );
 });

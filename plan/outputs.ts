@@ -11,7 +11,7 @@ export interface Outputs {
   readonly training_curves: string;
 }
 
-/** Metrics live in the tracker, or in the training log where there is none. */
+/** Metrics live in the tracker, or without a tracker in the training log. */
 export function planOutputs(names: Names, { directories }: Storage, tracked: boolean): Outputs {
   const metric = (selection: string) =>
     tracked

@@ -1,3 +1,4 @@
+import { excerpt } from "../config/load/excerpt.ts";
 import { formatPath } from "../config/load/problem.ts";
 import { ruleById } from "../rules/index.ts";
 import type { Finding } from "../rules/finding.ts";
@@ -52,15 +53,24 @@ function placeOf({ location, path = [] }: Finding): string {
   return path.length > 0 ? `${place}${formatPath(path)}: ` : place;
 }
 
-/** The counts, and a line for everything that is not all right, the worst first. */
-export function report(findings: readonly Finding[]): string {
+/**
+ * The counts, and a line for everything that is not all right, the worst first.
+ * @param root Folder of the project: below each finding about a file stands the line with a caret.
+ * @default no such lines
+ */
+export function report(findings: readonly Finding[], root?: string): string {
   const rows = shown.flatMap((standing) =>
     findings.filter((finding) => standingOf(finding) === standing),
   );
   return [
     `preflight: ${count(findings)}`,
-    ...rows.map(
-      (finding) => `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
-    ),
+    ...rows.flatMap((finding) => [
+      `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
+      ...excerptOf(finding, root).map((line) => `${" ".repeat(11)}${line}`),
+    ]),
   ].join("\n");
+}
+
+function excerptOf({ location, path = [] }: Finding, root: string | undefined): readonly string[] {
+  return root === undefined || !location ? [] : excerpt(root, location, path);
 }

@@ -22,7 +22,7 @@ export function judgeSettings(decided: Given<Decided>): Finding[] {
   return run<Decided>(settingsRules, decided);
 }
 
-/** Without an API server every other rule would only repeat that there is none. */
+/** Without an API server every other rule would report the same failure. */
 export function judgeCluster(subject: Given<Subject>): Finding[] {
   return run<Subject>(subject.facts.server.known ? clusterRules : [reachable], subject);
 }
@@ -36,7 +36,7 @@ export function judgeUnaskedCluster(subject: Given<Subject>): Finding[] {
   });
 }
 
-/** Without a daemon every other rule would only repeat that there is none. */
+/** Without a daemon every other rule would report the same failure. */
 export function judgeHost(subject: Given<DockerSubject>): Finding[] {
   return run<DockerSubject>(subject.facts.server.known ? dockerRules : [daemonReachable], subject);
 }

@@ -114,7 +114,7 @@ export const checkpointSize = defineRule({
     if (!memory || training.save_freq === -1) return;
     const { size } = storage.checkpoints;
     const held = Math.floor(bytesOf(size) / memory.checkpointBytes);
-    // verl keeps every checkpoint unless it is told how many.
+    // verl keeps every checkpoint unless a setting limits them.
     const kept = verl.overrides["trainer.max_actor_ckpt_to_keep"];
     const needed = typeof kept === "number" && kept > 0 ? kept + 1 : 2;
     if (held >= needed) return;

@@ -154,7 +154,7 @@ export function provisionHost(
 export interface Closed {
   /** What must be there before training. */
   readonly before: readonly pulumi.Input<pulumi.Resource>[];
-  /** The verdict, or why there is none. */
+  /** The verdict, or why no proof ran. */
   readonly isolation: pulumi.Output<string>;
 }
 
@@ -165,10 +165,10 @@ export function closeSandboxes(
 ): Closed {
   const { provider, networks, checked } = parts;
   const { addresses, containers } = host;
-  const { doorPort, door, standIn } = isolation;
+  const { allowedPort, allowedTarget, decoy } = isolation;
   const firewall = new SandboxFirewall(
     "sandbox-firewall",
-    { host, image: trainer.image, doorPort, labels },
+    { host, image: trainer.image, allowedPort, labels },
     { provider, dependsOn: [networks] },
   );
   if (checked.unproven !== undefined) {
@@ -178,16 +178,16 @@ export function closeSandboxes(
     new ProofListener(name, { image: isolation.image, labels, ...args }, { provider });
   const listeners = [
     listen("proof-door", {
-      container: containers.proofDoor,
-      tcp: door.tcp,
-      udp: door.udp,
+      container: containers.proofAllowedTarget,
+      tcp: allowedTarget.tcp,
+      udp: allowedTarget.udp,
       network: networks.sandbox,
-      address: addresses.door,
+      address: addresses.allowedTarget,
     }),
     listen("proof-ray", {
       container: containers.proofRay,
-      tcp: standIn.tcp,
-      udp: standIn.udp,
+      tcp: decoy.tcp,
+      udp: decoy.udp,
       network: networks.train,
       address: addresses.ray,
     }),

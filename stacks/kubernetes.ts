@@ -56,7 +56,7 @@ export interface Cluster {
 /** What a provisioned stack can tell about itself. */
 export interface Provisioned {
   readonly proxyUrl: pulumi.Output<string>;
-  /** The verdict about the sandboxes' isolation, or why there is none. */
+  /** The verdict about the sandboxes' isolation, or why no proof ran. */
   readonly isolation: pulumi.Output<string>;
 }
 
@@ -230,9 +230,9 @@ function closeSandboxes(
   const { plan, cluster, sandbox } = base;
   const { labels, names, isolation } = plan;
   const { provider } = cluster;
-  const door = listen(base, names.allowedTarget, isolation.door);
-  const ray = listen(base, names.decoy, isolation.standIn);
-  const targets = gateTargets(isolation, door.addresses, parts.proxyUrl);
+  const allowedTarget = listen(base, names.allowedTarget, isolation.allowedTarget);
+  const ray = listen(base, names.decoy, isolation.decoy);
+  const targets = gateTargets(isolation, allowedTarget.addresses, parts.proxyUrl);
   const admission = new SandboxAdmission(
     "sandbox-admission",
     {
@@ -246,7 +246,7 @@ function closeSandboxes(
     { provider },
   );
   if (cluster.unproven !== undefined) {
-    return { before: [door, admission], isolation: pulumi.output(cluster.unproven) };
+    return { before: [allowedTarget, admission], isolation: pulumi.output(cluster.unproven) };
   }
   const proof = new EgressProof(
     "egress-proof",
@@ -258,18 +258,18 @@ function closeSandboxes(
       namespace: sandbox.namespace,
       nodes: plan.sandboxes,
       // The proxy serves only after training has begun; a listener under the same policy is the target.
-      gate: gateTargets(isolation, door.addresses, undefined),
-      door: door.addresses,
+      gate: gateTargets(isolation, allowedTarget.addresses, undefined),
+      allowedTarget: allowedTarget.addresses,
       ray: ray.addresses,
     },
     {
       provider,
-      dependsOn: [...parts.ready, door, ray, admission],
+      dependsOn: [...parts.ready, allowedTarget, ray, admission],
       deletedWith: sandbox.resource,
     },
   );
   return {
-    before: [door, admission, proof],
+    before: [allowedTarget, admission, proof],
     isolation: pulumi.interpolate`proven at ${proof.provenAt}: a sandbox pod reached the proxy and none of ${isolation.targets.length} targets${exceptAccepted(isolation)}; the verdict: kubectl -n ${sandbox.namespace} logs job/${names.egressProof}`,
   };
 }

@@ -54,12 +54,13 @@ function forUser<T>(read: () => T): T {
 async function show(findings: readonly Finding[]): Promise<void> {
   if (findings.some(isFatal)) throw refusal(findings);
   const isFine = findings.every(({ severity }) => severity === "ok");
-  await (isFine ? pulumi.log.info(report(findings)) : pulumi.log.warn(report(findings)));
+  const text = report(findings, root);
+  await (isFine ? pulumi.log.info(text) : pulumi.log.warn(text));
 }
 
 function refusal(findings: readonly Finding[]): pulumi.RunError {
   return new pulumi.RunError(
-    `preflight found what would make the run fail; nothing was created.\n${report(findings)}`,
+    `preflight found what would make the run fail; nothing was created.\n${report(findings, root)}`,
   );
 }
 

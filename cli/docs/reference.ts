@@ -73,7 +73,7 @@ function describe(
   return [own, ...children];
 }
 
-/** Variants of a mapping, told apart by a key with a fixed value: equal settings are listed once, with their variants. */
+/** Variants of a mapping, distinguished by a key with a fixed value: equal settings are listed once, with their variants. */
 function mergeBranches(branches: readonly JsonSchema[], path: readonly string[]) {
   const merged = new Map<string, { setting: SettingReference; kinds: string[] }>();
   for (const branch of branches) {

@@ -8,7 +8,7 @@ const states: readonly ImageState[] = ["missing", "unknown", "waiting", "there"]
 
 export interface Report {
   readonly lines: readonly string[];
-  /** 0: every image is on every node. 1: some cannot be pulled. 3: that cannot be told, or not yet. */
+  /** 0: every image is on every node. 1: some cannot be pulled. 3: unknown, or not pulled yet. */
   readonly code: 0 | 1 | 3;
 }
 

@@ -1,4 +1,4 @@
-/** What became of an image on one node. `unknown`: it cannot be told, for example on a simulated node. */
+/** What became of an image on one node. `unknown`: the node does not say, for example because it is simulated. */
 export type ImageState = "there" | "missing" | "waiting" | "unknown";
 
 export interface ImageOnNode {

@@ -80,12 +80,12 @@ export class EgressProof extends pulumi.ComponentResource {
 }
 
 function proofSettings({ host, isolation }: EgressProofArgs): string {
-  const { targets, accepted, doorPort } = isolation;
+  const { targets, accepted, allowedPort } = isolation;
   return JSON.stringify({
     // A container's own name for itself: each proof is another one to the listeners.
     run: "$HOSTNAME",
     network: "docker",
-    door: { address: host.addresses.door, port: doorPort },
+    allowed_target: { address: host.addresses.allowedTarget, port: allowedPort },
     targets,
     accepted,
   });
@@ -93,11 +93,15 @@ function proofSettings({ host, isolation }: EgressProofArgs): string {
 
 /** The firewall comes at about the same time: what is open before is no finding. */
 function gateVariables({ host, isolation }: EgressProofArgs): Record<string, string> {
-  const { doorPort, canaryPort, gate } = isolation;
-  const { door } = host.addresses;
-  const proxy = `${door}:${doorPort}`;
+  const { allowedPort, canaryPort, gate } = isolation;
+  const { allowedTarget } = host.addresses;
+  const proxy = `${allowedTarget}:${allowedPort}`;
   const plan = { ...gate, timeoutSeconds: proofGateSeconds };
-  return gateEnvironment(plan, { canary: [`${door}:${canaryPort}`], control: [proxy], proxy });
+  return gateEnvironment(plan, {
+    canary: [`${allowedTarget}:${canaryPort}`],
+    control: [proxy],
+    proxy,
+  });
 }
 
 function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {

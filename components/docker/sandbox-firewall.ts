@@ -10,7 +10,7 @@ export interface SandboxFirewallArgs {
   /** Image with Python. */
   image: string;
   /** Port of the proxy. */
-  doorPort: number;
+  allowedPort: number;
   labels: Labels;
 }
 
@@ -23,7 +23,7 @@ export class SandboxFirewall extends pulumi.ComponentResource {
 
   constructor(name: string, args: SandboxFirewallArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:SandboxFirewall", name, args, opts);
-    const { host, image, labels, doorPort } = args;
+    const { host, image, labels, allowedPort } = args;
     const { addresses, containers, firewallTable, networks } = host;
     const fresh = `import os, time; raise SystemExit(time.time() - os.stat("${status}").st_mtime > 30)`;
     this.container = new docker.Container(
@@ -39,8 +39,8 @@ export class SandboxFirewall extends pulumi.ComponentResource {
           environment: {
             TABLE: firewallTable,
             SUBNET: networks.sandbox.subnet,
-            DOORS: `${addresses.proxy},${addresses.door}`,
-            DOOR_PORT: String(doorPort),
+            ALLOWED_TARGETS: `${addresses.proxy},${addresses.allowedTarget}`,
+            ALLOWED_PORT: String(allowedPort),
             STATUS: status,
           },
           secrets: {},

@@ -22,8 +22,8 @@ export interface EgressProofArgs {
   /** Nodes of the sandboxes. */
   nodes: Nodes;
   gate: pulumi.Input<GateTargets>;
-  /** Addresses of the listener at the proxy's door, and of the one in Ray's place. */
-  door: pulumi.Input<string[]>;
+  /** Addresses of the listener in the proxy's place, and of the one in Ray's place. */
+  allowedTarget: pulumi.Input<string[]>;
   ray: pulumi.Input<string[]>;
   labels: Labels;
 }
@@ -44,7 +44,7 @@ export class EgressProof extends pulumi.ComponentResource {
     super("swe-rl:sandbox:EgressProof", name, args, opts);
     const { labels, namespace } = args;
     const identity = { labels, namespace, app: "egress-proof", component: "sandbox" };
-    const { targets, accepted, doorPort, fingerprint } = args.isolation;
+    const { targets, accepted, allowedPort, fingerprint } = args.isolation;
     const files = programs(
       `${name}-programs`,
       {
@@ -52,7 +52,7 @@ export class EgressProof extends pulumi.ComponentResource {
         program: "egress_proof",
         beside: {
           "proof.json": JSON.stringify({
-            door: { address: "$DOOR", port: doorPort },
+            allowed_target: { address: "$ALLOWED_TARGET", port: allowedPort },
             targets,
             accepted,
             peer_port: peerPort,
@@ -139,7 +139,7 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
     env: [
       { name: "PROOF", value: `${programDirectory}/proof.json` },
       ...gateVariables(args),
-      { name: "DOOR", value: addresses(args.door) },
+      { name: "ALLOWED_TARGET", value: addresses(args.allowedTarget) },
       { name: "RAY", value: addresses(args.ray) },
       // Each run of the Job is a proof of its own.
       field("RUN", "metadata.labels['batch.kubernetes.io/controller-uid']"),

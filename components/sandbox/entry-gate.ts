@@ -50,16 +50,16 @@ export function gateEnvironment(
 }
 
 /**
- * @param door Addresses of the listener that stands at the proxy's door.
+ * @param allowedTarget Addresses of the listener in the proxy's place.
  * @param proxyUrl URL of the proxy by address; undefined where agent loops serve it on ports that are not known yet.
  */
 export function gateTargets(
-  { doorPort, canaryPort }: Isolation,
-  door: pulumi.Output<string[]>,
+  { allowedPort, canaryPort }: Isolation,
+  allowedTarget: pulumi.Output<string[]>,
   proxyUrl: pulumi.Output<string> | undefined,
 ): pulumi.Output<GateTargets> {
-  return pulumi.all([door, proxyUrl]).apply(([addresses, url]) => {
-    const control = addresses.map((address) => authority(address, doorPort));
+  return pulumi.all([allowedTarget, proxyUrl]).apply(([addresses, url]) => {
+    const control = addresses.map((address) => authority(address, allowedPort));
     return {
       canary: addresses.map((address) => authority(address, canaryPort)),
       control,

@@ -5,7 +5,7 @@ import { isRecord } from "./document.ts";
 
 export type ConfigFacts = Omit<ModelFacts, "tool_call_parser">;
 
-/** What follows from the configuration; undefined if it is none of a language model. */
+/** What follows from the configuration; undefined if it does not describe a language model. */
 export function factsOfConfig(config: unknown): ConfigFacts | undefined {
   if (!isRecord(config)) return undefined;
   const text = textConfig(config);

@@ -59,8 +59,8 @@ export interface DockerContainers {
   readonly reaper: string;
   readonly agentRuntime: string;
   readonly firewall: string;
-  /** Listeners of the egress proof: at the proxy's door, in Ray's place, and in another sandbox's. */
-  readonly proofDoor: string;
+  /** Listeners of the egress proof: in the place of the proxy, of Ray, and in another sandbox's. */
+  readonly proofAllowedTarget: string;
   readonly proofRay: string;
   readonly proofPeer: string;
   readonly proof: string;
@@ -98,7 +98,7 @@ export function planDockerHost(
       reaper: of("reaper"),
       agentRuntime: of("agent-runtime"),
       firewall: of("sandbox-firewall"),
-      proofDoor: of("proof-door"),
+      proofAllowedTarget: of("proof-door"),
       proofRay: of("proof-ray"),
       proofPeer: of("proof-peer"),
       proof: of("egress-proof"),

@@ -9,9 +9,9 @@ export interface FixedAddresses {
   /** The host, if it has an address there at all. */
   readonly sandboxGateway: string;
   readonly trainGateway: string;
-  /** In the sandbox network: LiteLLM, and the listeners of the egress proof at its door and in another sandbox's place. */
+  /** In the sandbox network: LiteLLM, and the listeners of the egress proof in its place and in another sandbox's. */
   readonly proxy: string;
-  readonly door: string;
+  readonly allowedTarget: string;
   readonly peer: string;
   /** In the training network: the listener in Ray's place. */
   readonly ray: string;
@@ -22,7 +22,7 @@ export function fixedAddresses({ train, sandbox }: DockerSubnets): FixedAddresse
     sandboxGateway: addressIn(sandbox, 1),
     trainGateway: addressIn(train, 1),
     proxy: addressIn(sandbox, 2),
-    door: addressIn(sandbox, 3),
+    allowedTarget: addressIn(sandbox, 3),
     peer: addressIn(sandbox, 4),
     ray: addressIn(train, 2),
   };

@@ -5,7 +5,7 @@ import { type AlsoDenied, internet, metadata, peerPort, type ProofTarget } from 
 /** Gateways of the networks that Docker makes by itself: 172.17.0.1 is the host on the default bridge. */
 const otherBridges = Array.from({ length: 15 }, (_, i) => `172.${17 + i}.0.1`);
 
-/** The same on bridges of which nobody knows whether they are there: each attempt takes seconds. */
+/** The same on bridges that may be missing on this host: each attempt takes seconds. */
 const otherBridgePorts = [22, 2375, 2376] as const;
 
 /** SSH, web servers, registries, exporters, and the daemon without and with TLS and its metrics. */
@@ -13,7 +13,7 @@ const hostPorts = [22, 80, 443, 2375, 2376, 4243, 5000, 9100, 9323] as const;
 
 export function dockerProofTargets(parts: {
   addresses: FixedAddresses;
-  doorPort: number;
+  allowedPort: number;
   canaryPort: number;
   /** URL of the daemon. */
   daemon: string;
@@ -21,17 +21,22 @@ export function dockerProofTargets(parts: {
   services: readonly number[];
   alsoDenied: readonly AlsoDenied[];
 }): ProofTarget[] {
-  const { addresses, doorPort, canaryPort, ray, services, alsoDenied } = parts;
-  const { door, peer, sandboxGateway, trainGateway } = addresses;
+  const { addresses, allowedPort, canaryPort, ray, services, alsoDenied } = parts;
+  const { allowedTarget, peer, sandboxGateway, trainGateway } = addresses;
   const tcp = { kind: "tcp", listens: true } as const;
   const udp = { kind: "udp", listens: true } as const;
-  const canary = { addresses: [door], ports: [canaryPort], early: true, calibrates: true } as const;
+  const canary = {
+    addresses: [allowedTarget],
+    ports: [canaryPort],
+    early: true,
+    calibrates: true,
+  } as const;
   const host = { addresses: [sandboxGateway], own_node: true } as const;
   const daemon = /^tcp:\/\/(\d+\.\d+\.\d+\.\d+):(\d+)$/.exec(parts.daemon);
   return [
     { ...tcp, name: "canary", ...canary },
     { ...udp, name: "canary by UDP", ...canary },
-    { ...udp, name: "proxy by UDP", addresses: [door], ports: [doorPort] },
+    { ...udp, name: "proxy by UDP", addresses: [allowedTarget], ports: [allowedPort] },
     { ...tcp, name: "another sandbox", addresses: [peer], ports: [peerPort] },
     { ...udp, name: "another sandbox by UDP", addresses: [peer], ports: [peerPort] },
     { name: "internet", kind: "tcp", addresses: internet, ports: [80, 443], early: true },
@@ -55,7 +60,7 @@ export function dockerProofTargets(parts: {
           },
         ]
       : []),
-    { name: "ICMP", kind: "icmp", addresses: [door, peer, trainGateway, ...internet] },
+    { name: "ICMP", kind: "icmp", addresses: [allowedTarget, peer, trainGateway, ...internet] },
     ...alsoDenied.map((target) => ({ kind: "tcp" as const, ...target })),
   ];
 }

@@ -34,11 +34,11 @@ export interface Isolation {
   readonly image: string;
   readonly gate: GatePlan;
   /** Stands where the proxy will be: its first TCP port is the one that the sandboxes' policy admits. */
-  readonly door: ListenerPlan;
-  readonly doorPort: number;
+  readonly allowedTarget: ListenerPlan;
+  readonly allowedPort: number;
   readonly canaryPort: number;
   /** Stands where Ray will be. */
-  readonly standIn: ListenerPlan;
+  readonly decoy: ListenerPlan;
   /** Of one listener. */
   readonly listenerRequests: Requests;
   /** Of one of the two pods of the proof. */
@@ -75,8 +75,8 @@ export function planIsolation(
   const { experiment, host } = settings;
   const { ports: rayPorts, flows, serving } = parts;
   const isLiteLlm = experiment.proxy.mode === "litellm";
-  const doorPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
-  const canaryPort = canaryPorts.find((port) => port !== doorPort) ?? canaryPorts[0];
+  const allowedPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
+  const canaryPort = canaryPorts.find((port) => port !== allowedPort) ?? canaryPorts[0];
   const { gcs, dashboard, client, ephemeral } = rayPorts;
   const ray = [gcs, dashboard, client, ephemeral.from, ephemeral.to];
   const services = [
@@ -84,7 +84,7 @@ export function planIsolation(
     ...serving.map(({ port }) => port),
   ];
   const { require_proof: requireProof, accepted, also_denied: alsoDenied } = host.isolation;
-  const ports = { doorPort, canaryPort, ray, services };
+  const ports = { allowedPort, canaryPort, ray, services };
   const targets = host.docker
     ? dockerProofTargets({
         ...ports,
@@ -102,16 +102,16 @@ export function planIsolation(
       timeoutSeconds: Math.ceil(experiment.k8s.pod_startup_timeout / 2),
       quietSeconds,
     },
-    door: {
+    allowedTarget: {
       namespaceRole: isLiteLlm ? "proxy" : "train",
       role: isLiteLlm ? "proxy" : "ray-worker",
-      tcp: [doorPort, canaryPort],
-      udp: [doorPort, canaryPort],
-      open: { tcp: [canaryPort], udp: [doorPort, canaryPort] },
+      tcp: [allowedPort, canaryPort],
+      udp: [allowedPort, canaryPort],
+      open: { tcp: [canaryPort], udp: [allowedPort, canaryPort] },
     },
-    doorPort,
+    allowedPort,
     canaryPort,
-    standIn: {
+    decoy: {
       namespaceRole: "train",
       role: "ray-head",
       tcp: [...new Set([...ray, ...services])],

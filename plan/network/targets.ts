@@ -28,16 +28,16 @@ export const internet = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111"];
 export const metadata = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "fd00:ec2::254"];
 
 export function proofTargets(parts: {
-  doorPort: number;
+  allowedPort: number;
   canaryPort: number;
   ray: readonly number[];
   services: readonly number[];
   alsoDenied: readonly AlsoDenied[];
 }): ProofTarget[] {
-  const { doorPort, canaryPort, ray, services, alsoDenied } = parts;
+  const { allowedPort, canaryPort, ray, services, alsoDenied } = parts;
   const tcp = { kind: "tcp", listens: true } as const;
   const node = { addresses: ["$HOST_IPS"], own_node: true } as const;
-  const canary = { addresses: ["$DOOR"], ports: [canaryPort] } as const;
+  const canary = { addresses: ["$ALLOWED_TARGET"], ports: [canaryPort] } as const;
   return [
     { ...tcp, name: "canary", ...canary, early: true, calibrates: true },
     {
@@ -48,7 +48,13 @@ export function proofTargets(parts: {
       early: true,
       calibrates: true,
     },
-    { name: "proxy by UDP", kind: "udp", addresses: ["$DOOR"], ports: [doorPort], listens: true },
+    {
+      name: "proxy by UDP",
+      kind: "udp",
+      addresses: ["$ALLOWED_TARGET"],
+      ports: [allowedPort],
+      listens: true,
+    },
     { name: "internet", kind: "tcp", addresses: internet, ports: [80, 443], early: true },
     { name: "internet by name", kind: "name", addresses: ["example.com"] },
     { name: "DNS by UDP", kind: "dns-udp", addresses: ["$RESOLVERS", ...internet], early: true },
@@ -81,7 +87,7 @@ export function proofTargets(parts: {
       ports: [30000, 31000, 32767],
     },
     { name: "own node: ICMP", kind: "icmp", ...node },
-    { name: "ICMP", kind: "icmp", addresses: ["$DOOR", ...internet] },
+    { name: "ICMP", kind: "icmp", addresses: ["$ALLOWED_TARGET", ...internet] },
     ...alsoDenied.map((target) => ({ kind: "tcp" as const, ...target })),
   ];
 }

@@ -19,7 +19,7 @@ export const leastProcessMemoryBytes = 16 * GiB;
 /** Ports that Ray's own processes take in every pod, beside the configurable ones. */
 export const fixedRayPorts = { client: 10001, metrics: 8080, dashboardAgent: 52365 } as const;
 
-/** Ray's workers take ports from this range unless told otherwise. */
+/** Default range of the ports of Ray's workers. */
 export const rayWorkerPorts = { from: 10002, to: 19999 } as const;
 
 export interface RayPod extends Placement {

@@ -209,10 +209,10 @@ function prepullOf({ names, prepull }: Plan): PlannedObject[] {
   ];
 }
 
-function listenersOf({ names, isolation: { door, standIn } }: Plan): PlannedObject[] {
+function listenersOf({ names, isolation: { allowedTarget, decoy } }: Plan): PlannedObject[] {
   const listeners = [
-    { name: names.allowedTarget, ...door },
-    { name: names.decoy, ...standIn },
+    { name: names.allowedTarget, ...allowedTarget },
+    { name: names.decoy, ...decoy },
   ];
   return listeners.flatMap(({ name, namespaceRole, open }) => {
     const namespace = names.namespaces[namespaceRole];

@@ -54,7 +54,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
     one("the Ray head", guaranteed(ray.head)),
     one("the trainer's submitter", plan.trainer.submitterRequests),
     one("the reaper", plan.reaper.requests),
-    ...[isolation.door, isolation.standIn].map(({ namespaceRole }) =>
+    ...[isolation.allowedTarget, isolation.decoy].map(({ namespaceRole }) =>
       one("a listener of the egress proof", isolation.listenerRequests, { namespaceRole }),
     ),
     ...(proxy.mode === "litellm"

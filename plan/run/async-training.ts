@@ -15,7 +15,7 @@ export interface AsyncTraining {
   readonly requiredSamples: number;
   /** Prompts in flight at once. */
   readonly maxConcurrentSamples: number;
-  /** What verl is told about that, where it can be told. */
+  /** What verl's configuration says about that, in releases that have a key for it. */
   readonly concurrentSamplesPerServer: number | undefined;
   /** Prompts that may wait for the trainer. */
   readonly maxQueuedSamples: number;

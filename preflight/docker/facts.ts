@@ -46,7 +46,7 @@ export interface Wanted {
   readonly ports: readonly number[];
 }
 
-/** Reads everything at once; without a daemon each would only repeat that there is none. */
+/** Reads everything at once; without a daemon each read would report the same failure. */
 export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<DockerFacts> {
   const version = await reach(daemon);
   if (!version.known) {

@@ -40,7 +40,7 @@ export function readApis(client: Client): Promise<Fact<Apis>> {
   });
 }
 
-/** Features that depend on the version of the API server, or on what it was told to serve. */
+/** Features that depend on the version of the API server, or on its flag `--runtime-config`. */
 export interface Features {
   /** Minor version of Kubernetes 1. */
   readonly minor: number;

@@ -183,7 +183,7 @@ function messageOf(text: string): string {
   }
 }
 
-/** Makes one read a fact: an answer, or the reason why there is none. */
+/** Makes one read a fact: an answer, or the reason why it failed. */
 export async function read<T>(request: () => Promise<T>): Promise<Fact<T>> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<never>((_, reject) => {

@@ -6,7 +6,7 @@ import { type Client, read } from "./client.ts";
 export interface AgentFact {
   readonly daemonSet: string;
   readonly product: string;
-  /** Whether it enforces NetworkPolicy as it is configured; undefined where that cannot be told from outside. */
+  /** Whether it enforces NetworkPolicy as it is configured; undefined where the cluster does not show it. */
   readonly enforces: boolean | undefined;
   /** How long a new pod is unfiltered, where it was measured. */
   readonly late?: string | undefined;

@@ -161,7 +161,7 @@ def bound_service(name: str, service: dict[str, Any], rules: dict[str, Any]) -> 
         "volumes": volumes,
         "labels": labels,
         "memswap_limit": str(memory),
-        # Without NET_RAW nobody can write to the host's or another sandbox's hardware address.
+        # Without NET_RAW a sandbox cannot write to the host's or another sandbox's hardware address.
         "cap_drop": sorted({*(service.get("cap_drop") or []), "NET_RAW", "MKNOD"}),
         "security_opt": ["no-new-privileges:true"],
         "dns": [NOWHERE],

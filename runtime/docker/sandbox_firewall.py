@@ -8,12 +8,12 @@ Other programs flush all tables now and then (systemctl restart nftables), so th
 again every few seconds, each time in one transaction.
 
 Environment:
-    TABLE          name of the table
-    SUBNET         the sandboxes' network
-    DOORS          addresses in it that sandboxes may reach, comma-separated
-    DOOR_PORT      TCP port of these
-    STATUS         file whose time is that of the last installation
-    PAUSE_SECONDS  optional, 5: between two installations
+    TABLE            name of the table
+    SUBNET           the sandboxes' network
+    ALLOWED_TARGETS  addresses in it that sandboxes may reach, comma-separated
+    ALLOWED_PORT     TCP port of these
+    STATUS           file whose time is that of the last installation
+    PAUSE_SECONDS    optional, 5: between two installations
 
 Exit codes:
     2    the environment cannot be used
@@ -41,7 +41,7 @@ class FirewallError(Exception):
 def ruleset(table: str, subnet: str, proxies: Sequence[str], port: int) -> str:
     """Text for `nft -f`: replaces the table of that name in one transaction.
 
-    Raises ValueError if an address or the network is none.
+    Raises ValueError for an invalid address or network.
     """
     network = ipaddress.IPv4Network(subnet)
     allowed = [
@@ -103,11 +103,11 @@ def keep(rules: str, status: Path, pause: float) -> NoReturn:
 def guard() -> NoReturn:
     """Keeps the table in force until a signal ends the program; then removes it."""
     table = pod.required("TABLE")
-    subnet, proxies = pod.required("SUBNET"), pod.required("DOORS").split(",")
+    subnet, proxies = pod.required("SUBNET"), pod.required("ALLOWED_TARGETS").split(",")
     try:
-        rules = ruleset(table, subnet, proxies, int(pod.number("DOOR_PORT", 0)))
+        rules = ruleset(table, subnet, proxies, int(pod.number("ALLOWED_PORT", 0)))
     except ValueError as error:
-        raise BadInput(f"SUBNET or DOORS: {error}") from None
+        raise BadInput(f"SUBNET or ALLOWED_TARGETS: {error}") from None
     status, pause = Path(pod.required("STATUS")), pod.number("PAUSE_SECONDS", 5)
     try:
         keep(rules, status, pause)

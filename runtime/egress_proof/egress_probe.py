@@ -8,7 +8,7 @@ Environment:
     PROOF  JSON, or the path of a file with it:
         run            optional, $RUN: name of this proof; `$NAME` is taken from the environment
         network        optional, "kubernetes" or "docker": where the sandboxes are
-        door           address and port that must be reached: an HTTP server, the proof's listener
+        allowed_target address and port that must be reached: an HTTP server, the proof's listener
                        or the proxy itself
         targets        [{"name", "kind": "tcp|udp|icmp|dns-udp|dns-tcp|name", "addresses", "ports",
                        "listens", "early", "calibrates", "own_node"}]; proof_verdict.py says what
@@ -48,7 +48,7 @@ from typing import Any, NoReturn
 import probes
 import pod
 from pod import BadInput, say
-from proof_phases import Proof, authority, door
+from proof_phases import Proof, authority, allowed_target
 from proof_verdict import LEAKS, PROVEN, UNKNOWN, Network
 
 
@@ -66,7 +66,7 @@ def be_there(settings: dict[str, Any]) -> NoReturn:
     """The second pod: a listener that the first one must not reach."""
     variables = {
         "LISTEN_TCP": str(settings.get("peer_port", "")),
-        "ANNOUNCE_TO": authority(door(settings)),
+        "ANNOUNCE_TO": authority(allowed_target(settings)),
         "ADDRESSES": os.environ.get("POD_IPS", ""),
     }
     program = str(Path(__file__).with_name("proof_listener.py"))

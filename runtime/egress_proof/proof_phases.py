@@ -28,7 +28,7 @@ class Proof:
     def __init__(self, settings: dict[str, Any]) -> None:
         try:
             self.run = expanded(str(settings.get("run") or "$RUN"))
-            self.door = door(settings)
+            self.allowed_target = allowed_target(settings)
             self.targets = [Target(**target) for target in settings["targets"]]
             self.accepted: dict[str, str] = settings.get("accepted", {})
             self.network = NETWORKS[settings.get("network", "kubernetes")]
@@ -49,30 +49,30 @@ class Proof:
     def show(self) -> dict[str, Any]:
         say(f"probing {len(self.targets)} targets")
         early = self.probe_early()
-        door = [self.ask_door("/facts")]
-        if all(door):
+        reached = [self.ask_allowed_target("/facts")]
+        if all(reached):
             self.await_facts()
         time.sleep(max(0.0, self.settle - self.now()))
         self.probe_steadily()
         self.ask_kept(early)
-        door.append(self.ask_door("/finish"))
+        reached.append(self.ask_allowed_target("/finish"))
         self.add_arrivals()
         order = {target.name: index for index, target in enumerate(self.targets)}
         attempts = sorted(self.attempts, key=lambda attempt: order[attempt.target.name])
         return judge(
             attempts,
-            door=door,
+            answered=reached,
             missing=self.missing,
             accepted=self.accepted,
             network=self.network,
         )
 
-    def ask_door(self, path: str) -> bool:
+    def ask_allowed_target(self, path: str) -> bool:
         """Whether it answered. A second time, since a connection may fail by itself."""
         for _ in range(3):
             try:
                 query = urlencode({"run": self.run})
-                self.facts = ask(f"http://{authority(self.door)}{path}?{query}")
+                self.facts = ask(f"http://{authority(self.allowed_target)}{path}?{query}")
                 return True
             except ValueError:
                 return (
@@ -90,7 +90,7 @@ class Proof:
         deadline = self.now() + self.peer
         wanted = any("$PEERS" in target.addresses for target in self.targets)
         while wanted and not self.facts.get("peers") and self.now() < deadline:
-            self.ask_door("/facts")
+            self.ask_allowed_target("/facts")
             time.sleep(0.5)
 
     def addresses(self, target: Target) -> list[str]:
@@ -203,9 +203,9 @@ class Proof:
         self.attempts.append(Attempt(target, address, port, phase, outcome, at))
 
 
-def door(settings: dict[str, Any]) -> tuple[str, int]:
-    address = expanded(str(settings["door"]["address"])).split(",")[0]
-    return address, int(settings["door"]["port"])
+def allowed_target(settings: dict[str, Any]) -> tuple[str, int]:
+    address = expanded(str(settings["allowed_target"]["address"])).split(",")[0]
+    return address, int(settings["allowed_target"]["port"])
 
 
 def expanded(text: str) -> str:

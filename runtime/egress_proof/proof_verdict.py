@@ -100,12 +100,12 @@ class Shown:
 def judge(
     attempts: Iterable[Attempt],
     *,
-    door: Sequence[bool],
+    answered: Sequence[bool],
     missing: Mapping[str, str],
     accepted: Mapping[str, str],
     network: Network = NETWORKS["kubernetes"],
 ) -> dict[str, Any]:
-    """`door`: whether the proxy answered, each time. `missing`: targets that could not be tried,
+    """`answered`: whether the proxy answered, each time. `missing`: targets that could not be tried,
     and why. `accepted`: targets that may be reached, and why the site accepts that."""
     attempts = list(attempts)
     styles = {
@@ -121,7 +121,7 @@ def judge(
     leaking = [name for name, one in shown.items() if one.leaks]
     refused = [name for name in leaking if name not in accepted]
     doubtful = [name for name, one in shown.items() if one.verdict == "unknown"]
-    reached = bool(door) and all(door)
+    reached = bool(answered) and all(answered)
     if refused:
         verdict = LEAKS
     elif not reached or doubtful or not shown:
@@ -158,7 +158,7 @@ def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
     target = attempt.target
     if reason == CLOSED and not target.listens and transport(target.kind) not in styles:
         # This network denies in another way, so it was the host itself that said so.
-        leak, detail = True, "a host answered that nobody listens: the packet got there"
+        leak, detail = True, "a host answered that the port is closed: the packet got there"
     if leak:
         shown.verdict = "leaks"
         where = {"address": attempt.address, "port": attempt.port, "phase": attempt.phase}

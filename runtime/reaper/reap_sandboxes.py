@@ -23,7 +23,7 @@ Environment:
     RAY_AUTH_TOKEN             its token
     DEADLINE_SECONDS           deadline of a pod that names none
     LONGEST_DEADLINE_SECONDS   no pod's own deadline counts beyond it
-    STARTUP_SECONDS            nobody waits longer for a pod to start
+    STARTUP_SECONDS            longest time that Harbor waits for a pod to start
     GRACE_SECONDS              optional, 300: for Kubernetes and Harbor to do it themselves
     FINISHED_SECONDS           optional, 1800: how long a finished pod stays
     OWNER_GRACE_SECONDS        optional, 180: how long an owner must be gone

@@ -1,6 +1,6 @@
 """Waits until the policy is served and writes where: init container of the recorder.
 
-verl's rollout servers listen on ports that nobody knows before they do. Only a Ray driver can ask
+verl's rollout servers listen on ports that are known only when they have started. Only a Ray driver can ask
 for them, and a driver needs a Ray node under it: so this asks Ray's job API to run
 `list_rollouts.py` on the head. It waits until exactly the promised number of servers answers,
 checks that each accepts a connection from this pod, and writes the table of their addresses. Never

@@ -251,7 +251,7 @@ class Sampled:
 
     @staticmethod
     def _take(holder: dict[str, Any], name: str, wanted: bool) -> None:
-        """Sets to null, as vLLM does where nobody asked."""
+        """Sets to null, as vLLM does without a request for them."""
         if name in holder and not wanted:
             holder[name] = None
 

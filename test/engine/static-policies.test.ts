@@ -23,7 +23,7 @@ const others = [
   pod("elsewhere", "stranger", { app: "stranger" }),
 ];
 
-/** The listener at the door is admitted by the very policy that admits the proxy: that is what it is for. */
+/** The allowed target is admitted by the very policy that admits the proxy: that is what it is for. */
 const liteLlm = ["litellm", "proof-door"].map((name) => `run-proxy/${name} TCP 8002`);
 const inProcess = (...groups: string[]) =>
   ["proof-door", ...groups.map((group) => `ray-${group}`)].map(

@@ -18,9 +18,9 @@ def attempt(target: Target, reason: str) -> Attempt:
 
 
 def verdict(
-    *attempts: Attempt, door: tuple[bool, ...] = (True, True), **more: Any
+    *attempts: Attempt, answered: tuple[bool, ...] = (True, True), **more: Any
 ) -> dict[str, Any]:
-    return judge(attempts, door=door, **{"missing": {}, "accepted": {}, **more})
+    return judge(attempts, answered=answered, **{"missing": {}, "accepted": {}, **more})
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_listener_that_is_known_does_not_close_its_port() -> None:
     assert verdict(attempt(CANARY, CLOSED))["verdict"] == "proven"
 
 
-@pytest.mark.parametrize("door", [(), (False, True), (True, False)])
-def test_denials_count_only_beside_the_proxy(door: tuple[bool, ...]) -> None:
-    found = verdict(attempt(CANARY, TIMED_OUT), door=door)
+@pytest.mark.parametrize("answered", [(), (False, True), (True, False)])
+def test_denials_count_only_beside_the_proxy(answered: tuple[bool, ...]) -> None:
+    found = verdict(attempt(CANARY, TIMED_OUT), answered=answered)
     assert (found["verdict"], found["proxy"]) == ("unknown", "not reached")
 
 

@@ -32,7 +32,7 @@ const hasGate = `object.spec.?initContainers.orValue([]).exists(c, c.name == "${
 
 /** The gate comes first and is ours, whole; nothing else bears its name. */
 export function gateRule(gate: Gate): AdmissionRule {
-  // Its maps of quantities are unknown to the API server's own check of the CEL, so the check is told not to look.
+  // Its maps of quantities are unknown to the API server's own check of the CEL, so the type check is switched off for it.
   const first = "dyn(object.spec.initContainers[0])";
   const conditions = [
     "has(object.spec.initContainers) && object.spec.initContainers.size() > 0",

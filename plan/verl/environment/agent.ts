@@ -88,7 +88,7 @@ function modelInfo({ modelLength, responseTokens }: Batches): EnvironmentVariabl
   return row("HARBOR_AGENT_MODEL_INFO", JSON.stringify(limits), "vllm.max_model_length");
 }
 
-/** How a scaffold is told where the policy is. */
+/** Variables from which a scaffold reads the address of the policy. */
 export function modelAccessVariables(
   settings: Basis,
   { scaffold }: EnvironmentInputs,

@@ -2,7 +2,7 @@ import type { Basis } from "../../host.ts";
 import { noSetting, row } from "./row.ts";
 import type { EnvironmentVariable } from "./types.ts";
 
-/** What Harbor is told of its sandboxes wherever they are made. */
+/** Settings of Harbor that hold for sandboxes on any site. */
 export function harborVariables({ experiment, host }: Basis): EnvironmentVariable[] {
   const { harbor_agent: agent, sandbox } = experiment;
   const fromAgent = (key: string) => `harbor_agent.${key}`;

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fabric import CANARY, DOOR, NODE, RAY, WORLD, Fabric, Pod
+from support.fabric import CANARY, ALLOWED_TARGET, NODE, RAY, WORLD, Fabric, Pod
 from support.processes import Tree, wait_until
 
 node4, node6 = NODE
@@ -31,7 +31,7 @@ class Case:
     late: float | None = None
     """Seconds after the first probe at which the filter comes."""
     deny: str = "drop"
-    door: bool = True
+    allowed_target: bool = True
     peer: bool = True
     ping: bool = True
     answers: bool = True
@@ -121,7 +121,7 @@ CASES: dict[str, Case] = {
         settings={"accepted": {"own node: ports 30000-32767": "kube-router"}},
     ),
     "no filter": Case(deny="accept", phases=streams, cause="does not enforce NetworkPolicy at all"),
-    "no proxy": Case(verdict="unknown", phases=frozenset(), door=False,
+    "no proxy": Case(verdict="unknown", phases=frozenset(), allowed_target=False,
                      unknown=frozenset({"another sandbox"})),
     "no other sandbox": Case(verdict="unknown", phases=frozenset(), peer=False,
                              unknown=frozenset({"another sandbox"})),
@@ -162,10 +162,10 @@ def start_second_pod(fabric: Fabric) -> tuple[Pod, Tree]:
     """A Job starts it as it starts the first, but for its number."""
     pod = fabric.sandbox()
     pod.admit()
-    proof = {"door": {"address": "$DOOR_IPS", "port": DOOR}, "targets": [], "peer_port": 7100}
+    proof = {"allowed_target": {"address": "$ALLOWED_TARGET_IPS", "port": ALLOWED_TARGET}, "targets": [], "peer_port": 7100}
     environment = {
         "PROOF": json.dumps(proof),
-        "DOOR_IPS": f"{fabric.proxy.v4},{fabric.proxy.v6}",
+        "ALLOWED_TARGET_IPS": f"{fabric.proxy.v4},{fabric.proxy.v6}",
         "RUN": "second",
         "POD_IPS": f"{pod.v4},{pod.v6}",
         "JOB_COMPLETION_INDEX": "1",
@@ -204,7 +204,7 @@ def start(pod: Pod, case: Case, peer: Pod) -> Tree:
     own = {"node4": node4, "node6": node6, "peer": peer.v4, "proxy": fabric.proxy.v4}
     rules = [rule.format(**places, **own, training=fabric.training.v4) for rule in case.holes]
     if case.late is None:
-        pod.admit(*rules, deny=case.deny, door=case.door)
+        pod.admit(*rules, deny=case.deny, allowed_target=case.allowed_target)
     settings = {"peer_seconds": 60 if case.peer else 3, "settle_seconds": 4, **case.settings}
     tree = fabric.prove(pod, gated=case.gated, **settings)
     if case.late is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fabric import CANARY, DOOR, Fabric
+from support.fabric import CANARY, ALLOWED_TARGET, Fabric
 from support.gated import Start, gate_environment, starts
 
 LATE = (0.2, 1.0, 5.0)
@@ -57,11 +57,11 @@ def test_without_the_gate_the_same_starts_leak(fabric: Fabric) -> None:
     assert all(start.leaked for start in bare)
 
 
-def run(fabric: Fabric, *, opens: bool = False, door: bool = True, **env: str) -> Start:
+def run(fabric: Fabric, *, opens: bool = False, allowed_target: bool = True, **env: str) -> Start:
     """A gate that cannot open, or can only in one way."""
     pod = fabric.sandbox()
     if not opens:
-        pod.admit(door=door)
+        pod.admit(allowed_target=allowed_target)
     log = fabric.folder / f"gate-{pod.number}.log"
     environment = {**gate_environment(fabric), "TIMEOUT_SECONDS": "4", **env}
     tree = fabric.keep(pod.start("entry_gate.py", log, environment))
@@ -74,7 +74,7 @@ def test_names_why_it_stays_shut(fabric: Fabric) -> None:
     nobody = f"{proxy}:1"
     cases = {
         "not-closed": (3, {"opens": True}),
-        "no-control": (4, {"door": False}),
+        "no-control": (4, {"allowed_target": False}),
         "no-proxy": (5, {"PROXY": f"{proxy}:{CANARY}", "TIMEOUT_SECONDS": "7"}),
         "bad-environment": (2, {"QUIET_SECONDS": "soon"}),
     }
@@ -105,7 +105,7 @@ def test_probes_on_both_families(fabric: Fabric) -> None:
     pod.admit("meta nfproto ipv6 accept")
     both = {
         "CANARY": f"{fabric.proxy.v4}:{CANARY},[{fabric.proxy.v6}]:{CANARY}",
-        "CONTROL": f"{fabric.proxy.v4}:{DOOR},[{fabric.proxy.v6}]:{DOOR}",
+        "CONTROL": f"{fabric.proxy.v4}:{ALLOWED_TARGET},[{fabric.proxy.v6}]:{ALLOWED_TARGET}",
         "TIMEOUT_SECONDS": "4",
     }
     log = fabric.folder / f"gate-{pod.number}.log"

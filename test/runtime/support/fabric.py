@@ -23,7 +23,7 @@ from .processes import Tree, kill_descendants
 from .programs import RUNTIME
 
 
-DOOR, CANARY, RAY, PEER_PORT = 8002, 8999, (6379, 8265, 10001, 40000, 49999), 7000
+ALLOWED_TARGET, CANARY, RAY, PEER_PORT = 8002, 8999, (6379, 8265, 10001, 40000, 49999), 7000
 NODE = ("10.0.0.1", "fd00:a::1")
 WORLD = {
     "internet": ("192.0.2.80", "2001:db8::80"),
@@ -125,13 +125,13 @@ class Pod(Space):
             "echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range",
         )
 
-    def admit(self, *rules: str, deny: str = "drop", door: bool = True) -> None:
-        """Sets the pod's filter: only the door, and what the rules let through."""
+    def admit(self, *rules: str, deny: str = "drop", allowed_target: bool = True) -> None:
+        """Sets the pod's filter: only the allowed target, and what the rules let through."""
         proxy = (("ip", self.fabric.proxy.v4), ("ip6", self.fabric.proxy.v6))
-        admitted = [f"{six} daddr {address} tcp dport {DOOR} accept" for six, address in proxy]
+        admitted = [f"{six} daddr {address} tcp dport {ALLOWED_TARGET} accept" for six, address in proxy]
         chain = f"inet cni {self.link}"
         # Answers to others may leave, as with every network plugin.
-        admitted = ["ct direction reply accept", *(admitted if door else [])]
+        admitted = ["ct direction reply accept", *(admitted if allowed_target else [])]
         lines = [f"add rule {chain} {rule}" for rule in (*admitted, *rules, *deny.split("; "))]
         # One transaction: no moment in between is open, or closed.
         self.fabric.node.nft("\n".join([f"flush chain {chain}", *lines]))
@@ -177,7 +177,7 @@ class Fabric:
                 self.world.run(f"ip addr add {address} dev lo")
                 via = self.world.v6 if ":" in address else self.world.v4
                 self.node.run(f"ip {'-6 ' * (':' in address)}route add {address} via {via}")
-        both = f"{DOOR},{CANARY}"
+        both = f"{ALLOWED_TARGET},{CANARY}"
         self._listen(self.proxy, both, both)
         self._listen(self.training, ",".join(map(str, RAY)), "6379")
         # Answers to datagrams must come from where they were sent to.
@@ -226,7 +226,7 @@ class Fabric:
              "calibrates": True},
             {"name": "canary by UDP", "kind": "udp", "addresses": proxy, "ports": [CANARY],
              "early": True, "calibrates": True, "listens": True},
-            {"name": "proxy by UDP", "kind": "udp", "addresses": proxy, "ports": [DOOR],
+            {"name": "proxy by UDP", "kind": "udp", "addresses": proxy, "ports": [ALLOWED_TARGET],
              "listens": True},
             {**tcp, "name": "internet", "addresses": world["internet"], "ports": [80, 443],
              "early": True},
@@ -257,13 +257,13 @@ class Fabric:
     def prove(self, pod: Pod, *, gated: bool = False, **settings: object) -> Tree:
         """Starts the proof in the pod."""
         run = f"run-{pod.number}"
-        door = {"address": self.proxy.v4, "port": DOOR}
-        proof = {"run": run, "door": door, "targets": self.targets(), "settle_seconds": 5,
+        allowed_target = {"address": self.proxy.v4, "port": ALLOWED_TARGET}
+        proof = {"run": run, "allowed_target": allowed_target, "targets": self.targets(), "settle_seconds": 5,
                  "peer_seconds": 30, **settings}  # fmt: skip
         gate = {
             "CANARY": f"{self.proxy.v4}:{CANARY}",
-            "CONTROL": f"{self.proxy.v4}:{DOOR}",
-            "PROXY": f"{self.proxy.v4}:{DOOR}",
+            "CONTROL": f"{self.proxy.v4}:{ALLOWED_TARGET}",
+            "PROXY": f"{self.proxy.v4}:{ALLOWED_TARGET}",
             "TIMEOUT_SECONDS": "8",
             "QUIET_SECONDS": "1",
         }
@@ -284,7 +284,7 @@ class Fabric:
         """The other sandbox of the proofs in these pods."""
         env = {
             "LISTEN_TCP": str(PEER_PORT),
-            "ANNOUNCE_TO": f"{self.proxy.v4}:{DOOR}",
+            "ANNOUNCE_TO": f"{self.proxy.v4}:{ALLOWED_TARGET}",
             "RUN": ",".join(f"run-{pod.number}" for pod in pods),
             "ADDRESSES": f"{peer.v4},{peer.v6}",
             "LIFE_SECONDS": "120",
@@ -292,8 +292,8 @@ class Fabric:
         self.keep(peer.start("proof_listener.py", self.folder / "peer.log", env))
 
     def ask(self, path: str, run: str) -> dict[str, Any]:
-        """What the listener at the proxy's door knows of a run, asked from beside it."""
-        url = f"http://{self.proxy.v4}:{DOOR}/{path}?{urlencode({'run': run})}"
+        """What the listener in the proxy's place knows of a run, asked from beside it."""
+        url = f"http://{self.proxy.v4}:{ALLOWED_TARGET}/{path}?{urlencode({'run': run})}"
         program = (
             "import sys, urllib.request as r\n"
             "o = r.build_opener(r.ProxyHandler({}))\n"

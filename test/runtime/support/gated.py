@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .fabric import CANARY, DOOR, RUNTIME, Fabric, Pod
+from .fabric import CANARY, ALLOWED_TARGET, RUNTIME, Fabric, Pod
 
 MAIN = Path(__file__).parent / "main_program.py"
 
@@ -39,8 +39,8 @@ def gate_environment(fabric: Fabric) -> dict[str, str]:
     proxy = fabric.proxy.v4
     return {
         "CANARY": f"{proxy}:{CANARY}",
-        "CONTROL": f"{proxy}:{DOOR}",
-        "PROXY": f"{proxy}:{DOOR}",
+        "CONTROL": f"{proxy}:{ALLOWED_TARGET}",
+        "PROXY": f"{proxy}:{ALLOWED_TARGET}",
         "TIMEOUT_SECONDS": "60",
         "QUIET_SECONDS": "1",
     }

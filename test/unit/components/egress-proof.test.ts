@@ -77,22 +77,22 @@ describe.each(["single-node", "two-node", "three-node"])("the egress proof of %s
     );
   });
 
-  it("may reach one port of the door, which admits it at the canary as well", () => {
+  it("may reach one port of the allowed target, which admits it at the canary as well", () => {
     const network = new Connectivity(recording.objects("NetworkPolicy"));
-    const door = named(recording, "Deployment", "proof-door");
+    const allowedTarget = named(recording, "Deployment", "proof-door");
     const ray = named(recording, "Deployment", "proof-ray");
     const from = { namespace: "run-sandbox", labels: templateOf(job).metadata.labels };
     const to = (object: KubernetesObject) => ({
       namespace: object.metadata.namespace ?? "",
       labels: templateOf(object).metadata.labels,
     });
-    const { doorPort, canaryPort, standIn } = plan.isolation;
+    const { allowedPort, canaryPort, decoy } = plan.isolation;
     const open = (object: KubernetesObject, port: number, protocol: "TCP" | "UDP" = "TCP") =>
       network.allows(from, to(object), { protocol, port });
-    expect(open(door, doorPort)).toBe(true);
-    expect(open(door, doorPort, "UDP")).toBe(false);
-    expect(open(door, canaryPort)).toBe(false);
-    for (const port of standIn.tcp) expect(open(ray, port)).toBe(false);
+    expect(open(allowedTarget, allowedPort)).toBe(true);
+    expect(open(allowedTarget, allowedPort, "UDP")).toBe(false);
+    expect(open(allowedTarget, canaryPort)).toBe(false);
+    for (const port of decoy.tcp) expect(open(ray, port)).toBe(false);
     // Without the sandboxes' own policies the canary would be reached: nothing else denies it.
     const unfiltered = new Connectivity(
       recording
@@ -100,17 +100,17 @@ describe.each(["single-node", "two-node", "three-node"])("the egress proof of %s
         .filter(({ metadata }) => metadata.namespace !== "run-sandbox"),
     );
     for (const protocol of ["TCP", "UDP"] as const) {
-      expect(unfiltered.allows(from, to(door), { protocol, port: canaryPort })).toBe(true);
+      expect(unfiltered.allows(from, to(allowedTarget), { protocol, port: canaryPort })).toBe(true);
     }
   });
 
   it("names every target once, and its listeners listen on what it probes", () => {
-    const { targets, door, standIn } = plan.isolation;
+    const { targets, allowedTarget, decoy } = plan.isolation;
     const names = targets.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(names.length).toBeGreaterThan(15);
     for (const { addresses, kind, ports = [] } of targets) {
-      const listener = { $DOOR: door, $RAY: standIn }[addresses[0] ?? ""];
+      const listener = { $ALLOWED_TARGET: allowedTarget, $RAY: decoy }[addresses[0] ?? ""];
       if (!listener || (kind !== "tcp" && kind !== "udp")) continue;
       expect(listener[kind]).toEqual(expect.arrayContaining([...ports]));
     }
