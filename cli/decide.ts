@@ -2,7 +2,7 @@ import { load, type Loaded, type Selection } from "../config/load/load.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Plan } from "../plan/plan.ts";
 import { evaluate, isFatal } from "../preflight/evaluate.ts";
-import { describe, message } from "../preflight/report.ts";
+import { describe, excerptOf, message } from "../preflight/report.ts";
 import { readStackFile } from "./stack-file.ts";
 
 /** Settings that nothing fatal is found in, and what the Plan makes of them. */
@@ -32,6 +32,7 @@ export function decide(
         path: finding.path ?? [],
         message: message(finding),
         location: finding.location,
+        excerpt: excerptOf(finding, root),
       })),
     );
   }

@@ -71,6 +71,10 @@ export function report(findings: readonly Finding[], root?: string): string {
   ].join("\n");
 }
 
-function excerptOf({ location, path = [] }: Finding, root: string | undefined): readonly string[] {
+/** The place of a finding in its file; empty without a root. */
+export function excerptOf(
+  { location, path = [] }: Finding,
+  root: string | undefined,
+): readonly string[] {
   return root === undefined || !location ? [] : excerpt(root, location, path);
 }

@@ -17,6 +17,8 @@ export interface Problem {
   /** What was found, what is allowed, what it would lead to, what to do. */
   readonly message: string;
   readonly location?: Location | undefined;
+  /** Lines to show below the message: the place in its file. */
+  readonly excerpt?: readonly string[];
 }
 
 /** The settings of a stack cannot be used. Carries every problem of every file. */
@@ -30,13 +32,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** `C-02 config/exp-42.yaml:12:7 vllm.gen_tp: …` */
+/** `C-02 config/exp-42.yaml:12:7 vllm.gen_tp: …`, and the place in the file below it. */
 export function describeProblem(problem: Problem): string {
   const { location } = problem;
   const rule = problem.rule ? `${problem.rule} ` : "";
   const place = location ? `${location.file}:${location.line}:${location.column} ` : "";
   const setting = problem.path.length > 0 ? `${formatPath(problem.path)}: ` : "";
-  return `${rule}${place}${setting}${problem.message}`;
+  const lines = (problem.excerpt ?? []).map((line) => `\n  ${line}`);
+  return `${rule}${place}${setting}${problem.message}${lines.join("")}`;
 }
 
 export function formatPath(path: SettingPath): string {
