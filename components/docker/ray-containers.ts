@@ -32,6 +32,7 @@ const agentPort = 52365;
 export class RayContainers extends pulumi.ComponentResource {
   /** Address of the job API inside the training network: the same as on a cluster. */
   public readonly jobsUrl: string;
+  public readonly head: docker.Container;
   public readonly worker: docker.Container;
 
   constructor(name: string, args: RayContainersArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -41,7 +42,7 @@ export class RayContainers extends pulumi.ComponentResource {
     if (!group) throw new Error("the Plan has no Ray workers");
     const headAddress = `${names.rayHeadService}.${names.namespaces.train}`;
     this.jobsUrl = `http://${headAddress}:${ray.ports.dashboard}`;
-    const head = new docker.Container(
+    this.head = new docker.Container(
       name,
       {
         ...rayContainer(args, ray.head, {
@@ -67,6 +68,16 @@ export class RayContainers extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
+    this.worker = this.#worker(`${name}-worker`, args, { group, headAddress });
+    this.registerOutputs({ jobsUrl: this.jobsUrl });
+  }
+
+  #worker(
+    name: string,
+    args: RayContainersArgs,
+    { group, headAddress }: { group: RayPod; headAddress: string },
+  ): docker.Container {
+    const { names, host, ray } = args;
     const sandbox = sandboxFiles(host, { stack: names.stack, ...args.sandboxes });
     const worker = rayContainer(args, group, {
       name: host.containers.worker,
@@ -82,8 +93,8 @@ export class RayContainers extends pulumi.ComponentResource {
         RAY_memory_monitor_refresh_ms: "0",
       },
     });
-    this.worker = new docker.Container(
-      `${name}-worker`,
+    return new docker.Container(
+      name,
       {
         ...worker,
         runtime: host.gpuRuntime,
@@ -100,9 +111,8 @@ export class RayContainers extends pulumi.ComponentResource {
         wait: true,
         waitTimeout: args.startupMinutes * 60,
       },
-      { parent: this, dependsOn: [head], deleteBeforeReplace: true },
+      { parent: this, dependsOn: [this.head], deleteBeforeReplace: true },
     );
-    this.registerOutputs({ jobsUrl: this.jobsUrl });
   }
 }
 

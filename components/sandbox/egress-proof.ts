@@ -8,7 +8,14 @@ import {
   peerPort,
 } from "../../plan/network/index.ts";
 import { type Labels, labelsOf, deletedInBackground, deletedInForeground } from "../metadata.ts";
-import { hardened, type Nodes, podBasis, resourcesOf } from "../pod.ts";
+import {
+  hardened,
+  type Nodes,
+  podBasis,
+  programMount,
+  programVolume,
+  resourcesOf,
+} from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { gateEnvironment, type GateTargets } from "./entry-gate.ts";
 
@@ -44,20 +51,12 @@ export class EgressProof extends pulumi.ComponentResource {
     super("swe-rl:sandbox:EgressProof", name, args, opts);
     const { labels, namespace } = args;
     const identity = { labels, namespace, app: "egress-proof", component: "sandbox" };
-    const { targets, accepted, allowedPort, fingerprint } = args.isolation;
     const files = programs(
       `${name}-programs`,
       {
         identity: { ...identity, app: "egress-proof-programs" },
         program: "egress_proof",
-        beside: {
-          "proof.json": JSON.stringify({
-            allowed_target: { address: "$ALLOWED_TARGET", port: allowedPort },
-            targets,
-            accepted,
-            peer_port: peerPort,
-          }),
-        },
+        beside: { "proof.json": settingsOf(args.isolation) },
       },
       { parent: this },
     );
@@ -80,20 +79,11 @@ export class EgressProof extends pulumi.ComponentResource {
             metadata: {
               labels: { ...labelsOf(identity), [roleLabel]: "egress-proof" },
               // What the result depends on beside the pod itself: another one is another proof.
-              annotations: { "swe-rl.dev/proves": `${fingerprint} ${args.network}`.trim() },
-            },
-            spec: {
-              ...podBasis(args.nodes, account.metadata.name),
-              restartPolicy: "Never",
-              automountServiceAccountToken: false,
-              // Echo requests without a capability. Pod security baseline allows this one.
-              securityContext: {
-                sysctls: [{ name: "net.ipv4.ping_group_range", value: "0 2147483647" }],
-                seccompProfile: { type: "RuntimeDefault" },
+              annotations: {
+                "swe-rl.dev/proves": `${args.isolation.fingerprint} ${args.network}`.trim(),
               },
-              containers: [prover(args)],
-              volumes: [{ name: "programs", configMap: { name: files } }],
             },
+            spec: podSpec(args, account.metadata.name, files),
           },
         },
       },
@@ -109,6 +99,35 @@ export class EgressProof extends pulumi.ComponentResource {
       .apply(([, time]) => (time as string | undefined) ?? "an unknown time");
     this.registerOutputs({ provenAt: this.provenAt });
   }
+}
+
+/** What `egress_probe.py` reads: whom the pod must reach, and whom not. */
+function settingsOf({ allowedPort, targets, accepted }: Isolation): string {
+  return JSON.stringify({
+    allowed_target: { address: "$ALLOWED_TARGET", port: allowedPort },
+    targets,
+    accepted,
+    peer_port: peerPort,
+  });
+}
+
+function podSpec(
+  args: EgressProofArgs,
+  account: pulumi.Output<string>,
+  files: pulumi.Output<string>,
+): k8s.types.input.core.v1.PodSpec {
+  return {
+    ...podBasis(args.nodes, account),
+    restartPolicy: "Never",
+    automountServiceAccountToken: false,
+    // Echo requests without a capability. Pod security baseline allows this one.
+    securityContext: {
+      sysctls: [{ name: "net.ipv4.ping_group_range", value: "0 2147483647" }],
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    containers: [prover(args)],
+    volumes: [programVolume(files)],
+  };
 }
 
 /**
@@ -150,6 +169,6 @@ function prover(args: EgressProofArgs): k8s.types.input.core.v1.Container {
     ],
     securityContext: hardened,
     resources: resourcesOf(args.isolation.proofRequests, { "ephemeral-storage": "16Mi" }),
-    volumeMounts: [{ name: "programs", mountPath: programDirectory, readOnly: true }],
+    volumeMounts: [programMount],
   };
 }

@@ -8,7 +8,7 @@ import {
   deletedInBackground,
   deletedInForeground,
 } from "../metadata.ts";
-import { podBasis, pullSecrets, resourcesOf } from "../pod.ts";
+import { podBasis, pullSecrets, resourcesOf, unprivileged } from "../pod.ts";
 
 export interface ImagePrepullArgs {
   prepull: Prepull;
@@ -46,7 +46,6 @@ export class ImagePrepull extends pulumi.ComponentResource {
       { parent: this },
     );
     const labels = labelsOf(identity);
-    const volumes = prepull.images.map((reference, i) => ({ name: `image-${i}`, reference }));
     this.daemonSet = new k8s.apps.v1.DaemonSet(
       name,
       {
@@ -56,39 +55,40 @@ export class ImagePrepull extends pulumi.ComponentResource {
         spec: {
           selector: { matchLabels: labels },
           updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: "100%" } },
-          template: {
-            metadata: { labels },
-            spec: {
-              ...podBasis(prepull, this.account.metadata.name),
-              automountServiceAccountToken: false,
-              terminationGracePeriodSeconds: 1,
-              securityContext: {
-                runAsNonRoot: true,
-                runAsUser: 65535,
-                seccompProfile: { type: "RuntimeDefault" },
-              },
-              // One container an image: each says for itself what became of its own.
-              containers: volumes.map((volume) => ({
-                name: volume.name,
-                image: prepull.pauseImage,
-                securityContext: {
-                  allowPrivilegeEscalation: false,
-                  readOnlyRootFilesystem: true,
-                  capabilities: { drop: ["ALL"] },
-                },
-                resources: resourcesOf(prepull.requests),
-                volumeMounts: [{ name: volume.name, mountPath: "/image", readOnly: true }],
-              })),
-              volumes: volumes.map((volume) => ({
-                name: volume.name,
-                image: { reference: volume.reference, pullPolicy: "IfNotPresent" },
-              })),
-            },
-          },
+          template: { metadata: { labels }, spec: podSpec(prepull, this.account.metadata.name) },
         },
       },
       { parent: this },
     );
     this.registerOutputs({ daemonSet: this.daemonSet.metadata.name });
   }
+}
+
+/** A volume and a container for each image: each says for itself what became of its own. */
+function podSpec(
+  prepull: Prepull,
+  account: pulumi.Output<string>,
+): k8s.types.input.core.v1.PodSpec {
+  const volumes = prepull.images.map((reference, i) => ({ name: `image-${i}`, reference }));
+  return {
+    ...podBasis(prepull, account),
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 1,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65535,
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    containers: volumes.map((volume) => ({
+      name: volume.name,
+      image: prepull.pauseImage,
+      securityContext: unprivileged,
+      resources: resourcesOf(prepull.requests),
+      volumeMounts: [{ name: volume.name, mountPath: "/image", readOnly: true }],
+    })),
+    volumes: volumes.map((volume) => ({
+      name: volume.name,
+      image: { reference: volume.reference, pullPolicy: "IfNotPresent" },
+    })),
+  };
 }
