@@ -10,7 +10,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
           // A tier is recorded in a second; a machine that does other things beside may take ten times that.
-          testTimeout: 120_000,
+          testTimeout: 30_000,
           hookTimeout: 30_000,
           isolate: false,
         },

@@ -38,7 +38,7 @@ export class RunVolume extends pulumi.ComponentResource {
     const identity = { labels: args.labels, app: volume.name, component: "storage" };
     const retention =
       volume.removal === "retain" ? { provider: adoptWith, retainOnDelete: true } : {};
-    this.volume = this.#volume(identity, args, retention);
+    this.volume = this.#volume(name, identity, { args, retention });
     const claim = {
       name: `${name}-claim`,
       args: {
@@ -59,14 +59,15 @@ export class RunVolume extends pulumi.ComponentResource {
   }
 
   #volume(
+    name: string,
     identity: Identity,
-    { volume, stack, namespace }: RunVolumeArgs,
-    retention: pulumi.CustomResourceOptions,
+    { args, retention }: { args: RunVolumeArgs; retention: pulumi.CustomResourceOptions },
   ): k8s.core.v1.PersistentVolume | undefined {
+    const { volume, stack, namespace } = args;
     const source = sourceOf(volume);
     if (!source) return undefined;
     return new k8s.core.v1.PersistentVolume(
-      `${volume.name}-volume`,
+      `${name}-volume`,
       {
         metadata: deletedInBackground(identity, persistentVolumeOf(stack, volume.name)),
         spec: {

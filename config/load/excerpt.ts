@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { looksSecret } from "../schema/secret-name.ts";
+import { mayBeSecret } from "../schema/secret-name.ts";
 import type { Location, SettingPath } from "./problem.ts";
 
 /** Longer lines, such as flow mappings, say little beside a caret. */
@@ -18,7 +18,7 @@ export function excerpt(
 ): readonly string[] {
   const text = lineOf(resolve(root, file), line);
   if (text === undefined || text.trim() === "" || text.length > longestLine) return [];
-  if ([...path.map(String), text].some(looksSecret)) return [];
+  if ([...path.map(String), text].some(mayBeSecret)) return [];
   const gutter = String(line);
   return [
     `${gutter} | ${text}`,

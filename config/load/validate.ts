@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatPath, type Problem, type SettingPath } from "./problem.ts";
 import { isRecord } from "./document.ts";
 import { locate, locateKey, type Layers } from "./layers.ts";
-import { looksSecret } from "../schema/secret-name.ts";
+import { mayBeSecret } from "../schema/secret-name.ts";
 import { nearest } from "./suggest.ts";
 
 /** Checks the merged settings of some files against a schema; every problem gets the place where it can be mended. */
@@ -146,7 +146,7 @@ const nouns: Readonly<Record<string, string>> = {
 function foundAt(settings: unknown, path: SettingPath): string | undefined {
   const value = valueAt(settings, path);
   if (value === undefined || value === null) return undefined;
-  if (looksSecret(String(path.at(-1)))) {
+  if (mayBeSecret(String(path.at(-1)))) {
     return "a value (not shown)";
   }
   const text = JSON.stringify(value);

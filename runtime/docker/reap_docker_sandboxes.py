@@ -45,10 +45,11 @@ def look(daemon: HttpClient, stack: str) -> int:
     labels = [f"swe-rl.dev/stack={stack}", "swe-rl.dev/role=sandbox"]
     filters = quote(json.dumps({"label": labels}))
     answer = daemon.send("GET", f"/containers/json?all=1&filters={filters}")
-    if answer.status != 200:
+    found = answer.json() if answer.status == 200 else None
+    if not isinstance(found, list):
         raise ValueError(f"it answers {answer.status}")
     ended = 0
-    for container in answer.json():
+    for container in found:
         if not overdue(container, time.time()):
             continue
         name = "".join(container.get("Names", [])[:1]).lstrip("/") or container["Id"][:12]

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pod
-from pod import BadInput, say
+from pod import BadInput, GiveUp, say
 
 
 class FirewallError(Exception):
@@ -111,11 +111,13 @@ def guard() -> NoReturn:
     status, pause = Path(pod.required("STATUS")), pod.number("PAUSE_SECONDS", 5)
     try:
         keep(rules, status, pause)
-    finally:
+    except GiveUp:
+        # Only an ordered end: a program that fails leaves the sandboxes closed.
         try:
             nft("delete", "table", "bridge", table)
         except FirewallError as error:
             say(f"sandbox_firewall: the table stays: {error}")
+        raise
 
 
 if __name__ == "__main__":

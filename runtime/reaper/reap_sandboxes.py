@@ -236,6 +236,8 @@ def _api() -> KubernetesApi:
         return KubernetesApi(url, account)
     except OSError as error:
         raise BadInput(f"the service account cannot be read: {error}") from None
+    except ValueError as error:
+        raise BadInput(f"API_SERVER: {error}") from None
 
 
 def _name(variable: str) -> str:

@@ -90,8 +90,9 @@ def test_a_server_that_moves_is_found_and_the_others_serve_on(
             late = [server(1, backends[2].port)]
             stack.enter_context(rollouts(cluster, "moving", late, tmp_path / "again.log"))
             wait_until(lambda: ask(recorder, 1) == 200, 60, "an answer at the new address")
-        # How many there are depends on how busy the machine is; one by one they span the whole move.
-        assert set(statuses) == {200} and len(statuses) > 10
+            # A busy machine has made fewer calls by now.
+            wait_until(lambda: len(statuses) > 100, 120, "calls of the other server")
+        assert set(statuses) == {200} and len(statuses) > 100
         assert len(backends[2].calls) == 1
         assert recorder.state["servers"][1]["address"] == f"127.0.0.1:{backends[2].port}"
         assert "vllm_server_1_0 moved from" in recorder.process.errors

@@ -40,16 +40,13 @@ def test_no_byte_leaves_before_the_filter_is_there(gated: list[Start]) -> None:
 
 
 def test_the_gate_tells_how_long_the_pod_was_open(gated: list[Start]) -> None:
-    probed_while_open = 0
     for start in gated:
         [canary] = start.gate["canaries"].values()
         first_probe = start.seconds - start.gate["seconds"]
         assert first_probe + (canary["open_seconds"] or 0) <= start.closed + 1
-        # On a busy machine the filter may be there before the gate is.
-        if first_probe + 0.5 < start.delay:
-            probed_while_open += 1
+        # On a busy machine an early filter may be there before the gate is.
+        if start.delay == max(LATE) or first_probe + 0.5 < start.delay:
             assert canary["reached"] > 0, start
-    assert probed_while_open > 0
 
 
 def test_without_the_gate_the_same_starts_leak(fabric: Fabric) -> None:

@@ -46,7 +46,7 @@ describe("a fatal rule that the experiment waives", () => {
     expect(status).toBe(code);
   });
 
-  it("stops them all where it is not waived", () => {
+  it("stops them all where it is not waived", { timeout: 120_000 }, () => {
     folder.write("strict.yaml", "extends: waived.yaml\npreflight: { waive: [] }\n");
     for (const [program, ...args] of [
       ["plan", "strict"],
