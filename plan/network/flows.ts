@@ -141,7 +141,8 @@ function inProcessFlows({ ephemeral }: RayPorts): Flow[] {
   return [
     {
       name: "sandboxes-to-agent-loops",
-      reason: "each trial has a URL in an agent-loop worker, on a port that is known only when the worker has started",
+      reason:
+        "each trial has a URL in an agent-loop worker, on a port that is known only when the worker has started",
       from: sandbox,
       to: rayWorker,
       ports: [tcp(ephemeral.from, ephemeral.to)],
@@ -190,7 +191,8 @@ export function withServingFlows(
     ...flows.map((flow) => ({ ...flow, from: others(flow.from), to: others(flow.to) })),
     {
       name: "training-to-frozen-models",
-      reason: "evaluation and judging; training pods call them, and they open no connection themselves",
+      reason:
+        "evaluation and judging; training pods call them, and they open no connection themselves",
       from: { kind: "pods", namespaceRole: "train", except: role },
       to: { kind: "pods", namespaceRole: "train", role },
       ports: ports.map((port) => ({ protocol: "TCP", from: port, to: port })),
