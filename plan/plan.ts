@@ -55,7 +55,7 @@ import {
   type FrozenModel,
   planServing,
 } from "./serving/index.ts";
-import { planStorage, type Storage } from "./storage/index.ts";
+import { type Checkpoints, planCheckpoints, planStorage, type Storage } from "./storage/index.ts";
 import { planTrainer, type Trainer } from "./verl/index.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
@@ -75,6 +75,7 @@ export interface Plan {
   readonly asyncTraining: AsyncTraining | undefined;
   readonly scaffold: Scaffold;
   readonly storage: Storage;
+  readonly checkpoints: Checkpoints;
   readonly ray: Ray;
   readonly trainer: Trainer;
   readonly proxy: Proxy | InProcessProxy;
@@ -126,6 +127,7 @@ export function plan(settings: Settings): Plan {
   const placement = gpuPlacement(basis, claim);
   const ray = planRay(basis, { topology, placement });
   const memory = planMemory(basis, { topology, engine, batches });
+  const checkpoints = planCheckpoints(basis, { memory });
   const serving = planServing(basis, topology);
   const sandboxes = planSandboxes(basis);
   const admission = planAdmission(basis, { names, sandboxes });
@@ -137,7 +139,7 @@ export function plan(settings: Settings): Plan {
       : planInProcessProxy(ray.ports);
   const flows = withServingFlows(planFlows(basis, ray.ports), serving);
   const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
-  const run = { names, topology, engine, batches, asyncTraining, storage, scaffold };
+  const run = { names, topology, engine, batches, asyncTraining, storage, checkpoints, scaffold };
   const trainer = planTrainer(basis, run);
   const dockerHost = planDockerHost(basis, run);
   return {
@@ -155,6 +157,7 @@ export function plan(settings: Settings): Plan {
     asyncTraining,
     scaffold,
     storage,
+    checkpoints,
     ray,
     trainer,
     proxy,

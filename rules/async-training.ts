@@ -33,3 +33,26 @@ export const concurrentSamples = defineRule({
     }
   },
 });
+
+const rollouter =
+  "https://github.com/volcengine/verl/blob/v0.8.0/verl/experimental/fully_async_policy/fully_async_rollouter.py";
+
+export const firstSync = defineRule({
+  id: "no-weight-sync",
+  title: "an asynchronous run has prompts for at least one weight sync",
+  severity: "fatal",
+  consequence: "the run ends without a step of the trainer",
+  remedy: "raise async_training.total_rollout_steps",
+  source: rollouter,
+  *check({ plan: { asyncTraining } }) {
+    if (!asyncTraining || asyncTraining.weightSyncs >= 1) return;
+    const { requiredSamples, parameterSyncSteps: steps, totalRolloutSteps } = asyncTraining;
+    if (!Number.isInteger(steps) || steps < 1) return;
+    const needed = requiredSamples * steps;
+    yield {
+      path: ["async_training", "total_rollout_steps"],
+      found: `is ${totalRolloutSteps}, but a weight sync takes ${requiredSamples} prompts × ${steps} ${steps === 1 ? "step" : "steps"} = ${needed}`,
+      remedy: `choose at least ${needed}`,
+    };
+  },
+});

@@ -51,35 +51,42 @@ export const modelWindow = defineRule({
 
 export const miniBatch = defineRule({
   id: "mini-batch",
-  title: "a mini-batch is at most a batch",
+  title: "a synchronous step is a whole number of mini-batches",
   severity: "fatal",
-  consequence: "verl refuses it at start",
-  remedy: "training.train_prompt_mini_batch_size of at most training.train_batch_size",
-  source: validateConfig,
-  *check({ plan: { batches } }) {
+  consequence: "the first update fails, after the trials of a whole step",
+  remedy: "choose a divisor of training.train_batch_size",
+  source: "https://github.com/volcengine/verl/blob/v0.8.0/verl/utils/tensordict_utils.py",
+  *check({ plan: { batches, topology } }) {
     const { prompts, miniBatchPrompts } = batches;
-    if (miniBatchPrompts <= prompts) return;
+    // The asynchronous trainer takes whole mini-batches from its queue, whatever train_batch_size says.
+    if (topology.mode === "async" || prompts % miniBatchPrompts === 0) return;
     yield {
       path: ["training", "train_prompt_mini_batch_size"],
-      found: `is ${miniBatchPrompts}, more than train_batch_size ${prompts}`,
-      remedy: `choose at most ${prompts}`,
+      found: `is ${miniBatchPrompts}, which does not divide train_batch_size ${prompts}`,
+      remedy: `choose a divisor of ${prompts}`,
     };
   },
 });
 
 export const batchGpus = defineRule({
   id: "batch-gpus",
-  title: "the trainer's GPUs divide the trials of a step",
+  title: "without dynamic batches, the ranks divide the trials of a synchronous step",
   severity: "fatal",
   consequence: "verl refuses it at start",
-  remedy: "choose a multiple",
+  remedy: "choose a multiple, or set training.use_dynamic_bsz",
   source: validateConfig,
-  *check({ plan: { batches, topology } }) {
+  *check({ settings: { experiment }, plan: { batches, engine, topology } }) {
+    // The asynchronous trainer never calls validate_config.
+    if (topology.mode === "async" || experiment.training.use_dynamic_bsz) return;
     const { prompts, trialsPerPrompt, trialsPerStep } = batches;
-    if (trialsPerStep % topology.trainerGpus === 0) return;
+    const ranks =
+      engine.name === "megatron"
+        ? { count: engine.dataParallel, what: "data-parallel ranks" }
+        : { count: topology.trainerGpus, what: "trainer GPUs" };
+    if (!Number.isInteger(ranks.count) || trialsPerStep % ranks.count === 0) return;
     yield {
       path: ["training", "train_batch_size"],
-      found: `gives ${prompts} × ${trialsPerPrompt} = ${trialsPerStep} trials a step, which the ${topology.trainerGpus} trainer GPUs do not divide`,
+      found: `gives ${prompts} × ${trialsPerPrompt} = ${trialsPerStep} trials a step, which the ${ranks.count} ${ranks.what} do not divide, and use_dynamic_bsz is false`,
     };
   },
 });
@@ -106,9 +113,9 @@ export const miniBatchRanks = defineRule({
   id: "mini-batch-ranks",
   title: "the data-parallel ranks divide the trials of an update",
   severity: "fatal",
-  consequence: "verl refuses it at start",
+  consequence: "the first update fails, after the trials of a whole step",
   remedy: "choose a multiple",
-  source: validateConfig,
+  source: "https://github.com/volcengine/verl/blob/v0.8.0/verl/workers/engine_workers.py",
   *check({ plan: { batches, engine } }) {
     const { miniBatchPrompts: mini, trialsPerPrompt } = batches;
     const { dataParallel } = engine;
@@ -147,11 +154,12 @@ export const syncStep = defineRule({
   unwaivable: noPlan,
   *check({ plan: { asyncTraining, batches } }) {
     if (!asyncTraining) return;
-    const { parameterSyncSteps: steps, requireBatches } = asyncTraining;
+    const { parameterSyncSteps: steps, requiredSamples } = asyncTraining;
     if (Number.isInteger(steps) && steps >= 1) return;
+    const { prompts } = batches;
     yield {
       path: ["async_training", "require_batches"],
-      found: `is ${requireBatches}: train_batch_size ${batches.prompts} / (mini-batch ${batches.miniBatchPrompts} × ${requireBatches}) = ${steps} trainer steps between weight syncs`,
+      found: `is ${asyncTraining.requireBatches}, so that the trainer takes ${requiredSamples} prompts at once, which do not divide train_batch_size ${prompts}`,
     };
   },
 });

@@ -1,6 +1,7 @@
 /** Rules about the trainer's engine. */
 import type { SettingPath } from "../config/load/problem.ts";
-import { replayObstacle } from "../plan/run/index.ts";
+import type { Architecture } from "../config/schema/models.ts";
+import { type Engine, replayObstacle } from "../plan/run/index.ts";
 import { type Decided, defineRule, noPlan, type Verdict } from "./rule.ts";
 
 export const foreignSizes = defineRule({
@@ -113,6 +114,72 @@ function* sizesTogether({ settings, plan }: Decided): Generator<Verdict> {
     };
   }
 }
+
+/** A part of the model that a size of the engine splits into equal shares. */
+interface Split {
+  readonly key: "sp_size" | "tp_size" | "pp_size" | "ep_size";
+  readonly what: string;
+  readonly of: (model: Architecture) => number | undefined;
+  /** Fewer parts than shares are repeated, if they divide them. */
+  readonly repeats?: true;
+}
+
+const ulyssesSplits: readonly Split[] = [
+  { key: "sp_size", what: "attention heads", of: ({ heads }) => heads },
+  { key: "sp_size", what: "KV heads", of: ({ kv_heads: heads }) => heads, repeats: true },
+];
+const expertSplit: Split = { key: "ep_size", what: "experts", of: ({ experts }) => experts?.count };
+
+/** What each engine asserts when it builds the model. */
+const splits: Readonly<Record<Engine["name"], readonly Split[]>> = {
+  fsdp: ulyssesSplits,
+  veomni: [...ulyssesSplits, expertSplit],
+  megatron: [
+    { key: "tp_size", what: "attention heads", of: ({ heads }) => heads },
+    { key: "tp_size", what: "KV heads", of: ({ kv_heads: heads }) => heads },
+    { key: "pp_size", what: "layers", of: ({ layers }) => layers },
+    expertSplit,
+  ],
+};
+
+export const modelShares = defineRule({
+  id: "model-shares",
+  title: "the engine's parallel sizes divide the model's heads, layers and experts",
+  severity: "fatal",
+  consequence: "the trainer fails as it loads the model",
+  remedy: "choose a divisor",
+  source:
+    "https://github.com/volcengine/verl/blob/v0.8.0/verl/models/transformers/monkey_patch.py; https://github.com/NVIDIA/Megatron-LM/blob/core_v0.15.0/megatron/core/transformer/transformer_config.py; https://github.com/ByteDance-Seed/VeOmni/blob/main/veomni/distributed/parallel_plan.py",
+  *check({ settings: { experiment, modelFacts }, plan: { topology } }) {
+    const { training, verl } = experiment;
+    // Of a size that does not divide the GPUs, C-12 says what to choose.
+    const used = splits[verl.engine].filter(
+      ({ key }) => training[key] > 1 && topology.trainerGpus % training[key] === 0,
+    );
+    const model = modelFacts?.architecture;
+    if (!model) {
+      const sizes = new Set(used.map(({ key }) => `${key} ${training[key]}`));
+      if (sizes.size === 0) return;
+      yield {
+        severity: "unknown",
+        path: ["model", "model_path"],
+        found: `has shapes that are not known, so it is unknown whether ${[...sizes].join(" and ")} divide its heads, layers and experts`,
+        remedy: "name its config.json with model.config_file, or add them to config/models.yaml",
+      };
+      return;
+    }
+    for (const { key, what, of, repeats } of used) {
+      const [shares, whole] = [training[key], of(model)];
+      if (whole === undefined || whole % shares === 0) continue;
+      if (repeats && shares % whole === 0) continue;
+      yield {
+        path: ["training", key],
+        found: `is ${shares}, which does not divide the model's ${whole} ${what}`,
+        remedy: `choose a divisor of ${whole}`,
+      };
+    }
+  },
+});
 
 export const ulysses = defineRule({
   id: "C-13",

@@ -1,7 +1,7 @@
 /** Rules about what GPUs, hosts and the checkpoint volume hold. */
 import type { Experiment } from "../config/schema/experiment.ts";
-import { bytesOf } from "../config/schema/scalars.ts";
 import { machineSetting } from "../plan/host.ts";
+import { fullAfterStep } from "../plan/storage/index.ts";
 import { logitsCopies, type Memory, type RoleMemory } from "../plan/memory/index.ts";
 import { defineRule } from "./rule.ts";
 
@@ -104,24 +104,37 @@ export const hostMemory = defineRule({
 
 export const checkpointSize = defineRule({
   id: "checkpoint-size",
-  title: "the checkpoint volume holds two checkpoints, or as many as are kept and one",
+  title: "the checkpoint volume holds all checkpoints that are kept, through every restart",
   severity: "fatal",
-  consequence: "the volume is full before the oldest checkpoint is deleted",
-  remedy: "raise it, or keep fewer: verl.overrides: { trainer.max_actor_ckpt_to_keep: 2 }",
-  source: "docs/decisions.md#c-34; docs/memory.md",
-  *check({ settings: { experiment }, plan: { memory } }) {
-    const { training, storage, verl } = experiment;
-    if (!memory || training.save_freq === -1) return;
-    const { size } = storage.checkpoints;
-    const held = Math.floor(bytesOf(size) / memory.checkpointBytes);
-    // verl keeps every checkpoint unless a setting limits them.
-    const kept = verl.overrides["trainer.max_actor_ckpt_to_keep"];
-    const needed = typeof kept === "number" && kept > 0 ? kept + 1 : 2;
-    if (held >= needed) return;
-    yield {
-      path: ["storage", "checkpoints", "size"],
-      found: `is ${size}, but a checkpoint takes about ${inGiB(memory.checkpointBytes)} and ${needed} must fit, since the last is written before the first is deleted`,
-    };
+  consequence: "the volume is full, and the run fails as it saves",
+  remedy: "raise it, or lower training.checkpoints_to_keep",
+  source:
+    "docs/decisions.md#c-34; docs/memory.md; https://github.com/volcengine/verl/blob/v0.8.0/verl/utils/checkpoint/checkpoint_manager.py",
+  *check({ settings: { experiment }, plan: { checkpoints } }) {
+    const { keep, bytes, room, interval, perStart, withRestarts } = checkpoints;
+    if (bytes === undefined || room === undefined || interval === undefined) return;
+    const path = ["storage", "checkpoints", "size"];
+    const held = `is ${experiment.storage.checkpoints.size}, which holds ${room} checkpoints of about ${inGiB(bytes)}`;
+    if (room < (perStart ?? 2)) {
+      yield {
+        path,
+        found: `${held}, but ${perStart ?? 2} must fit, since the next is written before the oldest is deleted`,
+      };
+    } else if (keep === "all") {
+      yield {
+        severity: "warn",
+        path: ["training", "checkpoints_to_keep"],
+        found: `is all, and the volume has room for ${room} checkpoints of about ${inGiB(bytes)}: it is full after step ${fullAfterStep(checkpoints)}`,
+        remedy: "name a number, or leave it out",
+      };
+    } else if (withRestarts !== undefined && room < withRestarts) {
+      const { max_restarts: restarts } = experiment.trainer;
+      yield {
+        severity: "warn",
+        path,
+        found: `${held}, but ${restarts} restarts (trainer.max_restarts) leave up to ${withRestarts}: verl deletes only what the same start has saved`,
+      };
+    }
   },
 });
 

@@ -54,7 +54,8 @@ export const rolloutServers = defineRule({
   id: "C-02",
   title: "vllm.gen_tp divides the rollout GPUs",
   severity: "fatal",
-  consequence: "a fractional number of rollout servers",
+  consequence:
+    "GPUs that serve nothing, and a number of rollout servers that discovery waits for in vain",
   remedy: "choose a divisor of the rollout GPUs",
   source: "docs/decisions.md#c-02",
   unwaivable: noPlan,
@@ -64,7 +65,7 @@ export const rolloutServers = defineRule({
     yield {
       path: ["vllm", "gen_tp"],
       found: `is ${tensorParallel}, which does not divide the ${rolloutGpus} rollout GPUs`,
-      consequence: `${rolloutGpus / tensorParallel} rollout servers`,
+      consequence: `${rolloutGpus % tensorParallel} of them would serve nothing`,
       remedy: `choose a divisor of ${rolloutGpus}`,
     };
   },

@@ -51,6 +51,12 @@ export const training = z.strictObject({
     .min(-1)
     .default(5)
     .describe("Save a checkpoint every this many steps; -1 never."),
+  checkpoints_to_keep: z
+    .union([count(), z.literal("all")])
+    .optional()
+    .describe(
+      "Checkpoints that one start of the run keeps; verl deletes older ones. `all` deletes none. Default: as many as the checkpoint volume holds, shared among the first start and `trainer.max_restarts` more; 2 where the size of a checkpoint is not known.",
+    ),
   val_before_train: z.boolean().default(false).describe("Validate once before the first step."),
 });
 

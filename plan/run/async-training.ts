@@ -10,7 +10,10 @@ export interface AsyncTraining {
   readonly requireBatches: number;
   /** Trainer steps between two weight syncs. */
   readonly parameterSyncSteps: number;
+  /** Prompts of the whole run, at most. */
   readonly totalRolloutSteps: number;
+  /** Weight syncs of the whole run, at most; verl counts them as its steps. */
+  readonly weightSyncs: number;
   /** Prompts that the trainer takes at once. */
   readonly requiredSamples: number;
   /** Prompts in flight at once. */
@@ -47,6 +50,7 @@ export function planAsyncTraining(
     requireBatches: wanted.require_batches,
     parameterSyncSteps: steps,
     totalRolloutSteps: wanted.total_rollout_steps,
+    weightSyncs: Math.floor(wanted.total_rollout_steps / (requiredSamples * steps)),
     requiredSamples,
     maxConcurrentSamples: Math.min(topology.rolloutServers * perServer, maxQueuedSamples),
     concurrentSamplesPerServer: canSetConcurrency(verl) ? perServer : undefined,

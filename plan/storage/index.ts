@@ -1,1 +1,2 @@
+export { type Checkpoints, fullAfterStep, planCheckpoints } from "./checkpoints.ts";
 export { type Directories, isOwn, planStorage, type Storage, type Volume } from "./storage.ts";

@@ -23,7 +23,7 @@ export function memoryLines({ memory, batches }: Plan): string[] {
           `KV cache of a server: ${rollout.kvTokens} tokens, ${rollout.fullSequences} sequences of ${batches.modelLength}`,
         ]
       : ["KV cache of a server: not known without gpu_nodes.gpu_memory of the site"]),
-    `host memory of a node for offloading and loading: ${inGiB(memory.hostBytes)} GiB; a checkpoint: ${inGiB(memory.checkpointBytes)} GiB`,
+    `host memory of a node for offloading and loading: ${inGiB(memory.hostBytes)} GiB`,
   ];
 }
 

@@ -1,7 +1,7 @@
 import { type NamespacePlan, type Flow, describePeer } from "../network/index.ts";
 import type { RayPod } from "../ray/index.ts";
 import type { AsyncTraining, Engine } from "../run/index.ts";
-import type { Volume } from "../storage/index.ts";
+import { type Checkpoints, fullAfterStep, type Volume } from "../storage/index.ts";
 import { dockerNetworkLines, dockerSandboxLines, dockerVolumeRows } from "./docker.ts";
 import { shownValue } from "./environment.ts";
 import { memoryLines } from "./memory.ts";
@@ -92,13 +92,24 @@ function podSize(pod: RayPod): string {
   return `${pod.cpus} CPUs, ${inGiB(pod.memoryBytes)} memory, of which /dev/shm ${inGiB(pod.sharedMemoryBytes)} (object store ${inGiB(pod.objectStoreBytes)})`;
 }
 
-function step({ batches, asyncTraining, trainer }: Plan): string[] {
+function step({ batches, asyncTraining, trainer, checkpoints }: Plan): string[] {
   return [
     `${batches.prompts} prompts × ${batches.trialsPerPrompt} trials = ${batches.trialsPerStep} trials, updates of ${batches.miniBatchPrompts} prompts`,
     `window ${batches.promptTokens} + ${batches.responseTokens} = ${batches.windowTokens} of ${batches.modelLength} tokens; ${batches.tokensPerGpu} tokens per GPU`,
     ...(asyncTraining ? overlap(asyncTraining) : []),
     `at most ${trainer.maxRestarts} restarts, each from the newest checkpoint`,
+    checkpointsLine(checkpoints),
   ];
+}
+
+function checkpointsLine(checkpoints: Checkpoints): string {
+  const { keep, interval, bytes, room } = checkpoints;
+  if (interval === undefined) return "no checkpoint is saved";
+  const kept = keep === "all" ? "all are kept" : `each start keeps the newest ${keep}`;
+  const saved = `a checkpoint every ${counted(interval, "step")}, ${kept}`;
+  if (bytes === undefined || room === undefined) return `${saved}; its size is not known`;
+  const full = fullAfterStep(checkpoints);
+  return `${saved}; about ${inGiB(bytes)} each, the volume has room for ${room}${full === undefined ? "" : ` and is full after step ${full}`}`;
 }
 
 function overlap(training: AsyncTraining): string[] {

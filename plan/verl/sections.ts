@@ -1,6 +1,6 @@
 import type { Experiment } from "../../config/schema/experiment.ts";
 import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../run/index.ts";
-import type { Storage } from "../storage/index.ts";
+import type { Checkpoints, Storage } from "../storage/index.ts";
 import { collectiveTimeoutSeconds } from "./fixed.ts";
 import type { Override, OverrideValue } from "./override.ts";
 import type { Names } from "../names.ts";
@@ -13,6 +13,7 @@ export interface OverrideInputs {
   readonly batches: Batches;
   readonly asyncTraining: AsyncTraining | undefined;
   readonly storage: Storage;
+  readonly checkpoints: Checkpoints;
   readonly names: Names;
   readonly scaffold: Scaffold;
   readonly agentLoopConfig: string;
@@ -189,8 +190,9 @@ export function criticOverrides(inputs: OverrideInputs): Override[] {
 }
 
 export function trainerOverrides(inputs: OverrideInputs): Override[] {
-  const { experiment, topology, storage, names } = inputs;
+  const { experiment, topology, storage, names, checkpoints } = inputs;
   const { training, verl } = experiment;
+  const kept = checkpoints.keep === "all" ? null : checkpoints.keep;
   const trainer = (key: string, value: OverrideValue, source: string) =>
     set(`trainer.${key}`, value, source);
   return [
@@ -207,6 +209,8 @@ export function trainerOverrides(inputs: OverrideInputs): Override[] {
     trainer("resume_mode", "auto", noSetting),
     trainer("total_epochs", training.total_epochs, "training.total_epochs"),
     trainer("save_freq", training.save_freq, "training.save_freq"),
+    trainer("max_actor_ckpt_to_keep", kept, "training.checkpoints_to_keep"),
+    trainer("max_critic_ckpt_to_keep", kept, "training.checkpoints_to_keep"),
     trainer("test_freq", training.test_freq, "training.test_freq"),
     trainer("val_before_train", training.val_before_train, "training.val_before_train"),
     ...(verl.version === "0.8.0" ? [] : [trainer("use_v1", false, noSetting)]),

@@ -101,7 +101,6 @@ const variations: Record<string, Changes> = {
   "own overrides": {
     verl: {
       overrides: {
-        "trainer.max_actor_ckpt_to_keep": 3,
         "trainer.balance_batch": false,
         "trainer.rollout_data_dir": "it's ${not} an interpolation, but {a: [text]}\\",
         "trainer.validation_data_dir": null,

@@ -1,7 +1,7 @@
 import type { Basis } from "../../host.ts";
 import type { Names } from "../../names.ts";
 import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../../run/index.ts";
-import type { Storage } from "../../storage/index.ts";
+import type { Checkpoints, Storage } from "../../storage/index.ts";
 
 /** Secrets that training pods get as variables. */
 export type TrainingSecret = "sandboxKey" | "wandbApiKey";
@@ -34,5 +34,6 @@ export interface EnvironmentInputs {
   readonly batches: Batches;
   readonly asyncTraining: AsyncTraining | undefined;
   readonly storage: Storage;
+  readonly checkpoints: Checkpoints;
   readonly scaffold: Scaffold;
 }

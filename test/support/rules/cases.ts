@@ -76,7 +76,7 @@ const parsers = "{ claude-code: qwen3_coder }";
 export const models = `
 Many-Heads: { kv_heads: 24, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, tool_call_parser: ${parsers} }
 Sixteen-Heads: { kv_heads: 16, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, tool_call_parser: ${parsers} }
-Hybrid: { kv_heads: 4, max_position_embeddings: 262144, mixture_of_experts: false, billion_parameters: 7, ulysses: false, tool_call_parser: ${parsers} }
+Odd-Shapes: { max_position_embeddings: 262144, mixture_of_experts: true, tool_call_parser: ${parsers}, architecture: { layers: 30, hidden_size: 64, heads: 28, kv_heads: 4, head_dim: 16, vocab_size: 1000, experts: { count: 60, per_token: 4, intermediate_size: 64 } } }
 `;
 
 const frozen = (name: string, rest = "", model = "Sixteen-Heads") =>
@@ -121,7 +121,7 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "training: { sp_size: 8, fsdp_size: 4 }",
   },
   "C-13": {
-    common: "model: { model_path: /models/Hybrid }\ntraining: { sp_size: 1 }",
+    common: "model: { model_path: /models/Qwen3.6-27B }\ntraining: { sp_size: 1 }",
     breaks: ["training: { sp_size: 2 }"],
     meets: "training: { sp_size: 1 }",
   },
@@ -254,13 +254,19 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "vllm: { max_model_length: 262144 }",
   },
   "mini-batch": {
-    breaks: ["training: { train_prompt_mini_batch_size: 65 }"],
-    meets: "training: { train_prompt_mini_batch_size: 64 }",
+    breaks: [
+      "training: { train_prompt_mini_batch_size: 48 }",
+      "training: { train_prompt_mini_batch_size: 65 }",
+      "training: { train_prompt_mini_batch_size: 128 }",
+      "training: { train_batch_size: 96 }",
+    ],
+    meets: "training: { train_prompt_mini_batch_size: 32 }",
   },
   "batch-gpus": {
-    common: "harbor_runtime: { num_workers: 1 }\ntraining: { sp_size: 8, n_resp_per_prompt: 3 }",
-    breaks: ["training: { train_batch_size: 63, train_prompt_mini_batch_size: 63 }"],
-    meets: "training: { train_batch_size: 64, train_prompt_mini_batch_size: 64 }",
+    common:
+      "harbor_runtime: { num_workers: 1 }\ntraining: { sp_size: 8, n_resp_per_prompt: 3, train_batch_size: 63, train_prompt_mini_batch_size: 63 }",
+    breaks: ["training: { use_dynamic_bsz: false }"],
+    meets: "training: { use_dynamic_bsz: true }",
   },
   "batch-workers": {
     breaks: ["harbor_runtime: { num_workers: 15 }"],
@@ -281,6 +287,28 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets:
       "async_training: { require_batches: 2, trigger_parameter_sync_step: 1 }\nsandbox: { parallel_trials: 1024 }",
   },
+  "no-weight-sync": {
+    base: "two-node",
+    breaks: [
+      "async_training: { total_rollout_steps: 32 }",
+      "async_training: { total_rollout_steps: 63 }",
+      "async_training: { total_rollout_steps: 64, trigger_parameter_sync_step: 2 }",
+      "async_training: { total_rollout_steps: 100, require_batches: 2, trigger_parameter_sync_step: 1 }\nsandbox: { parallel_trials: 1024 }",
+    ],
+    meets: "async_training: { total_rollout_steps: 64 }",
+  },
+  "model-shares": {
+    common: `model: { model_path: /models/Odd-Shapes }\n${veomni}\ntraining: { sp_size: 1 }`,
+    breaks: [
+      "verl: { engine: fsdp }\ntraining: { sp_size: 8 }",
+      "training: { sp_size: 8 }",
+      "training: { ep_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { tp_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { pp_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { ep_size: 8 }",
+    ],
+    meets: "training: { sp_size: 4, ep_size: 4 }",
+  },
   "concurrent-samples": {
     base: "two-node",
     breaks: ["async_training: { max_concurrent_samples: 48 }"],
@@ -292,7 +320,7 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   },
   "override-owned": {
     breaks: ["verl: { overrides: { trainer.nnodes: 1 } }"],
-    meets: "verl: { overrides: { trainer.max_actor_ckpt_to_keep: 3 } }",
+    meets: "verl: { overrides: { trainer.balance_batch: false } }",
   },
   "verl-configuration": {
     common: "verl: { config_name: mine }",

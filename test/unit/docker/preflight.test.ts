@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, FakeDaemon, onDocker, soundDaemon } from "../../support/docker.ts";
 
-/** What is not well, as `id severity: found`. Ports of the run are those of the test, so that nothing of this machine matters. */
+/** What is not well, as `id severity: found`. Ports of the run are those of the test and below the range of outgoing connections, so that nothing of this machine matters. */
 async function findings(host: string, experiment = "", site = ""): Promise<string[]> {
   const loaded = onDocker(
-    `infrastructure: { litellm_port: 38002, ray_dashboard_port: 38265 }\n${experiment}`,
+    `infrastructure: { litellm_port: 28002, ray_dashboard_port: 28265 }\n${experiment}`,
     { site: `${dockerSiteYaml}docker: { host: "${host}" }\n${site}` },
   );
   const { findings } = await preflight(loaded);
@@ -92,8 +92,8 @@ describe("preflight of a Docker host", () => {
     ],
     [
       "a port that a container has",
-      { "/containers/json": [{ Names: ["/web"], Labels: {}, Ports: [{ PublicPort: 38002 }] }] },
-      ["docker-ports fatal: port 38002 is taken by container web"],
+      { "/containers/json": [{ Names: ["/web"], Labels: {}, Ports: [{ PublicPort: 28002 }] }] },
+      ["docker-ports fatal: port 28002 is taken by container web"],
     ],
   ])("names %s", async (_, change, expected) => {
     expect(await withDaemon(change)).toEqual(expected);
@@ -108,7 +108,7 @@ describe("preflight of a Docker host", () => {
           { Name: "run-train", Labels: labels, IPAM: { Config: [{ Subnet: "172.30.240.0/24" }] } },
         ],
         "/containers/json": [
-          { Names: ["/run-litellm"], Labels: labels, Ports: [{ PublicPort: 38002 }] },
+          { Names: ["/run-litellm"], Labels: labels, Ports: [{ PublicPort: 28002 }] },
         ],
       }),
     ).toEqual([]);
@@ -128,13 +128,13 @@ describe("preflight of a Docker host", () => {
 
   it("names a port that a program of this machine has", async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
-    const other = createServer().listen(38265, "127.0.0.1", () => {
+    const other = createServer().listen(28265, "127.0.0.1", () => {
       resolve(undefined);
     });
     await promise;
     try {
       expect(await withDaemon({})).toEqual([
-        "docker-ports fatal: port 38265 is taken by a program of this machine",
+        "docker-ports fatal: port 28265 is taken by a program of this machine",
       ]);
     } finally {
       other.close();

@@ -135,11 +135,11 @@ describe("an accepted Plan", () => {
 
   it("shares a step evenly among GPUs and workers, and fits the window", () => {
     accepted(({ batches, topology, engine }, { experiment }) => {
-      expect(batches.trialsPerStep % topology.trainerGpus).toBe(0);
+      expect((batches.miniBatchPrompts * batches.trialsPerPrompt) % engine.dataParallel).toBe(0);
       if (topology.mode === "sync") {
+        expect(batches.prompts % batches.miniBatchPrompts).toBe(0);
         expect(batches.trialsPerStep % experiment.harbor_runtime.num_workers).toBe(0);
       }
-      expect(batches.miniBatchPrompts).toBeLessThanOrEqual(batches.prompts);
       expect(batches.windowTokens).toBeLessThanOrEqual(batches.modelLength);
       expect(batches.tokensPerGpu * engine.sequenceParallel).toBeGreaterThanOrEqual(
         batches.windowTokens,

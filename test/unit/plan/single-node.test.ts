@@ -217,7 +217,7 @@ describe("a setting that contradicts another", () => {
       "C-02: TP does not divide the GPUs",
       "infrastructure: { ngpus_per_node: 6 }\ntraining: { sp_size: 2, train_batch_size: 48, train_prompt_mini_batch_size: 48 }",
       [
-        "vllm.gen_tp: is 4, which does not divide the 6 rollout GPUs: 1.5 rollout servers. Choose a divisor of 6.",
+        "vllm.gen_tp: is 4, which does not divide the 6 rollout GPUs: 2 of them would serve nothing. Choose a divisor of 6.",
       ],
     ],
     [
@@ -238,14 +238,14 @@ describe("a setting that contradicts another", () => {
       "mini batch larger than the batch",
       "training: { train_batch_size: 32 }",
       [
-        "training.train_prompt_mini_batch_size: is 64, more than train_batch_size 32: verl refuses it at start. Choose at most 32.",
+        "training.train_prompt_mini_batch_size: is 64, which does not divide train_batch_size 32: the first update fails, after the trials of a whole step. Choose a divisor of 32.",
       ],
     ],
     [
       "batch that the GPUs do not divide",
-      "training: { train_batch_size: 63, train_prompt_mini_batch_size: 62, n_resp_per_prompt: 4 }\nharbor_runtime: { num_workers: 12 }",
+      "training: { train_batch_size: 62, train_prompt_mini_batch_size: 62, n_resp_per_prompt: 6, use_dynamic_bsz: false }\nharbor_runtime: { num_workers: 12 }",
       [
-        "training.train_batch_size: gives 63 × 4 = 252 trials a step, which the 8 trainer GPUs do not divide: verl refuses it at start. Choose a multiple.",
+        "training.train_batch_size: gives 62 × 6 = 372 trials a step, which the 8 trainer GPUs do not divide, and use_dynamic_bsz is false: verl refuses it at start. Choose a multiple, or set training.use_dynamic_bsz.",
       ],
     ],
     [

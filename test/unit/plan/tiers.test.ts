@@ -214,7 +214,7 @@ describe("asynchronous training", () => {
     [
       "batches that do not divide",
       "async_training: { require_batches: 3 }",
-      /^async_training.require_batches: is 3: train_batch_size 64 \/ \(mini-batch 64 × 3\) = 0\.\d+ trainer steps/,
+      /^async_training.require_batches: is 3, so that the trainer takes 192 prompts at once, which do not divide train_batch_size 64:/,
     ],
     [
       "a quota below what is in flight",
@@ -243,8 +243,8 @@ describe("asynchronous training", () => {
     ],
     [
       "sizes that do not divide",
-      "verl: { engine: megatron }\ntraining: { tp_size: 8, pp_size: 2 }",
-      /^training.tp_size: gives tp_size 8 × pp_size 2 × cp_size 1 = 16, which does not divide the 8 trainer GPUs/,
+      "verl: { engine: megatron }\ntraining: { tp_size: 2, pp_size: 2, cp_size: 4 }",
+      /^training.tp_size: gives tp_size 2 × pp_size 2 × cp_size 4 = 16, which does not divide the 8 trainer GPUs/,
     ],
     [
       "replay without experts",

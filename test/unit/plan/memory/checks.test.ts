@@ -70,6 +70,53 @@ describe("a run that does not fit its GPUs", () => {
   });
 });
 
+describe("the checkpoint volume", () => {
+  it.each([
+    ["single-node", 3, 12],
+    ["two-node", 2, 10],
+    ["three-node", 2, 10],
+    ["three-node-veomni", 3, 12],
+  ])("of %s keeps %i of the %i that it has room for, through every restart", (base, keep, room) => {
+    const { checkpoints, trainer } = planWith("", { base }).plan;
+    expect(checkpoints).toMatchObject({ keep, room });
+    expect(checkpoints.withRestarts).toBeLessThanOrEqual(room);
+    for (const role of ["actor", "critic"]) {
+      expect(trainer.argv).toContain(`trainer.max_${role}_ckpt_to_keep=${keep}`);
+    }
+  });
+
+  it.each([
+    ["all, with what it holds", "checkpoints_to_keep: all", /room for 12 .* full after step 60/],
+    ["all, of a run that saves every step", "checkpoints_to_keep: all, save_freq: 1", /step 12/],
+    ["more than restarts leave room for", "checkpoints_to_keep: 12", /3 restarts .* up to 48/],
+  ])("warns of %s", (_what, training, message) => {
+    const { problems, warnings } = planWith(`training: { ${training} }`);
+    expect(problems).toEqual([]);
+    expect(warnings.find(({ rule }) => rule === "checkpoint-size")?.message).toMatch(message);
+  });
+
+  it.each([
+    ["as many as it has room for, without restarts", "checkpoints_to_keep: 12", 0],
+    ["one, which has two until the older is deleted", "checkpoints_to_keep: 1", 3],
+  ])("takes %s", (_what, training, restarts) => {
+    const yaml = `training: { ${training} }\ntrainer: { max_restarts: ${restarts} }`;
+    expect(said(planWith(yaml))).toEqual([]);
+  });
+
+  it("says in the summary when it is full", () => {
+    const full = planWith("training: { checkpoints_to_keep: all }").plan;
+    expect(summarize(full)).toContain("has room for 12 and is full after step 60");
+    expect(summarize(planWith("").plan)).not.toContain("is full");
+  });
+
+  it("keeps two checkpoints of unknown size, and passes verl's own bound where all are kept", () => {
+    const { plan } = planWith("model: { model_path: /models/Nobody-1B }");
+    expect(plan.checkpoints).toMatchObject({ keep: 2, room: undefined });
+    const { argv } = planWith("training: { checkpoints_to_keep: all }").plan.trainer;
+    expect(argv).toContain("trainer.max_actor_ckpt_to_keep=null");
+  });
+});
+
 describe("the rest of the memory", () => {
   it.each([
     [
@@ -89,7 +136,7 @@ describe("the rest of the memory", () => {
     ],
     [
       "a volume for fewer than are kept",
-      "verl: { overrides: { trainer.max_actor_ckpt_to_keep: 20 } }",
+      "training: { checkpoints_to_keep: 20 }",
       "fatal checkpoint-size storage.checkpoints.size",
     ],
   ])("refuses %s", (_what, yaml, expected) => {
