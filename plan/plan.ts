@@ -139,7 +139,17 @@ export function plan(settings: Settings): Plan {
       : planInProcessProxy(ray.ports);
   const flows = withServingFlows(planFlows(basis, ray.ports), serving);
   const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
-  const run = { names, topology, engine, batches, asyncTraining, storage, checkpoints, scaffold };
+  const run = {
+    names,
+    topology,
+    engine,
+    batches,
+    asyncTraining,
+    storage,
+    checkpoints,
+    scaffold,
+    sandboxes,
+  };
   const trainer = planTrainer(basis, run);
   const dockerHost = planDockerHost(basis, run);
   return {
@@ -164,7 +174,7 @@ export function plan(settings: Settings): Plan {
     proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
     sandboxes,
     admission,
-    reaper: planReaper(basis, names),
+    reaper: planReaper(basis, { names, sandboxes }),
     prepull: planPrepull(basis, { names, scaffold, sandboxes }),
     flows,
     isolation,

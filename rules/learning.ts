@@ -29,12 +29,13 @@ export const validationTime = defineRule({
   consequence: "unfinished validation trials are not scored: 170 of 500 were seen",
   remedy: "leave harbor_agent.val_max_timeout_sec out, or give at least as much",
   source: "docs/decisions.md#c-19",
-  *check({ settings: { experiment } }) {
-    const { val_max_timeout_sec: cap, max_timeout_sec: trainingCap } = experiment.harbor_agent;
-    if (cap >= trainingCap) return;
+  *check({ settings: { experiment }, plan: { sandboxes } }) {
+    const { training, validation } = sandboxes.life;
+    if (validation.agent >= training.agent) return;
+    const { val_max_timeout_sec: cap } = experiment.harbor_agent;
     yield {
       path: ["harbor_agent", "val_max_timeout_sec"],
-      found: `is ${cap} s, less than the ${trainingCap} s of a training trial (harbor_agent.max_timeout_sec)`,
+      found: `is ${cap} s, which gives the agent ${validation.agent} s, less than the ${training.agent} s of a training trial`,
     };
   },
 });

@@ -1,26 +1,33 @@
 /** Rules about what sandboxes may be, how long they live, and where their images come from. */
 import { defineRule } from "./rule.ts";
 
-/** What the verifier needs after the agent has used all its time. */
-const verifierMinutes = 15;
-
 export const deadline = defineRule({
   id: "sandbox-deadline",
-  title: "sandboxes live longer than the agent phase, in training and in validation",
+  title: "sandboxes live as long as the longest trial, in training and in validation",
   severity: "fatal",
   consequence: "Kubernetes ends sandboxes before their verifier has run",
-  remedy: `leave at least ${verifierMinutes} minutes for the verifier`,
+  remedy: "leave it out, or raise it",
   source: "docs/decisions.md#deadlines-of-a-sandbox",
-  *check({ settings: { experiment } }) {
-    const { harbor_agent: agent, k8s } = experiment;
-    for (const [key, cap] of [
-      ["pod_active_deadline_seconds", "max_timeout_sec"],
-      ["val_pod_active_deadline_seconds", "val_max_timeout_sec"],
+  *check({ plan: { sandboxes } }) {
+    for (const [key, life] of [
+      ["pod_active_deadline_seconds", sandboxes.life.training],
+      ["val_pod_active_deadline_seconds", sandboxes.life.validation],
     ] as const) {
-      if (k8s[key] > agent[cap]) continue;
+      const { start, setup, agent, verifier, longest, deadline } = life;
+      if (deadline >= longest) continue;
+      const running = setup + agent + verifier;
+      const late = deadline >= running;
       yield {
+        ...(late ? { severity: "warn" as const } : {}),
         path: ["k8s", key],
-        found: `is ${k8s[key]} s, not more than harbor_agent.${cap} ${agent[cap]} s`,
+        found: `is ${deadline} s, but a trial may take ${running} s (set-up ${setup}, agent ${agent}, verifier ${verifier})${late ? ` after a start of up to ${start} s` : ""}`,
+        ...(late
+          ? {
+              consequence:
+                "Kubernetes ends the sandboxes of late starters before their verifier has run",
+            }
+          : {}),
+        remedy: `leave it out, or choose at least ${longest}`,
       };
     }
   },

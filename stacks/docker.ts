@@ -101,7 +101,8 @@ export function provisionHost(
       rayToken,
       secrets: { sandboxKey, wandbApiKey },
       sandboxes: {
-        deadlineSeconds: sandboxes.deadlineSeconds,
+        // A daemon does not tell trials of validation from others.
+        deadlineSeconds: sandboxes.longestDeadlineSeconds,
         memoryLimitBytes: sandboxes.perPod.memoryLimitBytes,
       },
       startupMinutes: rolloutMinutes,

@@ -86,14 +86,18 @@ export const k8s = z.strictObject({
     .default(1200)
     .describe("Seconds that Harbor waits for a sandbox pod to become ready."),
   pod_active_deadline_seconds: seconds()
-    .default(6000)
-    .describe("Seconds after which Kubernetes ends a sandbox pod, whatever it does."),
+    .optional()
+    .describe(
+      "Seconds after which Kubernetes ends a sandbox pod, whatever it does. Default: 6000, or the longest life of a trial if that is more.",
+    ),
   val_pod_startup_timeout: seconds()
     .default(2400)
     .describe("The same wait for a validation pod, whose image training has not pulled yet."),
   val_pod_active_deadline_seconds: seconds()
-    .default(9000)
-    .describe("Seconds after which Kubernetes ends a validation pod (D-31)."),
+    .optional()
+    .describe(
+      "The same for a validation pod. Default: 9000, or the longest life of a validation trial if that is more (D-31).",
+    ),
 });
 
 export const vllm = z.strictObject({

@@ -1,4 +1,5 @@
 import type { Basis } from "../host.ts";
+import { type TrialLife, trialLife } from "./trial-life.ts";
 import { type Placement, sandboxPlacement } from "../nodes/index.ts";
 
 const MiB = 2 ** 20;
@@ -27,16 +28,18 @@ export interface Sandboxes extends Placement {
     readonly memoryLimitBytes: number;
     readonly ephemeralStorageBytes: number;
   };
-  /** Seconds after which Kubernetes ends a sandbox pod. */
-  readonly deadlineSeconds: number;
-  /** The same for validation, whose images may have to be pulled first. */
-  readonly validationDeadlineSeconds: number;
-  /** No sandbox lives longer. */
+  /** Of a trial, and of the pod that it runs in. */
+  readonly life: { readonly training: TrialLife; readonly validation: TrialLife };
+  /** No sandbox lives longer, in seconds. */
   readonly longestDeadlineSeconds: number;
 }
 
 export function planSandboxes(settings: Basis): Sandboxes {
-  const { harbor_agent: agent, sandbox, k8s } = settings.experiment;
+  const { harbor_agent: agent, sandbox } = settings.experiment;
+  const life = {
+    training: trialLife(settings, "training"),
+    validation: trialLife(settings, "validation"),
+  };
   const memoryRequestBytes = agent.environment_override_memory_mb * MiB;
   const memoryLimitBytes = Math.ceil(memoryRequestBytes * sandbox.memory_limit_factor);
   const pods = sandbox.parallel_trials + Math.ceil(sandbox.parallel_trials * endingShare);
@@ -55,12 +58,8 @@ export function planSandboxes(settings: Basis): Sandboxes {
       memoryLimitBytes: pods * memoryLimitBytes,
       ephemeralStorageBytes: pods * ephemeralStorageBytes,
     },
-    deadlineSeconds: k8s.pod_active_deadline_seconds,
-    validationDeadlineSeconds: k8s.val_pod_active_deadline_seconds,
-    longestDeadlineSeconds: Math.max(
-      k8s.pod_active_deadline_seconds,
-      k8s.val_pod_active_deadline_seconds,
-    ),
+    life,
+    longestDeadlineSeconds: Math.max(life.training.deadline, life.validation.deadline),
     ...sandboxPlacement(settings),
   };
 }

@@ -1,5 +1,6 @@
 import type { Basis } from "../host.ts";
 import type { Names } from "../names.ts";
+import type { Sandboxes } from "./bounds.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 
 /** What deletes the sandboxes that Kubernetes, Harbor and the trainer leave behind. */
@@ -27,18 +28,18 @@ export interface Reaper {
   readonly dryRun: boolean;
 }
 
-export function planReaper({ experiment }: Basis, names: Names): Reaper {
+export function planReaper(
+  { experiment }: Basis,
+  { names, sandboxes }: { names: Names; sandboxes: Sandboxes },
+): Reaper {
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   return {
     name: names.reaper,
     requests: requestsOf(50, { memory: 128, limit: 512 }),
     runLabel: `harbor-run=${agent.pod_name_prefix}`,
     ownerPrefix: `${names.rayCluster}-`,
-    deadlineSeconds: k8s.pod_active_deadline_seconds,
-    longestDeadlineSeconds: Math.max(
-      k8s.pod_active_deadline_seconds,
-      k8s.val_pod_active_deadline_seconds,
-    ),
+    deadlineSeconds: sandboxes.life.training.deadline,
+    longestDeadlineSeconds: sandboxes.longestDeadlineSeconds,
     startupSeconds: Math.max(k8s.pod_startup_timeout, k8s.val_pod_startup_timeout),
     graceSeconds: sandbox.reaper.grace_minutes * 60,
     finishedSeconds: sandbox.reaper.finished_minutes * 60,

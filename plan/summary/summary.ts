@@ -1,6 +1,7 @@
 import { type NamespacePlan, type Flow, describePeer } from "../network/index.ts";
 import type { RayPod } from "../ray/index.ts";
 import type { AsyncTraining, Engine } from "../run/index.ts";
+import type { TrialLife } from "../sandbox/index.ts";
 import { type Checkpoints, fullAfterStep, type Volume } from "../storage/index.ts";
 import { dockerNetworkLines, dockerSandboxLines, dockerVolumeRows } from "./docker.ts";
 import { shownValue } from "./environment.ts";
@@ -137,13 +138,18 @@ function proxy(plan: Plan): string[] {
   ];
 }
 
+function phases({ start, setup, agent, verifier }: TrialLife): string {
+  return `start ${start} s, set-up ${setup} s, agent ${agent} s, verifier ${verifier} s`;
+}
+
 function sandboxes(plan: Plan): string[] {
   if (plan.dockerHost) return dockerSandboxLines(plan);
   const { sandboxes, reaper, prepull } = plan;
-  const { perPod, quota } = sandboxes;
+  const { perPod, quota, life } = sandboxes;
   return [
     `${sandboxes.parallelTrials} trials at once; quota ${sandboxes.pods} pods, ${quota.cpus} CPUs, memory ${inGiB(quota.memoryRequestBytes)} requested, ${inGiB(quota.memoryLimitBytes)} limit`,
-    `each: ${perPod.cpus} CPU, memory ${inGiB(perPod.memoryRequestBytes)} to ${inGiB(perPod.memoryLimitBytes)}, ended after ${sandboxes.deadlineSeconds} s`,
+    `each: ${perPod.cpus} CPU, memory ${inGiB(perPod.memoryRequestBytes)} to ${inGiB(perPod.memoryLimitBytes)}, ended after ${life.training.deadline} s, in validation ${life.validation.deadline} s`,
+    `a trial at most: ${phases(life.training)}; in validation ${phases(life.validation)}`,
     `${reaper.dryRun ? "only logged" : "deleted"} when ${reaper.graceSeconds / 60} minutes past the deadline, without an owner, or finished for ${reaper.finishedSeconds / 60} minutes`,
     ...(prepull ? [`pulled ahead on every node: ${prepull.images.join(", ")}`] : []),
   ];

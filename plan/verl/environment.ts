@@ -12,9 +12,7 @@ export function planEnvironment(settings: Basis, inputs: EnvironmentInputs): Env
     ...runVariables(settings, inputs),
     ...asyncVariables(settings, inputs),
     ...agentVariables(settings, inputs),
-    ...(settings.host.docker
-      ? dockerVariables(settings)
-      : sandboxVariables(settings, inputs.names)),
+    ...(settings.host.docker ? dockerVariables(settings) : sandboxVariables(settings, inputs)),
     ...modelAccessVariables(settings, inputs),
     ...processVariables(settings),
   ];

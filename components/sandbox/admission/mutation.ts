@@ -42,7 +42,7 @@ export function sandboxPatches({ admission, sandboxes, labels, gate }: MutationI
   const withLabels = `(has(object.metadata.labels) ? [] : [${patch("/metadata/labels", "{}")}])`;
   const withDeadline = `(has(object.spec.activeDeadlineSeconds) ? [] : [${spec(
     "activeDeadlineSeconds",
-    literal(sandboxes.deadlineSeconds),
+    literal(sandboxes.life.training.deadline),
   )}])`;
   return [withLabels, withDeadline, `[${patches.join(", ")}]`, gatePatches(gate)].join(" + ");
 }

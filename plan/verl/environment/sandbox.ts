@@ -2,14 +2,16 @@ import type { Basis } from "../../host.ts";
 import { collectiveTimeoutSeconds } from "../fixed.ts";
 import { harborVariables } from "./harbor.ts";
 import { noSetting, row } from "./row.ts";
-import type { EnvironmentVariable } from "./types.ts";
-import type { Names } from "../../names.ts";
+import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
 const kubernetesEnvironment =
   "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";
 
 /** Where and how Harbor makes its sandboxes. */
-export function sandboxVariables(settings: Basis, names: Names): EnvironmentVariable[] {
+export function sandboxVariables(
+  settings: Basis,
+  { names, sandboxes: { life } }: EnvironmentInputs,
+): EnvironmentVariable[] {
   const { experiment, host } = settings;
   const { harbor_agent: agent, k8s, sandbox } = experiment;
   const { harbor } = host;
@@ -21,7 +23,7 @@ export function sandboxVariables(settings: Basis, names: Names): EnvironmentVari
     ...row("K8S_POD_STARTUP_TIMEOUT", k8s.pod_startup_timeout, "k8s.pod_startup_timeout"),
     ...row(
       "K8S_POD_ACTIVE_DEADLINE_SECONDS",
-      k8s.pod_active_deadline_seconds,
+      life.training.deadline,
       "k8s.pod_active_deadline_seconds",
     ),
     ...row(
@@ -31,7 +33,7 @@ export function sandboxVariables(settings: Basis, names: Names): EnvironmentVari
     ),
     ...row(
       "K8S_VAL_POD_ACTIVE_DEADLINE_SECONDS",
-      k8s.val_pod_active_deadline_seconds,
+      life.validation.deadline,
       "k8s.val_pod_active_deadline_seconds",
     ),
     ...harborVariables(settings),

@@ -1,6 +1,7 @@
 import type { Basis } from "../../host.ts";
 import type { Names } from "../../names.ts";
 import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../../run/index.ts";
+import type { Sandboxes } from "../../sandbox/index.ts";
 import type { Checkpoints, Storage } from "../../storage/index.ts";
 
 /** Secrets that training pods get as variables. */
@@ -35,5 +36,6 @@ export interface EnvironmentInputs {
   readonly asyncTraining: AsyncTraining | undefined;
   readonly storage: Storage;
   readonly checkpoints: Checkpoints;
+  readonly sandboxes: Sandboxes;
   readonly scaffold: Scaffold;
 }

@@ -352,9 +352,14 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "sandbox-deadline": {
     breaks: [
       "k8s: { pod_active_deadline_seconds: 2400 }",
-      "k8s: { val_pod_active_deadline_seconds: 4800 }",
+      "k8s: { pod_active_deadline_seconds: 3359 }",
+      "k8s: { pod_active_deadline_seconds: 4559 }",
+      "k8s: { val_pod_active_deadline_seconds: 8159 }",
+      "k8s: { pod_active_deadline_seconds: 6000 }\nharbor_agent: { agent_timeout_multiplier: 4 }",
+      "k8s: { pod_active_deadline_seconds: 6000 }\nharbor_agent: { verifier_timeout_multiplier: 4 }",
+      "k8s: { pod_active_deadline_seconds: 6000 }\nharbor_agent: { agent_setup_timeout_multiplier: 6 }",
     ],
-    meets: "k8s: { pod_active_deadline_seconds: 2401, val_pod_active_deadline_seconds: 4801 }",
+    meets: "k8s: { pod_active_deadline_seconds: 4560, val_pod_active_deadline_seconds: 8160 }",
   },
   "sandbox-host-path": {
     breaks: ["harbor_agent: { host_path_mounts: [{ host_path: /x, mount_path: /x }] }"],

@@ -134,6 +134,11 @@ describe("a stack on a Docker host", () => {
     expect(holders.sort()).toEqual(["run-ray-worker", "run-reaper"]);
   });
 
+  it("ends no sandbox before a validation trial could have ended", () => {
+    const uploads = JSON.stringify(container("ray-worker").uploads);
+    expect(uploads).toContain(String.raw`\"deadlineSeconds\":9000`);
+  });
+
   it("bounds every container that runs, and waits for the health of all that last", () => {
     for (const inputs of containers().filter(({ name }) => name !== "run-agent-runtime")) {
       expect(inputs["memory"], inputs.name).toBeGreaterThan(0);

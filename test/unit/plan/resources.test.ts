@@ -66,6 +66,8 @@ const refused: Readonly<Record<string, number>> = {
   "harbor_runtime.num_workers: batch-workers": 1,
   "infrastructure.litellm_port: C-06": 1,
   "infrastructure.ngpus_per_node: C-02": 1,
+  "k8s.pod_active_deadline_seconds: sandbox-deadline": 1,
+  "k8s.val_pod_active_deadline_seconds: sandbox-deadline": 1,
   // Rules that may not be waived.
   "site.gpu_nodes.memory: host-memory": 1,
   "site.harbor.inline_build: C-27": 1,

@@ -84,7 +84,7 @@ describe("the official single-node run", () => {
       official.sandboxes.perPod.memoryLimitBytes,
       32 * 2 ** 30,
     ],
-    ["sandbox deadline", official.sandboxes.deadlineSeconds, 6000],
+    ["sandbox deadline", official.sandboxes.life.training.deadline, 6000],
     [
       "kept volumes",
       official.storage.volumes
@@ -322,7 +322,7 @@ describe("a setting that contradicts another", () => {
       "deadline before the agent's timeout",
       "k8s: { pod_active_deadline_seconds: 2400 }",
       [
-        "k8s.pod_active_deadline_seconds: is 2400 s, not more than harbor_agent.max_timeout_sec 2400 s: Kubernetes ends sandboxes before their verifier has run. Leave at least 15 minutes for the verifier.",
+        "k8s.pod_active_deadline_seconds: is 2400 s, but a trial may take 3360 s (set-up 360, agent 2400, verifier 600): Kubernetes ends sandboxes before their verifier has run. Leave it out, or choose at least 4560.",
       ],
     ],
     [
