@@ -78,7 +78,10 @@ export function unusedWaivers(
   { settings, locate }: Loaded,
 ): Finding[] {
   return settings.experiment.preflight.waive.flatMap(({ rule }, i) => {
-    if (findings.some(({ id, severity }) => id === rule && severity !== "ok")) return [];
+    const isWaivable = isRuleId(rule) && ruleById[rule].unwaivable === undefined;
+    if (!isWaivable || findings.some(({ id, severity }) => id === rule && severity !== "ok")) {
+      return [];
+    }
     const path = ["preflight", "waive", i, "rule"];
     const found = `is ${rule}, which this stack does not break`;
     return [broken("waiver-unused", { found, path, location: locate(path) })];

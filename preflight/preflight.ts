@@ -6,7 +6,13 @@ import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
 import type { Finding } from "../rules/finding.ts";
 import { evaluate, isFatal, settle, unusedWaivers } from "./evaluate.ts";
-import { judgeCluster, judgeUnaskedCluster, judgeUnaskedHost } from "../rules/judge.ts";
+import {
+  judgeCluster,
+  judgeUnaskedCluster,
+  judgeUnaskedHost,
+  type Spoiled,
+  spoiledBy,
+} from "../rules/judge.ts";
 import { unproven } from "./unproven.ts";
 
 export interface PreflightResult {
@@ -32,7 +38,7 @@ export interface PreflightOptions {
 
 /**
  * Decides about a stack, and joins the decisions with what the cluster says of itself. Changes nothing. The cluster is
- * asked only if the settings are sound: a Plan that contradicts itself has nothing to compare with.
+ * asked whatever is wrong with the settings; only checks that stand on a spoiled part of the Plan wait, and say so.
  */
 export async function preflight(
   loaded: Loaded,
@@ -40,8 +46,7 @@ export async function preflight(
 ): Promise<PreflightResult> {
   const { settings } = loaded;
   const { plan, findings: own } = evaluate(loaded, { strict });
-  if (own.some(isFatal)) return { plan, findings: own, ...nothingAsked };
-  const subject = { settings, plan };
+  const subject = { settings, plan, spoiled: spoiledBy(own.filter(isFatal)) };
   const { site } = settings;
   const asked =
     site.kind === "docker"
@@ -53,13 +58,19 @@ export async function preflight(
 
 type HostFindings = Omit<PreflightResult, "plan">;
 
+interface Asking {
+  readonly settings: Settings;
+  readonly plan: Plan;
+  readonly spoiled: Spoiled;
+}
+
 async function askCluster(
-  { settings, plan, site }: { settings: Settings; plan: Plan; site: KubernetesSite },
+  { settings, plan, spoiled, site }: Asking & { readonly site: KubernetesSite },
   offline: boolean,
 ): Promise<HostFindings> {
   const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
-    findings: (offline ? judgeUnaskedCluster : judgeCluster)({ settings, plan, facts }),
+    findings: (offline ? judgeUnaskedCluster : judgeCluster)({ settings, plan, facts }, spoiled),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
     // A failed Job is no resource yet, and made anew anyway.
@@ -68,7 +79,7 @@ async function askCluster(
 }
 
 async function askHost(
-  { settings, plan }: { settings: Settings; plan: Plan },
+  { settings, plan, spoiled }: Asking,
   offline: boolean,
   certificates: Certificates | undefined,
 ): Promise<HostFindings> {
@@ -76,7 +87,10 @@ async function askHost(
   const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
   if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempt: "" };
   const { inspectHost } = await import("./docker/inspect.ts");
-  return { ...(await inspectHost({ settings, plan }, plan.dockerHost, certificates)), unproven };
+  return {
+    ...(await inspectHost({ settings, plan, spoiled }, plan.dockerHost, certificates)),
+    unproven,
+  };
 }
 
 /** The client takes a second to load, which only those wait for who need it. */
@@ -96,9 +110,3 @@ const unasked = "the cluster was not asked";
 
 const unprovenOnDocker =
   "unproven: isolation.require_proof is false; the sandboxes' network is internal and has a firewall, whether it is in force is unknown";
-
-const nothingAsked = {
-  unproven: "unproven: the settings are not sound, so the cluster was not asked",
-  network: "",
-  attempt: "",
-};

@@ -4,6 +4,7 @@ import { defineRule, noPlan } from "./rule.ts";
 
 export const stackName = defineRule({
   id: "stack-name",
+  spoils: "names",
   title: "the stack's name can name namespaces",
   severity: "fatal",
   consequence: "the API server would refuse every object",

@@ -5,6 +5,7 @@ import { defineRule, noPlan } from "./rule.ts";
 
 export const claimSize = defineRule({
   id: "gpu-claim-size",
+  spoils: "gpu pods",
   title: "as many nodes are claimed as the stack takes",
   severity: "fatal",
   consequence: "pods wait for ever, or nodes stand idle",

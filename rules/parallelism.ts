@@ -73,6 +73,7 @@ export const rolloutServers = defineRule({
 
 export const nodesOfTier = defineRule({
   id: "C-11",
+  spoils: "gpu pods",
   title: "trainer nodes plus rollout nodes are the nodes of the tier",
   severity: "fatal",
   consequence: "placement waits for ever, without an error",

@@ -63,21 +63,28 @@ export interface DockerSubject extends Decided {
 /** Pure. No verdict: the rule is met, or does not concern this stack. */
 export type Check<S> = (subject: S) => Iterable<Verdict>;
 
+/** A part of the Plan that checks of a cluster or a Docker host stand on. */
+export type PlanPart = "names" | "gpu pods";
+
 /** Judges the settings and the Plan alone. */
 export interface SettingsRule<Id extends string = string> extends RuleText<Id> {
   readonly judges: "settings";
+  /** Without meaning while the rule is broken: checks that stand on it wait. @default nothing */
+  readonly spoils?: PlanPart;
   readonly check: Check<Decided>;
 }
 
 /** Judges what the cluster says of itself. */
 export interface ClusterRule<Id extends string = string> extends RuleText<Id> {
   readonly judges: "cluster";
+  readonly standsOn?: readonly PlanPart[];
   readonly check: Check<Subject>;
 }
 
 /** Judges what a Docker daemon says of itself and its host. */
 export interface DockerRule<Id extends string = string> extends RuleText<Id> {
   readonly judges: "docker";
+  readonly standsOn?: readonly PlanPart[];
   readonly check: Check<DockerSubject>;
 }
 

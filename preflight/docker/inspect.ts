@@ -2,13 +2,13 @@ import type { Settings } from "../../config/load/load.ts";
 import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Finding } from "../../rules/finding.ts";
-import { judgeHost } from "../../rules/judge.ts";
+import { judgeHost, type Spoiled } from "../../rules/judge.ts";
 import type { Certificates } from "./engine.ts";
 import { readDockerFacts } from "./facts.ts";
 
 /** What the rules find on the Docker host of a stack, and what a new egress proof depends on. */
 export async function inspectHost(
-  { plan, settings }: { plan: Plan; settings: Settings },
+  { plan, settings, spoiled }: { plan: Plan; settings: Settings; spoiled: Spoiled },
   host: DockerHost,
   certificates: Certificates | undefined,
 ): Promise<{ findings: Finding[]; network: string; attempt: string }> {
@@ -25,7 +25,7 @@ export async function inspectHost(
   );
   const { server, attempt } = facts;
   return {
-    findings: judgeHost({ settings, plan, docker: host, facts }),
+    findings: judgeHost({ settings, plan, docker: host, facts }, spoiled),
     network: server.known ? `Docker ${server.value.version}` : "",
     attempt: attempt.known ? attempt.value : "",
   };

@@ -8,6 +8,7 @@ const mostNamed = 6;
 
 export const rights = defineClusterRule({
   id: "rights",
+  standsOn: ["names"],
   title: "the right to make, read, change and delete everything that the stack has",
   severity: "fatal",
   consequence: "pulumi up would end half-way with 403",
@@ -53,6 +54,7 @@ function question({ verb, group, resource, namespace }: Right): string {
 
 export const namesakes = defineClusterRule({
   id: "objects-ours",
+  standsOn: ["names"],
   title: "no other owner's object has a name of the stack's own",
   severity: "fatal",
   consequence: "pulumi up would end half-way with AlreadyExists, or take over what is not its own",
@@ -76,6 +78,7 @@ export const namesakes = defineClusterRule({
 
 export const admission = defineClusterRule({
   id: "admission",
+  standsOn: ["names"],
   title: "admission that takes the stack's namespaces and pods",
   severity: "fatal",
   consequence: "pulumi up would end half-way with a refusal",

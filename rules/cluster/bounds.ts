@@ -14,6 +14,7 @@ import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 
 export const quotas = defineClusterRule({
   id: "quota",
+  standsOn: ["names", "gpu pods"],
   title: "quotas of others that leave what the stack needs",
   severity: "fatal",
   consequence: "the API server would refuse the last pods, and the run would wait for them",
@@ -44,6 +45,7 @@ export const quotas = defineClusterRule({
 
 export const limitRanges = defineClusterRule({
   id: "limit-range",
+  standsOn: ["names", "gpu pods"],
   title: "limit ranges of others that admit the stack's pods",
   severity: "fatal",
   consequence: "the API server would refuse the pods",

@@ -21,6 +21,7 @@ interface Free {
 /** The workers of each Ray group: one on a node, with its CPUs and its memory, of which /dev/shm is a part. */
 export const gpuNodeCapacity = defineClusterRule({
   id: "gpu-node-room",
+  standsOn: ["gpu pods"],
   title: "GPU nodes with the CPUs and the memory of a Ray worker free, /dev/shm counted",
   severity: "fatal",
   consequence: "the workers would wait for a node until the rollout budget is spent",

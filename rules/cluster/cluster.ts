@@ -34,6 +34,7 @@ export const rayOperator = defineClusterRule({
 
 export const gpuNodes = defineClusterRule({
   id: "gpu-nodes",
+  standsOn: ["gpu pods"],
   title: "as many ready nodes with the GPUs and labels as the tier has",
   severity: "fatal",
   consequence: "the workers would wait for a node until the rollout budget is spent",
@@ -63,6 +64,7 @@ export const gpuNodes = defineClusterRule({
 
 export const namespacesOurs = defineClusterRule({
   id: "namespaces-ours",
+  standsOn: ["names"],
   title: "no namespace of the stack's names, or one of this stack",
   severity: "fatal",
   consequence: "the stack would take over what is not its own, and destroy would delete it",

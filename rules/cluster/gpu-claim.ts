@@ -5,6 +5,7 @@ import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 /** Claimed nodes are there, are not another stack's, and have no taint but ours. */
 export const gpuNodeClaim = defineClusterRule({
   id: "gpu-node-claim",
+  standsOn: ["names", "gpu pods"],
   title: "claimed nodes are there, claimed by no other stack, and without other taints",
   severity: "fatal",
   consequence: "two runs would take the same GPUs, or the claim would be refused",

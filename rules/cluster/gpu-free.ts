@@ -34,6 +34,7 @@ interface Candidate {
  */
 export const gpuFree = defineClusterRule({
   id: "gpu-free",
+  standsOn: ["names", "gpu pods"],
   title: "GPUs for every pod of the stack that no other pod holds",
   severity: "fatal",
   consequence: "its pods would wait for GPUs until the rollout budget is spent",

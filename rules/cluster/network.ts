@@ -46,6 +46,7 @@ function notKnown(reason: string): Verdict {
 /** Policies add up: a second one can only open what ours close. */
 export const policiesOurs = defineClusterRule({
   id: "policies-ours",
+  standsOn: ["names"],
   title: "no other network policy opens the stack's namespaces",
   severity: "fatal",
   consequence: "policies add up: the pods that it admits reach the policy and the run",
@@ -81,6 +82,7 @@ export const policiesOurs = defineClusterRule({
 
 export const otherPolicies = defineClusterRule({
   id: "policies-known",
+  standsOn: ["names"],
   title: "no network policies of other kinds than Kubernetes' own",
   severity: "warn",
   consequence: "they may open what the stack's own close",

@@ -60,6 +60,7 @@ export const storageReclaim = defineClusterRule({
 /** Volumes that the site names exist, are free for us, and are large enough. */
 export const storageVolumes = defineClusterRule({
   id: "storage-volume",
+  standsOn: ["names"],
   title: "existing volumes that are free, with the access mode that the site says",
   severity: "fatal",
   consequence: "the claim would wait for the volume for ever",
@@ -107,6 +108,7 @@ function wrongWith(
 /** Claims retained by an earlier destroy are adopted as they are; Kubernetes neither changes nor shrinks them. */
 export const storageClaims = defineClusterRule({
   id: "storage-claim",
+  standsOn: ["names"],
   title: "kept claims that are as the stack wants them",
   severity: "fatal",
   consequence:
@@ -140,6 +142,7 @@ function mismatch({ backing, size }: Volume, claim: ClaimFact): string | undefin
 /** Without dynamic provisioning, enough volumes are free. */
 export const storageSupply = defineClusterRule({
   id: "storage-supply",
+  standsOn: ["names"],
   title: "a free volume for every claim of a class without a provisioner",
   severity: "fatal",
   consequence: "the claim would wait for a volume for ever",
