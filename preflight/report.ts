@@ -54,7 +54,7 @@ function placeOf({ location, path = [] }: Finding): string {
 }
 
 /**
- * The counts, and a line for everything that is not all right, the worst first.
+ * The counts, and a line for everything that is not all right, the worst first; checks that could not be made for one reason share a line.
  * @param root Folder of the project: below each finding about a file stands the line with a caret.
  * @default no such lines
  */
@@ -62,14 +62,28 @@ export function report(findings: readonly Finding[], root?: string): string {
   const rows = shown.flatMap((standing) =>
     findings.filter((finding) => standingOf(finding) === standing),
   );
+  const unmade = rows.filter(({ severity }) => severity === "unknown");
+  const together = Map.groupBy(unmade, ({ found }) => found);
+  const isTogether = ({ found }: Finding) => (together.get(found)?.length ?? 0) >= fewest;
   return [
     `preflight: ${count(findings)}`,
-    ...rows.flatMap((finding) => [
-      `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
-      ...excerptOf(finding, root).map((line) => `${" ".repeat(11)}${line}`),
-    ]),
+    ...rows
+      .filter((finding) => !isTogether(finding))
+      .flatMap((finding) => [
+        `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
+        ...excerptOf(finding, root).map((line) => `${" ".repeat(11)}${line}`),
+      ]),
+    ...[...together.values()].flatMap((alike) => {
+      const [first] = alike;
+      if (!first || !isTogether(first)) return [];
+      const ids = new Set(alike.map(({ id }) => id));
+      return [`  unknown  ${alike.length} checks: ${first.found} (${[...ids].join(", ")})`];
+    }),
   ].join("\n");
 }
+
+/** Checks that could not be made for the same reason share a line from this number on. */
+const fewest = 3;
 
 /** The place of a finding in its file; empty without a root. */
 export function excerptOf(

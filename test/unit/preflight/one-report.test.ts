@@ -9,7 +9,7 @@ import { ConfigFolder, settingsWith } from "../../support/settings.ts";
 const facts = factsWith({ rayClusterVersions: known([]) });
 
 function findings(yaml: string, stack = "run") {
-  const loaded = settingsWith(yaml, { stack });
+  const loaded = settingsWith(yaml, { stack, experiment: "run" });
   const { settings } = loaded;
   const fatal = evaluate(loaded).findings.filter(isFatal);
   return judgeCluster({ settings, plan: decide(settings), facts }, spoiledBy(fatal));

@@ -25,6 +25,18 @@ describe("the report", () => {
     broken("kuberay-installed", { found: "no RayCluster kind", remedy: "install it" }),
   ];
 
+  it("gives checks that could not be made for one reason one line, from three on", () => {
+    const of = (count: number) =>
+      report(
+        (["gpu-free", "quota", "rights"] as const).slice(0, count).map((id) => unknown(id, "away")),
+      );
+    expect(of(2).split("\n")).toHaveLength(3);
+    expect(of(3).split("\n")).toEqual([
+      "preflight: 0 ok, 0 warnings, 0 fatal, 3 unknown",
+      "  unknown  3 checks: not known: away (gpu-free, quota, rights)",
+    ]);
+  });
+
   it("counts, then shows what is not all right, the worst first", () => {
     expect(report(findings).split("\n")).toEqual([
       "preflight: 1 ok, 1 warnings, 1 fatal, 1 unknown, 1 waived",
