@@ -204,33 +204,45 @@ export const ulysses = defineRule({
 
 export const routerReplay = defineRule({
   id: "C-15",
-  title: "router replay where the run can have it, and of the kind that it can have",
+  title: "a mixture-of-experts model trains with the experts that the rollout chose",
   severity: "fatal",
   consequence: "rollout and trainer choose different experts, and log-probabilities drift apart",
   remedy: "leave verl.router_replay out",
   source: "docs/decisions.md#c-15",
-  *check({ settings }) {
+  *check({ settings, plan: { engine, topology } }) {
     const { experiment, modelFacts } = settings;
     const { router_replay: wanted } = experiment.verl;
-    if (wanted === undefined) return;
     const path = ["verl", "router_replay"];
+    if (!modelFacts) {
+      yield {
+        severity: "unknown",
+        path: ["model", "model_path"],
+        found: `is not in config/models.yaml, so it is unknown whether the model has experts; router replay is ${engine.routerReplay}`,
+        remedy: "name its config.json with model.config_file, or add it to config/models.yaml",
+      };
+      return;
+    }
     const obstacle = replayObstacle(settings);
-    if (wanted !== "disabled" && obstacle !== undefined) {
-      yield { path, found: `is ${wanted}, but ${obstacle}` };
-    } else if (wanted === "R2" && experiment.tier !== "single-node") {
+    if (wanted !== undefined && wanted !== "disabled" && obstacle) {
+      yield { path, found: `is ${wanted}, but ${obstacle.reason}` };
+    } else if (wanted === "R2" && topology.mode === "async") {
       yield {
         path,
         found:
           "is R2, which replays what the trainer chose, but in asynchronous training the rollout chooses",
         remedy: "use R3",
       };
-    } else if (wanted === "disabled" && modelFacts?.mixture_of_experts && !obstacle) {
+    } else if (engine.routerReplay === "disabled" && modelFacts.mixture_of_experts) {
       yield {
         severity: "warn",
-        path,
-        found: "is disabled for a mixture-of-experts model",
+        path: wanted === undefined ? (obstacle?.path ?? path) : path,
+        found:
+          wanted === undefined && obstacle
+            ? `leaves a mixture-of-experts model without router replay: ${obstacle.reason}`
+            : "is disabled for a mixture-of-experts model",
         consequence:
           "rollout and trainer agree on about 24 % of the expert choices, and log-probabilities drift apart",
+        ...(wanted === undefined && obstacle ? { remedy: obstacle.remedy } : {}),
       };
     }
   },

@@ -109,27 +109,31 @@ export const firewallImage = defineRule({
 
 export const taskImages = defineRule({
   id: "C-27",
-  title: "exactly one source of task images: a registry, or builds inside the sandbox",
+  title: "a registry with the task images",
   severity: "fatal",
   consequence: "sandboxes have no source of task images, and their pods never start",
   remedy: "name the registry with the prebuilt images",
   source: "docs/decisions.md#c-27",
   *check({ host }) {
     // On a Docker host Harbor builds them.
-    if (host.docker) return;
-    const { task_image_registry: registry, inline_build: builds } = host.harbor;
-    const path = ["site", "harbor", "task_image_registry"];
-    if (registry === undefined && !builds) {
-      yield { path, found: "is not set, and harbor.inline_build is false" };
-    }
-    if (registry !== undefined && builds) {
-      yield {
-        path,
-        found: `is ${registry}, and harbor.inline_build is true`,
-        consequence: "every trial would build its image anew",
-        remedy: "choose one of the two",
-      };
-    }
+    if (host.docker || host.harbor.task_image_registry !== undefined) return;
+    yield { path: ["site", "harbor", "task_image_registry"], found: "is not set" };
+  },
+});
+
+export const inlineBuild = defineRule({
+  id: "inline-build",
+  title: "no builds of task images inside sandboxes",
+  severity: "fatal",
+  consequence:
+    "every trial fails: the build needs the task's directory as a hostPath, which admission refuses in every profile",
+  remedy: "set it to false, and name the registry with prebuilt images",
+  source:
+    "docs/decisions.md#c-27; https://kubernetes.io/docs/concepts/security/pod-security-standards/",
+  unwaivable: "the API server would refuse every sandbox",
+  *check({ host }) {
+    if (host.docker || !host.harbor.inline_build) return;
+    yield { path: ["site", "harbor", "inline_build"], found: "is true" };
   },
 });
 

@@ -249,7 +249,7 @@ export const kubernetesSite = z.strictObject({
         .boolean()
         .default(false)
         .describe(
-          "Build task images inside the sandbox (`HARBOR_K8S_INLINE_BUILD`); needs hostPath.",
+          "Build task images inside the sandbox (`HARBOR_K8S_INLINE_BUILD`). Refused on Kubernetes: the build needs a hostPath.",
         ),
       netadmin_image: image()
         .optional()

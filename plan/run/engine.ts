@@ -40,15 +40,39 @@ export function planEngine(settings: Basis, { trainerGpus }: Topology): Engine {
   };
 }
 
-/** Why the run cannot replay the rollout's choice of experts; undefined: it can. */
+/** Why the run cannot replay the rollout's choice of experts. */
+export interface ReplayObstacle {
+  readonly reason: string;
+  /** The setting that is in the way. */
+  readonly path: readonly string[];
+  readonly remedy: string;
+}
+
+/** undefined: it can. */
 export function replayObstacle({
   experiment,
   modelFacts,
-}: Pick<Basis, "experiment" | "modelFacts">): string | undefined {
+}: Pick<Basis, "experiment" | "modelFacts">): ReplayObstacle | undefined {
   const { verl, training } = experiment;
-  if (!modelFacts) return "config/models.yaml does not know whether the model has experts";
-  if (!modelFacts.mixture_of_experts) return "the model has no experts";
+  if (!modelFacts?.mixture_of_experts) {
+    const reason = modelFacts
+      ? "the model has no experts"
+      : "config/models.yaml does not know whether the model has experts";
+    return { reason, path: ["model", "model_path"], remedy: "leave verl.router_replay out" };
+  }
   if (verl.engine !== "fsdp") return undefined;
-  if (verl.distribution === "stock") return "stock verl has no replay for the engine fsdp";
-  return training.sp_size === 1 ? undefined : "on the engine fsdp replay needs sp_size 1";
+  if (verl.distribution === "stock") {
+    return {
+      reason: "stock verl has no replay for the engine fsdp",
+      path: ["verl", "distribution"],
+      remedy:
+        "use the engine megatron or veomni, or verl.distribution fork with training.sp_size 1",
+    };
+  }
+  if (training.sp_size === 1) return undefined;
+  return {
+    reason: "on the engine fsdp replay needs sp_size 1",
+    path: ["training", "sp_size"],
+    remedy: "set training.sp_size to 1 where the window fits, or use the engine veomni or megatron",
+  };
 }

@@ -1,4 +1,4 @@
-import type { V1Pod, V1PodSpec, V1Toleration } from "@kubernetes/client-node";
+import type { V1Pod, V1PodSpec, V1PodStatus, V1Toleration } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
 import type { Fact } from "./fact.ts";
 import { isOfStack } from "./placement.ts";
@@ -24,6 +24,8 @@ export interface PodFact {
   readonly requests: Requests;
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly tolerations: readonly V1Toleration[];
+  /** Images that its node tried in vain to pull, with the reason that kubelet gives. */
+  readonly failedPulls: readonly { readonly image: string; readonly reason: string }[];
 }
 
 const path = "/api/v1/pods";
@@ -86,7 +88,7 @@ async function readByNode(client: Client, names: readonly string[]): Promise<V1P
   return lists.flat();
 }
 
-function describePod({ metadata, spec }: V1Pod, gpuResource: string): PodFact {
+function describePod({ metadata, spec, status }: V1Pod, gpuResource: string): PodFact {
   return {
     node: spec?.nodeName,
     stack: metadata?.labels?.["swe-rl.dev/stack"],
@@ -94,8 +96,24 @@ function describePod({ metadata, spec }: V1Pod, gpuResource: string): PodFact {
     requests: spec ? requestsOf(spec, gpuResource) : noRequests,
     nodeSelector: spec?.nodeSelector ?? {},
     tolerations: spec?.tolerations ?? [],
+    failedPulls: failedPulls(spec, status),
   };
 }
+
+/** The status of a container that waits may lack its image; its specification has it. */
+function failedPulls(spec: V1PodSpec | undefined, status: V1PodStatus | undefined) {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  return statuses.flatMap(({ name, state }) => {
+    const reason = state?.waiting?.reason ?? "";
+    const message = state?.waiting?.message ?? "";
+    const image = containers.find((container) => container.name === name)?.image;
+    if (image === undefined || !pullFailures.has(reason)) return [];
+    return [{ image, reason: message === "" ? reason : `${reason}, ${message}` }];
+  });
+}
+
+const pullFailures = new Set(["ErrImagePull", "ImagePullBackOff", "InvalidImageName"]);
 
 const noRequests: Requests = { cpus: 0, memoryBytes: 0, ephemeralBytes: 0, gpus: 0 };
 

@@ -67,7 +67,7 @@ export const images = defineClusterRule({
   consequence: "pods that cannot pull wait until the rollout budget is spent",
   remedy: "pull it once on a node, or check name and credentials",
   source: "https://github.com/SWE-agent/SWE-agent/issues/1260",
-  check: ({ plan, facts: { nodes } }) => {
+  check: ({ plan, facts: { nodes, pods } }) => {
     if (!nodes.known) return [notRead(nodes.reason)];
     const there = new Set(nodes.value.flatMap((node) => node.images));
     const wanted = [
@@ -80,16 +80,23 @@ export const images = defineClusterRule({
     if (nodes.value.every(({ simulated }) => simulated)) {
       return [notRead("simulated nodes pull nothing")];
     }
-    return missing.map((image): Verdict => ({
-      ...notRead(`no node has ${image} yet, and only a node can tell whether it can pull it`),
-      remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
-    }));
+    const failed = pods.known ? pods.value.flatMap(({ failedPulls }) => failedPulls) : [];
+    return missing.map((image): Verdict => {
+      const failure = failed.find((one) => namesOf(image).includes(one.image));
+      if (failure) return { found: `a node could not pull ${image}: ${failure.reason}` };
+      return {
+        ...notRead(`no node has ${image} yet, and only a node can tell whether it can pull it`),
+        remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
+      };
+    });
   },
 });
 
 /** Nodes write names out: `docker.io/library/x:1`. */
 function has(there: ReadonlySet<string>, image: string): boolean {
-  return [image, `docker.io/${image}`, `docker.io/library/${image}`].some((name) =>
-    there.has(name),
-  );
+  return namesOf(image).some((name) => there.has(name));
+}
+
+function namesOf(image: string): string[] {
+  return [image, `docker.io/${image}`, `docker.io/library/${image}`];
 }

@@ -160,11 +160,9 @@ export const openHands = defineRule({
   consequence: "the combination is not validated upstream, which wired only the OpenHands loop",
   remedy: "set harbor_agent.scaffold to openhands",
   source: "docs/decisions.md#c-33",
-  *check({ settings: { experiment }, plan: { dockerHost } }) {
-    const { scaffold } = experiment.harbor_agent;
-    if (!dockerHost || scaffold === undefined) return;
-    if (["openhands", "openhands-sdk"].includes(scaffold)) return;
-    yield { path: ["harbor_agent", "scaffold"], found: `is ${scaffold}` };
+  *check({ plan: { dockerHost, scaffold } }) {
+    if (!dockerHost || ["openhands", "openhands-sdk"].includes(scaffold.name)) return;
+    yield { path: ["harbor_agent", "scaffold"], found: `is ${scaffold.name}` };
   },
 });
 

@@ -45,6 +45,7 @@ export function podFact(change: Partial<PodFact> = {}): PodFact {
     requests: { cpus: 1, memoryBytes: 2 ** 30, ephemeralBytes: 0, gpus: 0 },
     nodeSelector: {},
     tolerations: [],
+    failedPulls: [],
     ...change,
   };
 }

@@ -134,8 +134,14 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "verl: { overrides: { actor_rollout_ref.model.trust_remote_code: true } }",
   },
   "C-15": {
-    breaks: ["verl: { router_replay: R3 }"],
-    meets: "verl: { router_replay: R3 }\ntraining: { sp_size: 1 }",
+    common: "training: { sp_size: 1 }",
+    breaks: [
+      "verl: { router_replay: R3 }\ntraining: { sp_size: 4 }",
+      "training: { sp_size: 4 }",
+      "verl: { router_replay: disabled }",
+      "verl: { distribution: stock }",
+    ],
+    meets: "verl: { router_replay: R3 }",
   },
   "C-16": {
     common: veomni,
@@ -178,7 +184,11 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "vllm: { max_model_length: 108000 }",
   },
   "C-27": {
-    breaks: [{ site: "harbor: { inline_build: true }" }, { siteBase: "no-images" }],
+    breaks: [{ siteBase: "no-images" }],
+    meets: { site: `harbor: { ${taskImages} }` },
+  },
+  "inline-build": {
+    breaks: [{ site: "harbor: { inline_build: true }" }],
     meets: { site: "harbor: { inline_build: false }" },
   },
   "C-28": {
@@ -298,16 +308,14 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "async_training: { total_rollout_steps: 64 }",
   },
   "model-shares": {
-    common: `model: { model_path: /models/Odd-Shapes }\n${veomni}\ntraining: { sp_size: 1 }`,
+    common: "model: { model_path: /models/Odd-Shapes }\ntraining: { sp_size: 4 }",
     breaks: [
-      "verl: { engine: fsdp }\ntraining: { sp_size: 8 }",
       "training: { sp_size: 8 }",
-      "training: { ep_size: 8 }",
-      "verl: { engine: megatron }\ntraining: { tp_size: 8 }",
-      "verl: { engine: megatron }\ntraining: { pp_size: 8 }",
-      "verl: { engine: megatron }\ntraining: { ep_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { sp_size: 1, tp_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { sp_size: 1, pp_size: 8 }",
+      "verl: { engine: megatron }\ntraining: { sp_size: 1, ep_size: 8 }",
     ],
-    meets: "training: { sp_size: 4, ep_size: 4 }",
+    meets: "training: { sp_size: 4 }",
   },
   "concurrent-samples": {
     base: "two-node",

@@ -70,7 +70,7 @@ const refused: Readonly<Record<string, number>> = {
   "k8s.val_pod_active_deadline_seconds: sandbox-deadline": 1,
   // Rules that may not be waived.
   "site.gpu_nodes.memory: host-memory": 1,
-  "site.harbor.inline_build: C-27": 1,
+  "site.harbor.inline_build: inline-build": 1,
   "storage.checkpoints.size: checkpoint-size": 1,
   "tier: sandbox-quota": 2,
   "training.actor_offload: gpu-memory": 1,

@@ -47,6 +47,7 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
     ]),
   };
 }
+const lostImage = "swe-rl.invalid/training:lab";
 const gpuNode = nodeFact("gpu-0", "gpu");
 const sandboxNode = nodeFact("sandbox-0", "sandbox");
 function features(change: Partial<Features>) {
@@ -370,10 +371,14 @@ const cases: Readonly<Record<Id, Case>> = {
     severity: "unknown",
   },
   "images-there": {
-    breaks: nodes({ cpu: { images: [], simulated: false } }),
-    found: "not known: no node has",
+    breaks: {
+      ...nodes({
+        cpu: { images: ["ghcr.io/berriai/litellm-non_root:v1.106.2"], simulated: false },
+      }),
+      pods: known([podFact({ failedPulls: [{ image: lostImage, reason: "ErrImagePull, 401" }] })]),
+    },
+    found: `a node could not pull ${lostImage}: ErrImagePull, 401`,
     meets: nodes({}),
-    severity: "unknown",
   },
   "egress-proof": {
     breaks: nodes({ sandbox: { simulated: true } }),

@@ -39,3 +39,16 @@ describe.each(Object.entries(cases))("%s", (key, { breaks, meets }) => {
 it("no two rules have the same id", () => {
   expect(new Set(ruleIds).size).toBe(ruleIds.length);
 });
+
+it("VeOmni's sizes must divide heads and experts, too", async () => {
+  const common = `model: { model_path: /models/Odd-Shapes }\nverl: { engine: veomni }\n`;
+  const found = await findingsFor(
+    { breaks: [], meets: "", common },
+    "training: { sp_size: 8, ep_size: 8 }",
+  );
+  const shares = found.filter(({ id }) => id === "model-shares");
+  expect(shares.map(({ path, found }) => [path?.at(-1), found])).toEqual([
+    ["sp_size", "is 8, which does not divide the model's 28 attention heads"],
+    ["ep_size", "is 8, which does not divide the model's 60 experts"],
+  ]);
+});

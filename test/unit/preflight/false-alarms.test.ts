@@ -16,9 +16,10 @@ describe("no false alarm", () => {
   it.each(shipped)("for $experiment on the site $site", async ({ experiment, site }) => {
     const loaded = load(projectRoot, { stack: experiment, experiment, site, secrets });
     const { findings } = await preflight(loaded, { offline: true });
-    expect(findings.filter(({ severity }) => severity === "fatal" || severity === "warn")).toEqual(
-      [],
-    );
+    const alarms = findings.filter(({ severity }) => severity === "fatal" || severity === "warn");
+    // The official values of the synchronous tier share sequences, which leaves FSDP without router replay.
+    const known = loaded.settings.experiment.tier === "single-node" ? ["C-15"] : [];
+    expect(alarms.map(({ id }) => id)).toEqual(known);
   });
 
   const bases = Object.fromEntries(

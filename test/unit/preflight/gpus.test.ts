@@ -19,6 +19,7 @@ const pod = (holder: string, gpus: number, where: string | Partial<PodFact>): Po
   namespace: `${holder}-train`,
   nodeSelector: { "swe-rl.dev/pool": "gpu" },
   tolerations: [],
+  failedPulls: [],
   ...(typeof where === "string" ? {} : where),
 });
 const three = [node("gpu-0"), node("gpu-1"), node("gpu-2")];

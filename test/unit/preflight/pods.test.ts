@@ -97,6 +97,28 @@ describe("the pods on the stack's nodes", () => {
     );
   });
 
+  it("tell which images their nodes tried in vain to pull", async () => {
+    const containers = ["a", "b", "c"].map((name) => ({ name, image: `x/${name}:1` }));
+    const waiting = (name: string, reason: string, message?: string) => ({
+      name,
+      state: { waiting: { reason, message } },
+    });
+    const { client: stub } = client([
+      {
+        ...pod("p", { containers: containers.slice(1), initContainers: containers.slice(0, 1) }),
+        status: {
+          initContainerStatuses: [waiting("a", "ImagePullBackOff", "denied")],
+          containerStatuses: [waiting("b", "ErrImagePull"), waiting("c", "CrashLoopBackOff")],
+        },
+      },
+    ]);
+    const failedPulls = [
+      { image: "x/a:1", reason: "ImagePullBackOff, denied" },
+      { image: "x/b:1", reason: "ErrImagePull" },
+    ];
+    expect(await readPods(stub, nodes(), plan)).toMatchObject(known([{ failedPulls }]));
+  });
+
   it("are unknown where they may not be read", async () => {
     const forbidden = { get: () => Promise.reject(new ApiError(403, "no")) } as unknown as Client;
     const reason = "this user may not read it (403)";
