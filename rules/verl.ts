@@ -1,19 +1,31 @@
 /** Rules about verl's own configuration. */
 import { looksSecret } from "../config/schema/secret-name.ts";
-import { fusedKernels, ownOverride, type Override } from "../plan/verl/index.ts";
+import { nearest } from "../config/load/suggest.ts";
+import {
+  composedKeys,
+  formatValue,
+  fusedKernels,
+  keyStanding,
+  ownOverride,
+  type Override,
+} from "../plan/verl/index.ts";
 import { type Decided, defineRule, noPlan } from "./rule.ts";
 
-/** The experiment's overrides of keys that the Plan sets itself. */
-function contested({
-  plan,
-  settings,
-}: Decided): { readonly own: unknown; readonly twin: Override }[] {
-  const planned = plan.trainer.overrides.filter(({ source }) => source !== ownOverride);
-  return planned.flatMap((twin) =>
-    Object.hasOwn(settings.experiment.verl.overrides, twin.key)
-      ? [{ own: settings.experiment.verl.overrides[twin.key], twin }]
-      : [],
-  );
+/** The experiment's own overrides. */
+function ownOverrides({ plan }: Decided): readonly Override[] {
+  return plan.trainer.overrides.filter(({ source }) => source === ownOverride);
+}
+
+const pathOf = ({ key }: Override) => ["verl", "overrides", key];
+
+/** Those of keys that the Plan sets itself. */
+function contested(decided: Decided): { readonly own: Override; readonly twin: Override }[] {
+  const own = ownOverrides(decided);
+  return decided.plan.trainer.overrides.flatMap((twin) => {
+    if (twin.source === ownOverride) return [];
+    const rival = own.find(({ key }) => key === twin.key);
+    return rival ? [{ own: rival, twin }] : [];
+  });
 }
 
 export const fusedKernelsOff = defineRule({
@@ -25,10 +37,10 @@ export const fusedKernelsOff = defineRule({
   source: "docs/decisions.md#c-14",
   *check(decided) {
     for (const { own, twin } of contested(decided)) {
-      if (twin.source !== fusedKernels || twin.value === own) continue;
+      if (twin.source !== fusedKernels || twin.value === own.value) continue;
       yield {
-        path: ["verl", "overrides", twin.key],
-        found: `is ${String(own)}, and the Plan sets ${String(twin.value)} for VeOmni`,
+        path: pathOf(own),
+        found: `is ${formatValue(own.value)}, and the Plan sets ${formatValue(twin.value)} for VeOmni`,
       };
     }
   },
@@ -44,9 +56,9 @@ export const ownedOverride = defineRule({
   unwaivable: noPlan,
   *check(decided) {
     for (const { own, twin } of contested(decided)) {
-      if (twin.source === fusedKernels && twin.value !== own) continue;
+      if (twin.source === fusedKernels && twin.value !== own.value) continue;
       yield {
-        path: ["verl", "overrides", twin.key],
+        path: pathOf(own),
         found: `is a key that the Plan sets itself, from ${twin.source}`,
       };
     }
@@ -61,10 +73,114 @@ export const secretOverride = defineRule({
   remedy: "store it with: pulumi config set --secret swe-rl:wandbApiKey",
   source: "docs/decisions.md#c-47",
   unwaivable: "a secret in a command line is no secret",
-  *check({ settings: { experiment } }) {
-    for (const [key, value] of Object.entries(experiment.verl.overrides)) {
-      if (!looksSecret(key) || value === null || value === "") continue;
-      yield { path: ["verl", "overrides", key], found: "looks like a credential" };
+  *check(decided) {
+    for (const own of ownOverrides(decided)) {
+      if (!looksSecret(own.key) || own.value === null || own.value === "") continue;
+      yield { path: pathOf(own), found: "looks like a credential" };
+    }
+  },
+});
+
+/** Edits between a key and the one that was meant. */
+const slip = 3;
+
+export const overrideKey = defineRule({
+  id: "override-key",
+  title: "overrides of keys that verl has, or takes",
+  severity: "fatal",
+  consequence: "verl refuses to start, or ignores it silently",
+  remedy: "correct the key; plan/verl/keys has those of every release",
+  source: "https://pypi.org/project/verl/; docs/decisions.md#overrides",
+  *check(decided) {
+    const { experiment } = decided.settings;
+    const { verl } = experiment;
+    for (const own of ownOverrides(decided)) {
+      const standing = keyStanding(own.key, experiment);
+      if (standing === "there" || standing === "open") continue;
+      const meant = nearest(own.key, composedKeys(experiment), slip);
+      const release = `verl ${verl.version} with the engine ${verl.engine}`;
+      if (meant !== undefined) {
+        yield {
+          path: pathOf(own),
+          found: `is no key of ${release}`,
+          remedy: `did you mean ${meant}?`,
+        };
+      } else if (verl.distribution === "stock") {
+        const where =
+          standing === "foreign" ? ": another engine has it, or asynchronous training" : "";
+        yield { path: pathOf(own), found: `is no key of ${release}${where}` };
+      } else {
+        yield {
+          severity: "unknown",
+          path: pathOf(own),
+          found: `is no key of ${release}, and whether the fork has it is unknown; it is added with ++`,
+          remedy: "compare it with the fork's configuration",
+        };
+      }
+    }
+  },
+});
+
+/** What hangs on keys that no setting covers, by the beginning of the key. */
+const bases: readonly (readonly [prefix: string, what: string])[] = [
+  ["actor_rollout_ref.rollout.data_parallel_size", "the number of rollout servers"],
+  ["actor_rollout_ref.rollout.pipeline_model_parallel_size", "the number of rollout servers"],
+  ["actor_rollout_ref.rollout.expert_parallel_size", "the GPUs of a rollout server"],
+  ["actor_rollout_ref.rollout.disaggregation.", "the number of rollout servers"],
+  ["actor_rollout_ref.rollout.nnodes", "the GPUs of the rollout servers"],
+  ["actor_rollout_ref.rollout.n_gpus_per_node", "the GPUs of the rollout servers"],
+  ["actor_rollout_ref.rollout.prompt_length", "the window and its memory"],
+  ["actor_rollout_ref.rollout.response_length", "the window and its memory"],
+  ["actor_rollout_ref.actor.strategy", "the engine and its memory"],
+  ["critic.strategy", "the engine and its memory"],
+  ["critic.enable", "the trained models and their memory"],
+  ["data.gen_batch_size", "the trials of a step"],
+  ["reward.reward_model.", "the GPUs of the stack"],
+  ["distillation.", "the GPUs of the stack"],
+  ["ray_kwargs.ray_init.", "the Ray cluster that the run joins"],
+  ["trainer.remove_previous_ckpt_in_save", "the checkpoints that are kept"],
+];
+
+export const overrideBasis = defineRule({
+  id: "override-basis",
+  title: "no override of what the Plan's own numbers hang on",
+  severity: "fatal",
+  consequence:
+    "the stack is made for other numbers than the run has, and waits, or runs out, without a word",
+  remedy: "leave it out, or waive this rule if you have looked at what hangs on it",
+  source: "docs/decisions.md#overrides",
+  *check(decided) {
+    const isSet = new Set(contested(decided).map(({ own }) => own.key));
+    for (const own of ownOverrides(decided)) {
+      if (isSet.has(own.key)) continue;
+      const basis = bases.find(([prefix]) =>
+        prefix.endsWith(".") ? own.key.startsWith(prefix) : own.key === prefix,
+      );
+      if (basis)
+        yield { path: pathOf(own), found: `is a key that the Plan's numbers hang on: ${basis[1]}` };
+    }
+  },
+});
+
+/** Parts of the model that LoRA trains instead of the whole. */
+const loraRank = /^actor_rollout_ref\.model\.(lora_rank|lora\.rank)$/;
+
+export const lora = defineRule({
+  id: "lora-memory",
+  title: "memory and checkpoints are estimated for what is trained",
+  severity: "warn",
+  consequence:
+    "the estimate of memory and checkpoints is that of full training, more than LoRA needs",
+  remedy:
+    "measure the first steps, and set training.checkpoints_to_keep by what a checkpoint takes",
+  source: "docs/memory.md",
+  *check(decided) {
+    for (const own of ownOverrides(decided)) {
+      if (!loraRank.test(own.key) || !(Number(own.value) > 0)) continue;
+      yield {
+        path: pathOf(own),
+        found: `is ${formatValue(own.value)}: adapters are trained`,
+      };
     }
   },
 });

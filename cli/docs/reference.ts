@@ -166,7 +166,13 @@ function typeOf(schema: JsonSchema): string {
         ? `mapping of names to ${plural(schema.additionalProperties)}`
         : "mapping";
     default:
-      return "anything";
+      // `HydraValue` becomes "Hydra value".
+      return schema.$ref === undefined
+        ? "anything"
+        : (schema.$ref.split("/").at(-1) ?? "").replaceAll(
+            /(?<=[a-z])[A-Z]/g,
+            (letter) => ` ${letter.toLowerCase()}`,
+          );
   }
 }
 

@@ -1,6 +1,12 @@
-/** The candidate nearest to `name`, if it is near enough to be a slip of the keyboard. */
-export function nearest(name: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.floor(name.length / 3));
+/**
+ * The candidate nearest to `name`, if it is near enough to be a slip of the keyboard.
+ * @param limit Most edits. @default a third of the name
+ */
+export function nearest(
+  name: string,
+  candidates: readonly string[],
+  limit: number = Math.max(1, Math.floor(name.length / 3)),
+): string | undefined {
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());

@@ -2,6 +2,28 @@
 import { z } from "zod";
 import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
+type OverrideValue =
+  string | number | boolean | null | OverrideValue[] | { [key: string]: OverrideValue };
+
+/** What Hydra's grammar can write; it quotes no key of a map. */
+const overrideValue: z.ZodType<OverrideValue> = z
+  .lazy(() =>
+    z.union([
+      z.string(),
+      z.number(),
+      z.boolean(),
+      z.null(),
+      z.array(overrideValue),
+      z.record(
+        z.string().regex(/^[A-Za-z_][\w.-]*$/, {
+          error: "must begin with a letter and have only letters, digits, '_', '.' and '-'",
+        }),
+        overrideValue,
+      ),
+    ]),
+  )
+  .meta({ id: "HydraValue", description: "A scalar, a list or a map, as Hydra writes them." });
+
 export const verlVersions = ["0.8.0", "0.9.1"] as const;
 
 export const verl = z.strictObject({
@@ -43,14 +65,14 @@ export const verl = z.strictObject({
     ),
   overrides: z
     .record(
-      z.string().regex(/^[a-z_]\w*(\.\w+)+$/i, {
+      z.string().regex(/^[a-z_]\w*(\.[\w-]+)*$/i, {
         error: "must be a dotted Hydra key without a leading '+', '~' or quotes",
       }),
-      z.union([z.string(), z.number(), z.boolean(), z.null()]),
+      overrideValue,
     )
     .default({})
     .describe(
-      "Further Hydra overrides, for verl keys that no setting covers. A key that the Plan sets itself is refused.",
+      "Further Hydra overrides, for verl keys that no setting covers: scalars, lists and maps. A key that verl does not have is added where its parent takes any key, and refused elsewhere; so is a key that the Plan sets itself.",
     ),
 });
 

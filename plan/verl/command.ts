@@ -1,7 +1,8 @@
 import type { Experiment } from "../../config/schema/experiment.ts";
 import { asyncTrainingOverrides } from "./async-training.ts";
 import { engineOverrides } from "./engine.ts";
-import { addableKeys, formatOverride, type Override } from "./override.ts";
+import { composedKeys, keyStanding } from "./keys.ts";
+import { addableKeys, formatOverride, type Override, type OverrideValue } from "./override.ts";
 import {
   actorOverrides,
   algorithmOverrides,
@@ -41,13 +42,29 @@ export function planOverrides(inputs: OverrideInputs): Override[] {
       throw new Error(`the Plan adds ${key}, which is not in the list of addable keys`);
     }
   }
-  const own = Object.entries(inputs.experiment.verl.overrides).map(([key, value]): Override => ({
-    key,
-    value,
-    prefix: "",
-    source: ownOverride,
-  }));
-  return [...planned, ...own];
+  return [...planned, ...ownOverrides(inputs.experiment)];
+}
+
+/** The experiment's own overrides; maps become dotted keys, down to what verl has as a value. */
+function ownOverrides(experiment: Experiment): Override[] {
+  const known = new Set(composedKeys(experiment));
+  const flat = (key: string, value: OverrideValue): [string, OverrideValue][] =>
+    isMap(value) && !known.has(key)
+      ? Object.entries(value).flatMap(([name, child]) => flat(`${key}.${name}`, child))
+      : [[key, value]];
+  return Object.entries(experiment.verl.overrides)
+    .flatMap(([key, value]) => flat(key, value))
+    .map(([key, value]) => ({
+      key,
+      value,
+      // `++` also takes a key that a fork has; without it Hydra refuses one that is not there.
+      prefix: keyStanding(key, experiment) === "there" ? "" : "++",
+      source: ownOverride,
+    }));
+}
+
+function isMap(value: OverrideValue): value is Readonly<Record<string, OverrideValue>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The command that starts verl with these overrides. */

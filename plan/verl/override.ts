@@ -8,7 +8,13 @@ export interface Override {
   readonly source: string;
 }
 
-export type OverrideValue = string | number | boolean | null | readonly string[];
+export type OverrideValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly OverrideValue[]
+  | { readonly [key: string]: OverrideValue };
 
 /** Keys that verl's own configuration does not have, and that it reads all the same. Every `++` must match one. */
 export const addableKeys: readonly RegExp[] = [
@@ -25,11 +31,21 @@ export function formatOverride({ prefix, key, value }: Override): string {
   return `${prefix}${key}=${formatValue(value)}`;
 }
 
-function formatValue(value: OverrideValue): string {
+/** As it stands behind the `=`. */
+export function formatValue(value: OverrideValue): string {
   if (value === null) return "null";
   if (typeof value === "string") return formatString(value);
-  if (typeof value === "object") return `[${value.map(formatString).join(",")}]`;
+  if (isList(value)) return `[${value.map(formatValue).join(",")}]`;
+  if (typeof value === "object") {
+    const pairs = Object.entries(value).map(([key, item]) => `${key}:${formatValue(item)}`);
+    return `{${pairs.join(",")}}`;
+  }
   return String(value);
+}
+
+/** `Array.isArray` does not narrow read-only arrays. */
+function isList(value: OverrideValue): value is readonly OverrideValue[] {
+  return Array.isArray(value);
 }
 
 /** Bare where Hydra reads the text as itself, quoted where it would see syntax, a number, a boolean or an interpolation. */

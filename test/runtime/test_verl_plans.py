@@ -64,6 +64,17 @@ PARSERS = {"claude-code": "qwen3_coder", "openhands-sdk": "hermes", "opencode": 
 """By scaffold, for the models of the shipped files."""
 
 
+def dotted(overrides: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of maps by their keys, with dots."""
+    values: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if isinstance(value, dict):
+            values |= dotted(value, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = value
+    return values
+
+
 def expected_values(plan: dict[str, Any]) -> dict[str, Any]:
     """What verl must be told, written down a second time, from the settings."""
     settings = plan["settings"]
@@ -139,6 +150,7 @@ def expected_values(plan: dict[str, Any]) -> dict[str, Any]:
             "served-model-name": model["served_model_name"],
             "enable-auto-tool-choice": True,
             "tool-call-parser": parser,
+            **settings["verl"]["overrides"].get(f"{rollout}.engine_kwargs.vllm", {}),
         },
         "algorithm.adv_estimator": "gae" if algorithm["adv_estimator"] == "ppo" else "grpo",
         "algorithm.use_kl_in_reward": False,
@@ -155,7 +167,7 @@ def expected_values(plan: dict[str, Any]) -> dict[str, Any]:
         "trainer.test_freq": training["test_freq"],
         "trainer.val_before_train": training["val_before_train"],
         "ray_kwargs.ray_init.namespace": plan["rayNamespace"],
-        **settings["verl"]["overrides"],
+        **dotted(settings["verl"]["overrides"]),
     }
     if algorithm["adv_estimator"] == "ppo":
         values |= {

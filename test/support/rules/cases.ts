@@ -88,7 +88,7 @@ const claudeCode = "harbor_patch.agents.image_mounted_claude_code:ClaudeCode";
 const custom =
   "harbor_agent: { scaffold: custom, agent_import_path: 'a.b:C', runtime_image: 'x/y:1', runtime_mount_path: /opt/agent }";
 const pool = `{ kind: karpenter, ${nodeClass} }`;
-const keyed = "trainer.my_api_key: abc";
+const keyed = "actor_rollout_ref.rollout.engine_kwargs.vllm: { api_key: abc }";
 
 export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "C-01": {
@@ -327,8 +327,43 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "training: { ep_size: 1 }",
   },
   "override-owned": {
-    breaks: ["verl: { overrides: { trainer.nnodes: 1 } }"],
+    breaks: [
+      "verl: { overrides: { trainer.nnodes: 1 } }",
+      "verl: { overrides: { trainer: { nnodes: 1 } } }",
+      "verl: { overrides: { trainer.max_actor_ckpt_to_keep: 3 } }",
+    ],
     meets: "verl: { overrides: { trainer.balance_batch: false } }",
+  },
+  "override-key": {
+    common: "verl: { distribution: stock }",
+    breaks: [
+      "verl: { overrides: { actor_rollout_ref.rollout.max_num_batched_token: 8192 } }",
+      "verl: { overrides: { actor_rollout_ref.rolout.x: 1 } }",
+      "verl: { overrides: { actor_rollout_ref.rollout: { max_num_seq: 8 } } }",
+      "verl: { overrides: { actor_rollout_ref.actor.megatron.use_mbridge: true } }",
+      "verl: { overrides: { async_training.partial_rolout: true } }",
+      "verl: { distribution: fork, overrides: { algorithm.of_the_fork: 1 } }",
+      "verl: { distribution: fork, overrides: { trainer.balance_batches: false } }",
+    ],
+    meets:
+      "verl: { overrides: { actor_rollout_ref.actor.checkpoint.save_contents: [model, hf_model], actor_rollout_ref.model.override_config.attn_implementation: eager, actor_rollout_ref.rollout.engine_kwargs.vllm: { kv_cache_dtype: fp8, max-num-partial-prefills: 2 }, data.apply_chat_template_kwargs: { enable_thinking: false } } }",
+  },
+  "override-basis": {
+    breaks: [
+      "verl: { overrides: { actor_rollout_ref.rollout.data_parallel_size: 2 } }",
+      "verl: { overrides: { actor_rollout_ref.rollout: { data_parallel_size: 2 } } }",
+      "verl: { overrides: { actor_rollout_ref: { rollout: { nnodes: 2 } } } }",
+      "verl: { overrides: { reward.reward_model.enable: true } }",
+      "verl: { overrides: { ray_kwargs.ray_init.num_cpus: 4 } }",
+    ],
+    meets: "verl: { overrides: { reward.num_workers: 4 } }",
+  },
+  "lora-memory": {
+    breaks: [
+      "verl: { overrides: { actor_rollout_ref.model.lora_rank: 32 } }",
+      "verl: { overrides: { actor_rollout_ref.model: { lora_rank: 8, lora_alpha: 16 } } }",
+    ],
+    meets: "verl: { overrides: { actor_rollout_ref.model.lora_rank: 0 } }",
   },
   "verl-configuration": {
     common: "verl: { config_name: mine }",
