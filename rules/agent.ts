@@ -1,4 +1,5 @@
 /** Rules about the agent in the sandbox. */
+import { nearest } from "../config/load/suggest.ts";
 import { scaffoldOf } from "../plan/run/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
@@ -49,6 +50,44 @@ export const customScaffold = defineRule({
   },
 });
 
+/** Parsers of vLLM (`vllm/tool_parsers/__init__.py`, commit 0064cc9), and `minimax` of older releases. */
+const parsers = [
+  ...["apertus", "cohere_command3", "cohere_command4", "deepseek_v3", "deepseek_v31"],
+  ...["deepseek_v32", "deepseek_v4", "ernie45", "functiongemma", "gemma4", "gigachat3", "glm45"],
+  ...["glm47", "granite", "granite-20b-fc", "granite4", "hermes", "hunyuan_a13b", "hy_v3"],
+  ...["inkling", "internlm", "jamba", "kimi_k2", "kimi_k3", "lfm2", "llama3_json", "llama4_json"],
+  ...["llama4_pythonic", "longcat", "mimo", "minicpm5", "minimax", "minimax_m2", "minimax_m3"],
+  ...["mistral", "olmo3", "openai", "phi4_mini_json", "poolside_v1", "pythonic", "qwen3_coder"],
+  ...["qwen3_xml", "seed_oss", "solar_open2", "step3", "step3p5", "xlam"],
+] as const;
+
+export const knownParser = defineRule({
+  id: "tool-parser-known",
+  title: "a tool-call parser that vLLM has",
+  severity: "fatal",
+  consequence: "vLLM refuses to start",
+  remedy: "name one of vLLM's parsers, or waive this rule where the image registers its own",
+  source: "https://docs.vllm.ai/en/stable/features/tool_calling/",
+  *check({ settings: { experiment } }) {
+    const named = [
+      { path: ["verl", "tool_call_parser"], parser: experiment.verl.tool_call_parser },
+      ...experiment.serving.map(({ tool_call_parser: parser }, i) => ({
+        path: ["serving", i, "tool_call_parser"],
+        parser,
+      })),
+    ];
+    for (const { path, parser } of named) {
+      if (parser === undefined || parsers.some((known) => known === parser)) continue;
+      const meant = nearest(parser, parsers);
+      yield {
+        path,
+        found: `is ${parser}, which is none of vLLM's parsers`,
+        ...(meant === undefined ? {} : { remedy: `did you mean ${meant}?` }),
+      };
+    }
+  },
+});
+
 export const toolCallParser = defineRule({
   id: "C-22",
   title: "the tool-call parser understands what the model writes",
@@ -67,6 +106,15 @@ export const toolCallParser = defineRule({
         remedy: "leave it out",
       };
     }
+    const others = Object.values(modelFacts?.tool_call_parser ?? {});
+    if (wanted !== undefined && fitting === undefined && !others.includes(wanted)) {
+      yield {
+        severity: "unknown",
+        path,
+        found: `is ${wanted}, and config/models.yaml does not say what this model writes with ${scaffold.name}`,
+        remedy: "compare it with the chat template of the model, and add it to config/models.yaml",
+      };
+    }
     if (wanted === undefined && fitting === undefined) {
       yield {
         path,
@@ -78,9 +126,22 @@ export const toolCallParser = defineRule({
   },
 });
 
+/** Names that Harbor 0.26.0 finds in its registry before it looks at the import path (`harbor/models/agent/name.py`). */
+const registered = [
+  ...["acp", "aider", "antigravity-cli", "antigravity-sdk", "claude-code", "cline-cli"],
+  ...["code-puppy", "codex", "computer-1", "copilot-cli", "cortex-code", "cursor-cli"],
+  ...["deerflow", "devin", "dspy-rlm", "eve", "fabric", "fx"],
+  ...["fx-dev", "gemini-cli", "goose", "grok-build", "hermes", "junie"],
+  ...["kimi-cli", "kimi-code", "langgraph", "mcode", "mimo", "mini-swe-agent"],
+  ...["muse-code", "nemo-agent", "nop", "openclaw", "opencode", "opencode-v2"],
+  ...["openhands", "openhands-sdk", "oracle", "pi", "qwen-coder", "rovodev-cli"],
+  ...["strands", "swe-agent", "terminus", "terminus-1", "terminus-2", "trae-agent"],
+  ...["vibe"],
+];
+
 export const agentName = defineRule({
   id: "C-23",
-  title: "OpenHands is found by its import path alone",
+  title: "the agent is found by its import path",
   severity: "fatal",
   consequence:
     "Harbor installs the agent inside the sandbox, which has no way out, and every trial fails",
@@ -88,10 +149,36 @@ export const agentName = defineRule({
   source: "docs/decisions.md#c-23",
   *check({ plan: { scaffold } }) {
     const { name, agentName: found } = scaffold;
-    if ((name !== "openhands" && name !== "openhands-sdk") || found === null) return;
+    if (found === null) return;
+    const path = ["harbor_agent", "agent_name"];
+    if (name === "custom") {
+      if (!registered.includes(found)) return;
+      yield {
+        path,
+        found: `is ${found}, which Harbor's registry has, so that agent_import_path is never read`,
+      };
+    } else if (name !== "claude-code" || found !== "claude-code") {
+      const wanted = name === "claude-code" ? "claude-code or null" : "null";
+      yield { path, found: `is ${found}, but the scaffold ${name} needs ${wanted}` };
+    }
+  },
+});
+
+export const agentLoop = defineRule({
+  id: "agent-loop",
+  title: "the agent loop is the scaffold's",
+  severity: "fatal",
+  consequence: "the loop drives another agent than the one in the sandbox, and every trial fails",
+  remedy: "leave trainer.agent_loop_config out",
+  source: "docs/decisions.md#scaffolds",
+  *check({ settings: { experiment }, plan: { scaffold } }) {
+    const { agent_loop_config: wanted } = experiment.trainer;
+    if (wanted === undefined || scaffold.name === "custom") return;
+    const file = wanted.split("/").at(-1) ?? "";
+    if (!/^agent_loop_config_(cc|oh)\.yaml$/.test(file) || file === scaffold.loopConfig) return;
     yield {
-      path: ["harbor_agent", "agent_name"],
-      found: `is ${found}, but the scaffold ${name} needs null`,
+      path: ["trainer", "agent_loop_config"],
+      found: `is ${file}, but the scaffold ${scaffold.name} is driven by ${scaffold.loopConfig}`,
     };
   },
 });

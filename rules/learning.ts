@@ -120,3 +120,148 @@ export const checkpoints = defineRule({
     };
   },
 });
+
+/** Reinforcement learning of language models uses 1e-7 to 1e-5; adapters take up to 1e-4. */
+const highestLearningRate = 1e-4;
+
+export const learningRateSize = defineRule({
+  id: "learning-rate",
+  title: "a learning rate of the size that reinforcement learning takes",
+  severity: "warn",
+  consequence: "the policy collapses within a few steps",
+  remedy: "use about 1e-6",
+  source: "https://arxiv.org/abs/2503.14476",
+  *check({ settings: { experiment } }) {
+    const { learning_rate: rate } = experiment.algorithm;
+    if (rate <= highestLearningRate) return;
+    yield { path: ["algorithm", "learning_rate"], found: `is ${rate}` };
+  },
+});
+
+export const clipOrder = defineRule({
+  id: "clip-order",
+  title: "the lower clip is at most the upper",
+  severity: "warn",
+  consequence: "good trials are held back more than bad ones, and exploration dies out",
+  remedy: "choose clip_ratio_high of at least clip_ratio_low",
+  source: "https://arxiv.org/abs/2503.14476",
+  *check({ settings: { experiment } }) {
+    const { clip_ratio_low: low, clip_ratio_high: high } = experiment.algorithm;
+    if (low <= high) return;
+    yield {
+      path: ["algorithm", "clip_ratio_low"],
+      found: `is ${low}, more than clip_ratio_high ${high}`,
+    };
+  },
+});
+
+export const rewards = defineRule({
+  id: "no-reward",
+  title: "trials are verified",
+  severity: "fatal",
+  consequence: "no trial has a reward, every advantage is zero, and nothing is learnt",
+  remedy: "set harbor_agent.verifier_enabled to true",
+  source: "docs/decisions.md#runs-that-learn-nothing",
+  *check({ settings: { experiment } }) {
+    if (experiment.harbor_agent.verifier_enabled) return;
+    yield { path: ["harbor_agent", "verifier_enabled"], found: "is false" };
+  },
+});
+
+export const tools = defineRule({
+  id: "no-tools",
+  title: "the agent has tools",
+  severity: "warn",
+  consequence: "it cannot read or change a repository, and solves nothing",
+  remedy: "set harbor_agent.disable_tool_calls to false",
+  source: "docs/decisions.md#runs-that-learn-nothing",
+  *check({ settings: { experiment } }) {
+    if (!experiment.harbor_agent.disable_tool_calls) return;
+    yield { path: ["harbor_agent", "disable_tool_calls"], found: "is true" };
+  },
+});
+
+export const filteredTrials = defineRule({
+  id: "trajectory-filter",
+  title: "the filter leaves trials to learn from",
+  severity: "fatal",
+  consequence: "the trainer waits for trials that never come",
+  remedy: "leave algorithm.trajectory_filter.drop_reasons out",
+  source: "docs/decisions.md#runs-that-learn-nothing",
+  *check({ settings: { experiment }, plan: { topology } }) {
+    const { enable, drop_reasons: dropped } = experiment.algorithm.trajectory_filter;
+    if (!enable || topology.mode === "sync" || experiment.verl.distribution === "stock") return;
+    if (!dropped.includes("agent_completed")) return;
+    yield {
+      path: ["algorithm", "trajectory_filter", "drop_reasons"],
+      found: "has agent_completed, so that every trial which the agent ends by itself is dropped",
+    };
+  },
+});
+
+/** Weight versions; the fork's recipes have 1, published ablations find up to 8 harmless. */
+const mostStale = 8;
+
+export const staleness = defineRule({
+  id: "staleness",
+  title: "trials of nearly the weights that they train",
+  severity: "warn",
+  consequence: "the importance ratios of most trials are clipped away",
+  remedy: "choose 0 to 2",
+  source: "https://arxiv.org/abs/2505.24298",
+  *check({ plan: { asyncTraining } }) {
+    if (!asyncTraining || asyncTraining.stalenessThreshold <= mostStale) return;
+    yield {
+      path: ["async_training", "staleness_threshold"],
+      found: `is ${asyncTraining.stalenessThreshold}`,
+    };
+  },
+});
+
+/** Below it more trials are killed than end. */
+const leastTail = 0.5;
+
+export const tailKill = defineRule({
+  id: "tail-kill",
+  title: "most trials of a step end by themselves",
+  severity: "warn",
+  consequence: "the policy learns from its shortest trials alone",
+  remedy: "choose at least 0.9, or leave it out",
+  source: "docs/decisions.md#runs-that-learn-nothing",
+  *check({ settings: { experiment } }) {
+    const { tail_kill_target: target } = experiment.harbor_runtime;
+    if (target >= leastTail) return;
+    yield {
+      path: ["harbor_runtime", "tail_kill_target"],
+      found: `is ${target}, so that the slowest ${Math.round((1 - target) * 100)} % of a step are killed`,
+    };
+  },
+});
+
+export const rolloutPrecision = defineRule({
+  id: "rollout-dtype",
+  title: "rollout and trainer compute in the same precision",
+  severity: "warn",
+  consequence: "log-probabilities of rollout and trainer differ from the first step on",
+  remedy: "leave vllm.dtype out: the trainer computes in bfloat16",
+  source: "https://arxiv.org/abs/2510.26788",
+  *check({ settings: { experiment } }) {
+    const { dtype } = experiment.vllm;
+    if (dtype === "bfloat16" || dtype === "auto") return;
+    yield { path: ["vllm", "dtype"], found: `is ${dtype}` };
+  },
+});
+
+export const validationSet = defineRule({
+  id: "validation-set",
+  title: "validation has tasks of its own",
+  severity: "warn",
+  consequence: "validation measures what was trained on, and overfitting looks like progress",
+  remedy: "name another index",
+  source: "docs/decisions.md#runs-that-learn-nothing",
+  *check({ settings: { experiment } }) {
+    const { train_index: train, val_index: validation } = experiment.data;
+    if (train !== validation) return;
+    yield { path: ["data", "val_index"], found: `is ${validation}, the training index itself` };
+  },
+});

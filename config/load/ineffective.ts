@@ -1,4 +1,5 @@
 import type { Problem, SettingPath } from "./problem.ts";
+import type { Experiment } from "../schema/experiment.ts";
 import type { Site } from "../schema/sites.ts";
 import { locate, type Layers } from "./layers.ts";
 
@@ -9,9 +10,18 @@ interface Ineffective {
   readonly harmless?: unknown;
   /** Kind of site that it has no meaning on. Default: every kind. */
   readonly only?: Site["kind"];
+  /** Settings with which it has no meaning. Default: all. */
+  readonly when?: (experiment: Experiment) => boolean;
 }
 
-/** Settings of the original system that have no meaning here, with the reason. */
+const isSynchronous = ({ tier }: Experiment) => tier === "single-node";
+const isStock = ({ verl }: Experiment) => verl.distribution === "stock";
+const isInProcess = ({ proxy }: Experiment) => proxy.mode === "in_process";
+const isWithoutKl = ({ algorithm }: Experiment) => !algorithm.use_kl_loss;
+const isWithoutTailKill = (experiment: Experiment) =>
+  experiment.harbor_runtime.tail_kill_target === 1;
+
+/** Settings that have no meaning here, or none beside others, with the reason. */
 const ineffective: readonly Ineffective[] = [
   { path: ["meta_info"], reason: "describes a block of the original pipeline" },
   {
@@ -43,12 +53,84 @@ const ineffective: readonly Ineffective[] = [
     harmless: false,
     only: "kubernetes",
   },
+  {
+    path: ["async_training"],
+    reason: "tier single-node trains synchronously",
+    when: isSynchronous,
+  },
+  {
+    path: ["async_training", "validation_rollout_min_idle_workers"],
+    reason: "only the fork of verl reads it (verl.distribution)",
+    when: isStock,
+  },
+  {
+    path: ["algorithm", "trajectory_filter"],
+    reason: "only the fork's asynchronous training filters trials",
+    when: (experiment) =>
+      (isSynchronous(experiment) || isStock(experiment)) &&
+      experiment.algorithm.trajectory_filter.enable,
+  },
+  {
+    path: ["algorithm", "kl_loss_coef"],
+    reason: "algorithm.use_kl_loss is false",
+    harmless: 0.001,
+    when: isWithoutKl,
+  },
+  {
+    path: ["algorithm", "kl_loss_type"],
+    reason: "algorithm.use_kl_loss is false",
+    harmless: "low_var_kl",
+    when: isWithoutKl,
+  },
+  {
+    path: ["training", "ref_offload"],
+    reason: "without algorithm.use_kl_loss there is no reference model",
+    harmless: true,
+    when: isWithoutKl,
+  },
+  {
+    path: ["algorithm", "rollout_is_threshold"],
+    reason: "algorithm.rollout_is is not set",
+    harmless: 2,
+    when: ({ algorithm }) => algorithm.rollout_is === null,
+  },
+  {
+    path: ["harbor_runtime", "tail_kill_grace_sec"],
+    reason: "harbor_runtime.tail_kill_target is 1, which is off",
+    harmless: 180,
+    when: isWithoutTailKill,
+  },
+  {
+    path: ["harbor_runtime", "tail_kill_min_tasks"],
+    reason: "harbor_runtime.tail_kill_target is 1, which is off",
+    harmless: 32,
+    when: isWithoutTailKill,
+  },
+  ...["replicas", "cpus", "memory", "recorder_port"].map((key) => ({
+    path: ["proxy", key],
+    reason: "proxy.mode is in_process, without LiteLLM and recorder",
+    when: isInProcess,
+  })),
+  {
+    path: ["proxy", "replicas"],
+    reason: "on a Docker host LiteLLM is one container",
+    only: "docker",
+  },
+  {
+    path: ["training", "val_batch_size"],
+    reason: "validation is off (training.test_freq, training.val_before_train)",
+    harmless: 500,
+    when: ({ training }) => training.test_freq === -1 && !training.val_before_train,
+  },
 ];
 
 /** A warning for every setting that is written down but has no effect. */
-export function findIneffective(layers: Layers, kind: Site["kind"]): Problem[] {
-  return ineffective.flatMap(({ path, reason, harmless, only = kind }) => {
-    if (only !== kind) return [];
+export function findIneffective(
+  layers: Layers,
+  { experiment, kind }: { experiment: Experiment; kind: Site["kind"] },
+): Problem[] {
+  return ineffective.flatMap(({ path, reason, harmless, only = kind, when = () => true }) => {
+    if (only !== kind || !when(experiment)) return [];
     const file = layers.files.find((candidate) => candidate.locate(path));
     if (!file) return [];
     const value = path.reduce<unknown>(

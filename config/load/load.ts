@@ -98,7 +98,10 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       secrets: selection.secrets,
     },
     warnings: experimentPart.layers
-      ? findIneffective(experimentPart.layers, checkedSite.settings.kind)
+      ? findIneffective(experimentPart.layers, {
+          experiment: checkedExperiment.settings,
+          kind: checkedSite.settings.kind,
+        })
       : [],
     locate: (path) =>
       path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),

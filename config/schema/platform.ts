@@ -58,7 +58,7 @@ export const verl = z.strictObject({
     ),
   tool_call_parser: z
     .string()
-    .regex(/^[a-z0-9_]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
+    .regex(/^[a-z0-9_-]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
     .optional()
     .describe(
       "vLLM's tool-call parser. Default: the one that `config/models.yaml` has for the model and scaffold (C-22).",

@@ -48,7 +48,7 @@ const frozenModel = z.strictObject({
     ),
   tool_call_parser: z
     .string()
-    .regex(/^[a-z0-9_]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
+    .regex(/^[a-z0-9_-]+$/, { error: "must be a parser of vLLM, such as qwen3_coder or hermes" })
     .optional()
     .describe("vLLM's tool-call parser. Omitted: the server understands no tool calls."),
   image: image()

@@ -176,7 +176,12 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   },
   "C-23": {
     common: "harbor_agent: { scaffold: openhands }",
-    breaks: ["harbor_agent: { agent_name: openhands }"],
+    breaks: [
+      "harbor_agent: { agent_name: openhands }",
+      "harbor_agent: { scaffold: openhands-sdk, agent_name: openhands-sdk }",
+      "harbor_agent: { scaffold: claude-code, agent_name: aider }",
+      "harbor_agent: { scaffold: opencode, agent_name: opencode }\nverl: { tool_call_parser: hermes }",
+    ],
     meets: "harbor_agent: { agent_name: null }",
   },
   "C-24": {
@@ -381,6 +386,66 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "no-checkpoints": {
     breaks: ["training: { save_freq: -1 }"],
     meets: "training: { save_freq: -1 }\ntrainer: { max_restarts: 0 }",
+  },
+  "learning-rate": {
+    breaks: ["algorithm: { learning_rate: 0.001 }", "algorithm: { learning_rate: 1 }"],
+    meets: "algorithm: { learning_rate: 1.0e-4 }",
+  },
+  "clip-order": {
+    breaks: ["algorithm: { clip_ratio_low: 5.0e-4 }", "algorithm: { clip_ratio_high: 1.0e-4 }"],
+    meets: "algorithm: { clip_ratio_low: 4.0e-4 }",
+  },
+  "no-reward": {
+    breaks: ["harbor_agent: { verifier_enabled: false }"],
+    meets: "harbor_agent: { verifier_enabled: true }",
+  },
+  "no-tools": {
+    breaks: ["harbor_agent: { disable_tool_calls: true }"],
+    meets: "harbor_agent: { disable_tool_calls: false }",
+  },
+  "trajectory-filter": {
+    base: "two-node",
+    breaks: [
+      "algorithm: { trajectory_filter: { drop_reasons: [agent_completed] } }",
+      "algorithm: { trajectory_filter: { drop_reasons: [timeout, env_setup_failed, overlong, max_turns_reached, agent_completed] } }",
+    ],
+    meets: "algorithm: { trajectory_filter: { drop_reasons: [timeout, overlong] } }",
+  },
+  staleness: {
+    base: "two-node",
+    breaks: [
+      "async_training: { staleness_threshold: 100 }",
+      "async_training: { staleness_threshold: 9 }",
+    ],
+    meets: "async_training: { staleness_threshold: 8 }",
+  },
+  "tail-kill": {
+    breaks: [
+      "harbor_runtime: { tail_kill_target: 0.05 }",
+      "harbor_runtime: { tail_kill_target: 0.49 }",
+    ],
+    meets: "harbor_runtime: { tail_kill_target: 0.95 }",
+  },
+  "rollout-dtype": {
+    breaks: ["vllm: { dtype: float16 }"],
+    meets: "vllm: { dtype: bfloat16 }",
+  },
+  "validation-set": {
+    breaks: ["data: { val_index: /data/harbor_indexes/train.parquet }"],
+    meets: "data: { val_index: /data/harbor_indexes/other.parquet }",
+  },
+  "tool-parser-known": {
+    common: "verl: { tool_call_parser: qwen3_coder }",
+    breaks: [
+      `serving: [${frozen("a", ", tool_call_parser: hermse")}]`,
+      `serving: [${frozen("a", ", tool_call_parser: qwen3coder")}]`,
+    ],
+    meets: `serving: [${frozen("a", ", tool_call_parser: granite-20b-fc")}]`,
+  },
+  "agent-loop": {
+    common: "harbor_agent: { scaffold: openhands-sdk }",
+    breaks: ["trainer: { agent_loop_config: /x/agent_loop_config_cc.yaml }"],
+    meets: "trainer: { agent_loop_config: /x/agent_loop_config_oh.yaml }",
   },
   "scaffold-class": {
     common: "harbor_agent: { scaffold: claude-code }",
