@@ -26,7 +26,8 @@ export function evaluate(loaded: Loaded, options: EvaluateOptions = {}): Evaluat
   const plan = decide(settings);
   const located = (finding: Finding): Finding => ({
     ...finding,
-    location: finding.location ?? locate(finding.path ?? []),
+    // What is about no setting, such as the name of the stack, has no place in a file.
+    location: finding.location ?? (finding.path && locate(finding.path)),
   });
   const of = (problems: readonly Problem[], severity: Severity, otherwise?: RuleId) =>
     problems.map((problem) => fromProblem(problem, severity, otherwise));

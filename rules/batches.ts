@@ -24,9 +24,10 @@ export const modelWindow = defineRule({
   id: "model-window",
   title: "the rollout servers' window is at most the model's own",
   severity: "fatal",
-  consequence: "vLLM refuses to start",
+  consequence: "verl refuses to start its servers, and so does vLLM",
   remedy: "shorten the window; config/models.yaml has the model's max_position_embeddings",
-  source: "https://docs.vllm.ai/en/stable/cli/serve/",
+  source:
+    "https://github.com/volcengine/verl/blob/v0.8.0/verl/workers/rollout/vllm_rollout/vllm_async_server.py",
   *check({ settings: { modelFacts }, plan: { batches } }) {
     const longest = modelFacts?.max_position_embeddings;
     const { modelLength } = batches;
@@ -41,9 +42,16 @@ export const modelWindow = defineRule({
         remedy: "look up max_position_embeddings in its config.json and add it there",
       };
     } else if (modelLength > longest) {
+      const scaled = modelFacts?.scaled_window ?? 0;
       yield {
         path: ["vllm", "max_model_length"],
         found: `is ${modelLength}, more than the ${longest} tokens that the model was trained for`,
+        ...(modelLength <= scaled
+          ? {
+              consequence: `verl refuses to start its servers: it compares with max_position_embeddings alone, although YaRN gives ${scaled}`,
+              remedy: `set max_position_embeddings to ${scaled} in the checkpoint's config.json, as the model's card says`,
+            }
+          : {}),
       };
     }
   },

@@ -196,8 +196,13 @@ export const ulysses = defineRule({
     yield {
       path: ["training", "sp_size"],
       found: `is ${training.sp_size}, but this model mixes kinds of attention`,
-      // On VeOmni the corruption is inferred, on FSDP it was seen.
-      ...(verl.engine === "fsdp" ? {} : { severity: "warn" as const }),
+      ...(verl.engine === "fsdp"
+        ? {}
+        : {
+            severity: "warn" as const,
+            consequence:
+              "on FSDP Ulysses was seen to corrupt the GatedDeltaNet layers; on VeOmni that is inferred, and upstream ships recipes with it",
+          }),
     };
   },
 });

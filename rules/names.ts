@@ -1,4 +1,5 @@
 /** Rules about names, and about the tracker that shows them. */
+import { inClear } from "../config/schema/secret-form.ts";
 import { longestStackName } from "../plan/names.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
@@ -66,5 +67,23 @@ export const trackerKey = defineRule({
           path,
           found: "is online; whether the stack has the secret wandbApiKey is unknown here",
         };
+  },
+});
+
+export const secretForm = defineRule({
+  id: "secret-form",
+  title: "secrets of the stack are encrypted, and of the form that their readers take",
+  severity: "fatal",
+  consequence: "the tracker, the registry or the daemon refuses it, after the GPUs are taken",
+  remedy: "store it anew: pulumi config set --secret swe-rl:NAME < FILE",
+  source: "https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/",
+  *check({ settings: { secretFlaws } }) {
+    for (const { name, flaw } of secretFlaws) {
+      yield {
+        found: `the stack secret ${name} ${flaw}`,
+        ...(flaw === inClear ? { consequence: "everyone who reads the file has it" } : {}),
+        remedy: `store it anew: pulumi config set --secret swe-rl:${name} < FILE`,
+      };
+    }
   },
 });

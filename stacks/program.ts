@@ -1,6 +1,12 @@
 /** The program of a stack: selects the stack's settings, plans, checks, and hands over to the tier. */
 import * as pulumi from "@pulumi/pulumi";
 import { load } from "../config/load/load.ts";
+import {
+  flawOfSecret,
+  inClear,
+  type SecretFlaw,
+  type UserSecret,
+} from "../config/schema/secret-form.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Finding } from "../rules/finding.ts";
 import { findingsOf, isFatal } from "../preflight/evaluate.ts";
@@ -9,6 +15,28 @@ import { report } from "../preflight/report.ts";
 import { certificates, onDocker } from "./docker.ts";
 import { connect, provisionCluster } from "./kubernetes.ts";
 import { outputs } from "./outputs.ts";
+
+/** Looks at the values of the secrets, which no Output shows before the update. */
+function secretFlaws(config: pulumi.Config, names: readonly UserSecret[]): SecretFlaw[] {
+  const encrypted = encryptedKeys();
+  return names.flatMap((name): SecretFlaw[] => {
+    const key = `${config.name}:${name}`;
+    // `config.get` would warn of a secret that is read in clear.
+    const value = pulumi.runtime.getConfig(key);
+    if (value === undefined) return [];
+    if (encrypted && !encrypted.includes(key)) {
+      return [{ name, flaw: inClear }];
+    }
+    const flaw = flawOfSecret(name, value);
+    return flaw === undefined ? [] : [{ name, flaw }];
+  });
+}
+
+/** Keys of the stack's encrypted values, as the engine tells its language hosts; undefined without an engine. */
+function encryptedKeys(): readonly string[] | undefined {
+  const keys = process.env["PULUMI_CONFIG_SECRET_KEYS"];
+  return keys === undefined ? undefined : (JSON.parse(keys) as string[]);
+}
 
 const root = `${import.meta.dirname}/..`;
 
@@ -27,6 +55,7 @@ export async function program() {
       experiment: config.get("experiment"),
       site: config.get("site"),
       secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
+      secretFlaws: secretFlaws(config, Object.keys(user) as UserSecret[]),
     }),
   );
   const checked = await preflight(loaded, { certificates: await certificates(user) });

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readRegularFile } from "./regular-file.ts";
 import {
   type Document,
   isMap,
@@ -34,11 +34,14 @@ const wrapper = ["runtime_info", "input"] as const;
 /** Texts of files that are not written yet, by absolute path; they stand for what is on the disk. */
 export type Drafts = ReadonlyMap<string, string>;
 
+/** A file of the longest text has at most so many bytes. */
+const mostBytes = 4 * longestText;
+
 /** Reads one YAML file. `absolute` is read, `file` is shown. */
 export function readSource(absolute: string, file: string, drafts: Drafts): ReadResult {
   let text: string;
   try {
-    text = drafts.get(absolute) ?? readFileSync(absolute, "utf8");
+    text = drafts.get(absolute) ?? readRegularFile(absolute, mostBytes);
   } catch (error) {
     return { ok: false, problems: [{ path: [], message: unreadable(file, error) }] };
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readRegularFile } from "./regular-file.ts";
 import { resolve } from "node:path";
 import { mayBeSecret } from "../schema/secret-name.ts";
 import type { Location, SettingPath } from "./problem.ts";
@@ -28,7 +28,7 @@ export function excerpt(
 
 function lineOf(file: string, line: number): string | undefined {
   try {
-    return readFileSync(file, "utf8").split(/\r?\n/)[line - 1];
+    return readRegularFile(file, 2 ** 22).split(/\r?\n/)[line - 1];
   } catch {
     return undefined;
   }

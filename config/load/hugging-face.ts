@@ -18,10 +18,22 @@ export function factsOfConfig(config: unknown): ConfigFacts | undefined {
     ulysses: linearLayers(text) === 0,
     ...(kvHeads === undefined ? {} : { kv_heads: kvHeads }),
     ...(longest === undefined ? {} : { max_position_embeddings: longest }),
+    ...scaledWindow(text),
     ...(shapes
       ? { architecture: shapes, billion_parameters: parametersOf(shapes).total / 1e9 }
       : {}),
   };
+}
+
+/** YaRN: the original window times the factor; transformers 5 writes `rope_parameters`. */
+function scaledWindow(text: Config): Pick<ConfigFacts, "scaled_window"> {
+  const rope = text["rope_scaling"] ?? text["rope_parameters"];
+  if (!isRecord(rope) || (rope["rope_type"] ?? rope["type"]) !== "yarn") return {};
+  const original =
+    number(rope, "original_max_position_embeddings") ?? number(text, "max_position_embeddings");
+  const factor = rope["factor"];
+  if (original === undefined || typeof factor !== "number") return {};
+  return { scaled_window: Math.floor(original * factor) };
 }
 
 type Config = Readonly<Record<string, unknown>>;

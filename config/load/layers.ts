@@ -40,6 +40,10 @@ export function readLayers(root: string, file: string, drafts: Drafts = new Map(
       return { problems: [{ path: ["extends"], message, location: from }] };
     }
     absolute = base ? join(dirname(absolute), base) : undefined;
+    if (absolute !== undefined && relative(resolve(root, "config"), absolute).startsWith("..")) {
+      const message = `names ${base ?? ""}, which is outside config/: settings of this project extend files of this project`;
+      return { problems: [{ path: ["extends"], message, location: from }] };
+    }
   }
   const settings = files.reduceRight<Record<string, unknown>>((merged, { settings }) => {
     const { extends: _, ...own } = settings;

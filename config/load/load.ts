@@ -2,6 +2,7 @@
  * Reads the settings of a stack: the experiment file with everything that it extends, and the site file.
  * All problems of all files are reported at once.
  */
+import type { SecretFlaw } from "../schema/secret-form.ts";
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Drafts } from "./document.ts";
@@ -31,6 +32,8 @@ export interface Settings {
   readonly models: Models;
   /** Names of the stack secrets that are set; undefined if they cannot be known here (no engine). */
   readonly secrets: ReadonlySet<string> | undefined;
+  /** What can be seen to be wrong with them. */
+  readonly secretFlaws: readonly SecretFlaw[];
 }
 
 export interface Loaded {
@@ -49,6 +52,8 @@ export interface Selection {
   readonly site?: string | undefined;
   /** Names of the stack secrets that are set, if that is known. */
   readonly secrets?: ReadonlySet<string> | undefined;
+  /** What can be seen to be wrong with them. @default nothing */
+  readonly secretFlaws?: readonly SecretFlaw[] | undefined;
 }
 
 /**
@@ -96,6 +101,7 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       modelFacts: known.facts,
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
+      secretFlaws: selection.secretFlaws ?? [],
     },
     warnings: experimentPart.layers
       ? findIneffective(experimentPart.layers, {

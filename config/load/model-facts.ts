@@ -1,7 +1,8 @@
 /** What is known of a policy: its `config.json` where this machine has it, over the catalogue. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { ModelFacts } from "../schema/models.ts";
+import { readRegularFile } from "./regular-file.ts";
 import { factsOfConfig } from "./hugging-face.ts";
 
 interface Known {
@@ -45,8 +46,7 @@ export function readModelFacts(
 const mostBytes = 2 ** 22;
 
 function textOf(file: string): string {
-  const { size } = statSync(file);
-  return size > 0 && size <= mostBytes ? readFileSync(file, "utf8") : "null";
+  return readRegularFile(file, mostBytes) || "null";
 }
 
 function whyUnreadable(error: Error & { code?: string }): string {

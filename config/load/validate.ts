@@ -149,7 +149,9 @@ function foundAt(settings: unknown, path: SettingPath): string | undefined {
   if (mayBeSecret(String(path.at(-1)))) {
     return "a value (not shown)";
   }
-  const text = JSON.stringify(value);
+  // JSON has neither.
+  const text =
+    typeof value === "number" && !Number.isFinite(value) ? String(value) : JSON.stringify(value);
   if (typeof value === "object" && text.length > 2) {
     return Array.isArray(value) ? "a list" : "a mapping";
   }

@@ -32,10 +32,10 @@ export const data = z.strictObject({
     .describe("Root of the task data, if the indexes refer to it."),
   train_index: absolutePath()
     .meta({ rule: "C-48" })
-    .describe("Parquet index of the training tasks."),
+    .describe("Index of the training tasks: a Parquet file, or JSON or JSON lines."),
   val_index: absolutePath()
     .meta({ rule: "C-48" })
-    .describe("Parquet index of the validation tasks."),
+    .describe("Index of the validation tasks, of the same kinds."),
 });
 
 export const infrastructure = z.strictObject({

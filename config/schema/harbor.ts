@@ -127,7 +127,9 @@ export const harborAgent = z.strictObject({
 export const harborRuntime = z.strictObject({
   num_workers: count()
     .default(16)
-    .describe("Agent-loop workers: 16 for a cold start, 32 to 96 in steady state."),
+    .describe(
+      "Agent-loop workers: 16 for a cold start, 32 to 64 in steady state; on the synchronous tier a divisor of the trials of a step.",
+    ),
   tail_kill_target: z
     .number()
     .gt(0)

@@ -65,6 +65,9 @@ const facts = z.strictObject({
   max_position_embeddings: count()
     .optional()
     .describe("Longest window that the model was made for. Omitted: unknown."),
+  scaled_window: count()
+    .optional()
+    .describe("Window that the model's YaRN scaling gives, where config.json has one."),
   ulysses: z
     .boolean()
     .default(true)

@@ -13,6 +13,7 @@ export type CaseId =
       | Ids<typeof dockerSite>
       | Ids<typeof memory>
       | "C-29"
+      | "secret-form"
       | "accepted-target"
       | "sandbox-nodes"
       | "sandbox-profile"

@@ -147,3 +147,25 @@ describe("model.config_file", () => {
     expect(settingsWith("").settings.modelFacts?.architecture?.layers).toBe(48);
   });
 });
+
+describe("YaRN", () => {
+  const config = {
+    num_hidden_layers: 36,
+    num_key_value_heads: 8,
+    max_position_embeddings: 40960,
+  };
+  const yarn = { factor: 4.0, original_max_position_embeddings: 32768 };
+
+  it.each([
+    [{ rope_scaling: { rope_type: "yarn", ...yarn } }, 131072],
+    [{ rope_scaling: { type: "yarn", ...yarn } }, 131072],
+    [{ rope_parameters: { rope_type: "yarn", ...yarn } }, 131072],
+    [{ rope_scaling: { rope_type: "yarn", factor: 2 } }, 81920],
+    [{ rope_scaling: { rope_type: "linear", factor: 2 } }, undefined],
+    [{ rope_scaling: null }, undefined],
+  ])("gives a window beside max_position_embeddings: %j", (rope, window) => {
+    const facts = factsOfConfig({ ...config, ...rope });
+    expect(facts?.scaled_window).toBe(window);
+    expect(facts?.max_position_embeddings).toBe(40960);
+  });
+});
