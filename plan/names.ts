@@ -23,6 +23,7 @@ export interface Names {
   readonly trainerServiceAccount: string;
   readonly proxy: string;
   readonly recorder: string;
+  readonly policyCheck: string;
   /** Job that shows what sandboxes reach. */
   readonly egressProof: string;
   /** Listener at the proxy's place, the allowed target of the egress proof. */
@@ -61,6 +62,7 @@ export function planNames({ stack, experiment }: Basis): Names {
     trainerServiceAccount: "trainer",
     proxy: "litellm",
     recorder: "recorder",
+    policyCheck: "policy-check",
     egressProof: "egress-proof",
     allowedTarget: "proof-door",
     decoy: "proof-ray",

@@ -136,7 +136,7 @@ export function plan(settings: Settings): Plan {
   const proxy =
     basis.experiment.proxy.mode === "litellm"
       ? planProxy(basis, { names, topology })
-      : planInProcessProxy(ray.ports);
+      : planInProcessProxy(basis, { ports: ray.ports, topology });
   const flows = withServingFlows(planFlows(basis, ray.ports), serving);
   const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
   const run = {

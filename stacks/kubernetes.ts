@@ -14,6 +14,7 @@ import { KarpenterPool } from "../components/compute/karpenter-pool.ts";
 import { TrainingPriority } from "../components/compute/training-priority.ts";
 import { FrozenModel } from "../components/inference/frozen-model.ts";
 import { LiteLlmProxy } from "../components/inference/litellm-proxy.ts";
+import { PolicyCheck } from "../components/inference/policy-check.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Recorder } from "../components/inference/recorder.ts";
 import { RunNamespace } from "../components/network/run-namespace.ts";
@@ -86,6 +87,7 @@ export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets
   reapSandboxes(base, ray);
   const trainer = startTrainer(base, ray, account);
   if (endpoint) servePolicy(base, { endpoint, ray, trainer });
+  else checkPolicy(base, ray, trainer);
   return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan)), isolation };
 }
 
@@ -434,6 +436,32 @@ function servePolicy(
       rolloutMinutes,
     },
     { provider, dependsOn: [namespace, parts.endpoint, recorder] },
+  );
+}
+
+// Without LiteLLM nothing else waits for the rollout servers, which exist once the trainer has started them.
+function checkPolicy(
+  { plan, cluster, train, secrets }: Base,
+  ray: RayCluster,
+  trainer: TrainerJob,
+): void {
+  const { labels, names, proxy, rolloutMinutes } = plan;
+  if (proxy.mode !== "in_process") throw new Error("the Plan has LiteLLM but no endpoint for it");
+  new PolicyCheck(
+    names.policyCheck,
+    {
+      labels,
+      names,
+      proxy,
+      trainer: plan.trainer,
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      jobsUrl: ray.jobsUrl,
+      rayToken: secrets.rayToken,
+      pullSecret: secrets.pull.train,
+      rolloutMinutes,
+    },
+    { provider: cluster.provider, dependsOn: [train, trainer] },
   );
 }
 

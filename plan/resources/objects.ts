@@ -157,8 +157,14 @@ function program(namespace: string, name: string, isCalled = true): PlannedObjec
 }
 
 function proxyOf({ names, proxy }: Plan): PlannedObject[] {
-  if (proxy.mode === "in_process") return [];
   const { train, proxy: namespace } = names.namespaces;
+  if (proxy.mode === "in_process") {
+    return [
+      object("ConfigMap", { namespace: train }),
+      object("ServiceAccount", { namespace: train, name: names.policyCheck }),
+      object("Job", { namespace: train, name: names.policyCheck }),
+    ];
+  }
   return [
     object("Secret", { namespace }),
     ...[[train, names.recorder] as const, [namespace, names.proxy] as const].flatMap(

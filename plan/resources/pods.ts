@@ -68,7 +68,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
             replicas: proxy.replicas,
           }),
         ]
-      : []),
+      : [one("the check of the policy", proxy.checkRequests)]),
     ...ray.groups.map((group) =>
       one(`Ray group ${group.name}`, guaranteed(group), {
         ...gpu,

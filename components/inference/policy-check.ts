@@ -1,0 +1,143 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Names } from "../../plan/names.ts";
+import type { InProcessProxy } from "../../plan/serving/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
+import { deletedInBackground, deletedInForeground, type Labels, labelsOf } from "../metadata.ts";
+import {
+  type Nodes,
+  podBasis,
+  programMount,
+  programVolume,
+  pullSecrets,
+  resourcesOf,
+  unprivileged,
+} from "../pod.ts";
+import { programDirectory, programs } from "../runtime-program.ts";
+import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import { type Transform, transformed } from "../transform.ts";
+
+export interface PolicyCheckArgs {
+  names: Names;
+  proxy: InProcessProxy;
+  trainer: Pick<Trainer, "fingerprint" | "image" | "rayNamespace">;
+  /** Where the pod runs: on the nodes of the head, which have the image. */
+  nodes: Nodes;
+  namespace: pulumi.Input<string>;
+  labels: Labels;
+  /** Address of Ray's job API, which discovery asks for the rollout servers. */
+  jobsUrl: pulumi.Input<string>;
+  rayToken: SecretKey;
+  /** Secret with registry credentials. */
+  pullSecret?: pulumi.Input<string> | undefined;
+  /** Minutes until every rollout server must answer. */
+  rolloutMinutes: number;
+  /** @default no change */
+  transform?: {
+    /** @default no change */
+    job?: Transform<k8s.batch.v1.JobArgs>;
+  };
+}
+
+/** Exit codes after which another pod would only fail again: see `runtime/recorder/check_policy.py`. */
+const finalFailures = [2, 3, 4, 5, 6, 7, 8];
+
+/** Minutes beside the wait for the servers: image, one completion of each. */
+const completionMinutes = 10;
+
+/**
+ * Waits until every rollout server has given a completion with token ids and log-probabilities. Awaited: without it an
+ * update in proxy mode `in_process` would end as soon as the trainer's Job exists. It names the servers that are missing.
+ */
+export class PolicyCheck extends pulumi.ComponentResource {
+  public readonly account: k8s.core.v1.ServiceAccount;
+  public readonly job: k8s.batch.v1.Job;
+
+  constructor(name: string, args: PolicyCheckArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { transform = {}, ...inputs } = args;
+    super("swe-rl:inference:PolicyCheck", name, inputs, opts);
+    const { labels, namespace, names, rolloutMinutes } = args;
+    const identity = { labels, namespace, app: "policy-check", component: "inference" };
+    const files = programs(
+      `${name}-programs`,
+      { identity: { ...identity, app: "policy-check-programs" }, program: "recorder" },
+      { parent: this },
+    );
+    this.account = new k8s.core.v1.ServiceAccount(
+      `${name}-account`,
+      {
+        metadata: deletedInBackground(identity, names.policyCheck),
+        automountServiceAccountToken: false,
+        ...pullSecrets(args.pullSecret),
+      },
+      { parent: this },
+    );
+    const minutes = rolloutMinutes + completionMinutes;
+    const job = {
+      name,
+      args: {
+        metadata: deletedInForeground(identity, names.policyCheck),
+        spec: {
+          backoffLimit: 3,
+          activeDeadlineSeconds: minutes * 60,
+          podFailurePolicy: {
+            rules: [
+              {
+                action: "FailJob",
+                onExitCodes: { operator: "In", values: finalFailures, containerName: "check" },
+              },
+              { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+            ],
+          },
+          template: {
+            metadata: {
+              labels: { ...labelsOf(identity), [roleLabel]: "policy-check" },
+              // Another run has other rollout servers, in another namespace of Ray.
+              annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+            },
+            spec: {
+              restartPolicy: "Never",
+              automountServiceAccountToken: false,
+              ...podBasis(args.nodes, this.account.metadata.name),
+              securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+              containers: [checker(args)],
+              volumes: [programVolume(files)],
+            },
+          },
+        },
+      },
+      opts: {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["spec.template"],
+        customTimeouts: { create: `${minutes + 1}m` },
+      },
+    };
+    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+    this.registerOutputs({ job: this.job.metadata.name });
+  }
+}
+
+function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {
+  const { proxy, trainer } = args;
+  return {
+    name: "check",
+    image: trainer.image,
+    command: ["python3", "-u", `${programDirectory}/check_policy.py`],
+    // The provider shows the last lines where the Job fails: which servers are missing, and why.
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    securityContext: unprivileged,
+    env: [
+      { name: "RAY_JOBS_URL", value: args.jobsUrl },
+      fromSecret("RAY_AUTH_TOKEN", args.rayToken),
+      { name: "RAY_NAMESPACE", value: trainer.rayNamespace },
+      { name: "ROLLOUT_SERVERS", value: String(proxy.rolloutServers) },
+      { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
+      { name: "DISCOVERY_TIMEOUT_SECONDS", value: String(args.rolloutMinutes * 60) },
+      { name: "MODEL", value: proxy.servedModel },
+    ],
+    resources: resourcesOf(proxy.checkRequests),
+    volumeMounts: [programMount],
+  };
+}
