@@ -86,6 +86,20 @@ describe("docs/experiments.md", () => {
   });
 });
 
+describe("docs/verl.md", () => {
+  it("names rules that are there", () => {
+    const page = readFileSync(join(projectRoot, "docs/verl.md"), "utf8");
+    const rows = page.split("\n").filter((line) => line.startsWith("| "));
+    const named = rows.flatMap((row) =>
+      [...(row.split("|")[3] ?? "").matchAll(/`([A-Za-z]+-[a-z0-9-]+)`/g)].map(
+        ([, id]) => id ?? "",
+      ),
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((id) => !ruleIds.some((known) => known === id))).toEqual([]);
+  });
+});
+
 describe("docs/rules.md", () => {
   it("says of every constraint which rule it has become, or why it is none", () => {
     const isRule = (id: string) => rulesOf(id).length > 0;
