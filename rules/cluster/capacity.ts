@@ -12,6 +12,7 @@ import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
 /** What a node has for the stack. */
 interface Free {
   readonly node: NodeFact;
+  readonly gpus: number;
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly ephemeralBytes: number;
@@ -55,6 +56,71 @@ export const gpuNodeCapacity = defineClusterRule({
     });
   },
 });
+
+/** What fits alone may not fit together: two groups of four GPUs and one node with eight, but memory for one. */
+export const packing = defineClusterRule({
+  id: "pods-packed",
+  standsOn: ["names", "gpu pods"],
+  title: "the stack's pods fit on its nodes together",
+  severity: "warn",
+  consequence: "some of them wait for a node until the rollout budget is spent",
+  remedy:
+    "add a node, or lower what the pods ask for: gpu_nodes.cpus, gpu_nodes.memory, ray.head_memory",
+  source: "https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/",
+  check: ({ plan, facts }) => {
+    const known = both(facts);
+    if (!known.known) return [notRead(known.reason)];
+    const kinds = [
+      ...(madeByKarpenter(plan) ? [] : [["gpu", plan.gpuPlacement] as const]),
+      ["cpu", plan.ray.head] as const,
+    ];
+    return kinds.flatMap(([kind, placement]): Verdict[] => {
+      const isOurs = (node: NodeFact) =>
+        kind === "gpu" ? gpusFor(plan, node) > 0 : admits(placement, node);
+      const nodes = freeOn(plan, known.value, isOurs);
+      const pods = standingOn(plan, kind).flatMap((pod) =>
+        Array.from({ length: pod.replicas }, () => pod),
+      );
+      // Where one fits nowhere, or GPUs are too few in all, other rules say so.
+      const isAlone = pods.some((pod) => !nodes.some((free) => holdsWithGpus(free, pod)));
+      const gpus = pods.reduce((all, pod) => all + pod.gpus, 0);
+      if (isAlone || gpus > nodes.reduce((all, free) => all + free.gpus, 0)) return [];
+      const unplaced = orders.map((order) => pack(pods.toSorted(order), nodes));
+      const [left] = unplaced;
+      if (left === undefined || unplaced.includes(undefined)) return [];
+      return [
+        {
+          found: `each of the ${pods.length} pods fits alone, but no order was found in which all do: ${left.what} is left over on ${nodes.length} ${kind === "gpu" ? "GPU " : ""}nodes`,
+        },
+      ];
+    });
+  },
+});
+
+/** Orders in which pods are packed: if each leaves one over, no packing is likely. */
+const orders: readonly ((a: StandingPods, b: StandingPods) => number)[] = [
+  (a, b) => b.gpus - a.gpus || b.memoryBytes - a.memoryBytes,
+  (a, b) => b.memoryBytes - a.memoryBytes,
+  (a, b) => b.cpus - a.cpus,
+];
+
+/** Puts each pod on the first node that holds it. @returns The first pod that none holds; undefined: all are placed. */
+function pack(pods: readonly StandingPods[], nodes: readonly Free[]): StandingPods | undefined {
+  const left = nodes.map((node) => ({ ...node }));
+  return pods.find((pod) => {
+    const i = left.findIndex((free) => holdsWithGpus(free, pod));
+    const free = left[i];
+    if (!free) return true;
+    left[i] = {
+      ...free,
+      gpus: free.gpus - pod.gpus,
+      cpus: free.cpus - pod.cpus,
+      memoryBytes: free.memoryBytes - pod.memoryBytes,
+      pods: free.pods - 1,
+    };
+    return false;
+  });
+}
 
 /** The head, the proxy and what follows the run, on nodes without GPUs. */
 export const cpuNodeCapacity = defineClusterRule({
@@ -200,7 +266,7 @@ function both({ nodes, pods }: Facts): Fact<Known> {
 
 /** What the chosen nodes have left. The stack's own pods do not count: a second `up` must not refuse itself. */
 function freeOn(
-  { names }: Plan,
+  { names, gpuDemand }: Plan,
   { nodes, pods }: Known,
   isChosen: (node: NodeFact) => boolean,
 ): Free[] {
@@ -216,6 +282,7 @@ function freeOn(
       amountOf(node.allocatable[resource]) - there.reduce((all, pod) => all + of(pod), 0);
     return {
       node,
+      gpus: left(gpuDemand.resource, ({ requests }) => requests.gpus),
       cpus: left("cpu", ({ requests }) => requests.cpus),
       memoryBytes: left("memory", ({ requests }) => requests.memoryBytes),
       ephemeralBytes: left("ephemeral-storage", ({ requests }) => requests.ephemeralBytes),
@@ -226,6 +293,10 @@ function freeOn(
 
 function holds(node: Free, pod: { cpus: number; memoryBytes: number }): boolean {
   return node.cpus >= pod.cpus && node.memoryBytes >= pod.memoryBytes && node.pods >= 1;
+}
+
+function holdsWithGpus(node: Free, pod: StandingPods): boolean {
+  return holds(node, pod) && node.gpus >= pod.gpus;
 }
 
 function add(nodes: readonly Free[], what: "cpus" | "memoryBytes"): number {

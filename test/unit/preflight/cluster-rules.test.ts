@@ -49,6 +49,10 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
 }
 const lostImage = "swe-rl.invalid/training:lab";
 const gpuNode = nodeFact("gpu-0", "gpu");
+const withCpus = (cpu: string): Partial<NodeFact> => ({
+  allocatable: { cpu, memory: "512Gi", pods: "110", "ephemeral-storage": "16Ti" },
+  images: [lostImage, "ghcr.io/berriai/litellm-non_root:v1.106.2"],
+});
 const sandboxNode = nodeFact("sandbox-0", "sandbox");
 function features(change: Partial<Features>) {
   const usual = factsWith().features;
@@ -250,6 +254,20 @@ const cases: Readonly<Record<Id, Case>> = {
     breaks: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, memory: "1399Gi" } } }),
     found: "0 of 1 nodes fit; gpu-0 has 192 CPUs and 1399Gi free",
     meets: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, memory: "1400Gi" } } }),
+  },
+  "pods-packed": {
+    // Every pod fits beside what is busy, and the sum does, but not all of them on what each node has left.
+    breaks: {
+      nodes: known([
+        gpuNode,
+        nodeFact("cpu-0", "cpu", withCpus("8")),
+        nodeFact("cpu-1", "cpu", withCpus("3500m")),
+        nodeFact("cpu-2", "cpu", withCpus("3500m")),
+        sandboxNode,
+      ]),
+    },
+    found: "each of the ",
+    meets: nodes({}),
   },
   "cpu-node-room": {
     breaks: { pods: known([busy("cpu-0", { cpus: 63.5 })]) },

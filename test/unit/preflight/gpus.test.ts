@@ -235,3 +235,33 @@ describe("a claim of nodes", () => {
     expect(judgeCluster("gpu-node-claim", {})).toEqual([]);
   });
 });
+
+describe("two Ray groups on one node", () => {
+  const half = (memory: string) => {
+    const { settings } = settingsWith(
+      "infrastructure: { ngpus_per_node: 4 }\nvllm: { gen_tp: 4 }",
+      {
+        base: "two-node",
+      },
+    );
+    const { plan } = judgeStack(settings);
+    const nodes = [
+      nodeFact("gpu-0", "gpu", {
+        allocatable: { cpu: "192", memory, pods: "110", "nvidia.com/gpu": "8" },
+      }),
+      nodeFact("cpu-0", "cpu"),
+    ];
+    const facts = factsWith({ nodes: { known: true, value: nodes } });
+    return checkAll({ settings, plan, facts }).filter(({ id }) => id === "pods-packed");
+  };
+
+  it("do not fit together where its memory is enough for one", () => {
+    expect(half("2Ti")).toMatchObject([
+      { severity: "warn", found: expect.stringContaining("Ray group") as string },
+    ]);
+  });
+
+  it("fit where it is enough for both", () => {
+    expect(half("3Ti")).toEqual([]);
+  });
+});
