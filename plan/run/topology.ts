@@ -23,7 +23,7 @@ export interface Topology {
   readonly rolloutGpus: number;
   /** GPUs of one rollout server. */
   readonly tensorParallel: number;
-  /** Rollout servers: rollout GPUs / tensor parallel. Discovery waits for exactly this many. */
+  /** Rollout servers: rollout GPUs / tensor parallel, which leaves no remainder (C-02). Discovery waits for exactly this many. */
   readonly rolloutServers: number;
 }
 
@@ -55,6 +55,6 @@ export function planTopology(settings: Basis): Topology {
     rolloutNodes: rollout,
     rolloutGpus,
     tensorParallel: vllm.gen_tp,
-    rolloutServers: rolloutGpus / vllm.gen_tp,
+    rolloutServers: Math.floor(rolloutGpus / vllm.gen_tp),
   };
 }

@@ -20,7 +20,7 @@ export function dockerNetworkLines({
 export function dockerSandboxLines({ sandboxes: { perPod, ...all } }: Plan): string[] {
   return [
     `${all.parallelTrials} trials at once`,
-    `each: at most ${perPod.memoryLimitBytes / 2 ** 30}Gi memory; stopped and removed when older than ${all.longestDeadlineSeconds} s`,
+    `each: at most ${Math.round((perPod.memoryLimitBytes / 2 ** 30) * 10) / 10}Gi memory; stopped and removed when older than ${all.longestDeadlineSeconds} s`,
   ];
 }
 

@@ -57,3 +57,21 @@ describe("the cluster is asked whatever is wrong with the settings", () => {
     expect(fatal).toEqual(expect.arrayContaining(["C-01", "C-02", "cluster-reachable"]));
   });
 });
+
+describe("numbers in messages", () => {
+  it.each([
+    ["vllm: { gen_tp: 3 }", "single-node"],
+    ["vllm: { gen_tp: 3 }\nsandbox: { parallel_trials: 10 }", "two-node"],
+    ["training: { sp_size: 3 }", "single-node"],
+    ["async_training: { require_batches: 3 }\nsandbox: { parallel_trials: 10 }", "two-node"],
+    ["training: { train_batch_size: 65 }", "two-node"],
+    ["infrastructure: { ngpus_per_node: 7 }\nvllm: { gen_tp: 2 }", "three-node"],
+  ])("are whole where they count things: %s on %s", (yaml, base) => {
+    const { findings } = evaluate(settingsWith(yaml, { base }));
+    const fatal = findings.filter(isFatal);
+    expect(fatal.length).toBeGreaterThan(0);
+    for (const { found, consequence, remedy } of fatal) {
+      expect(`${found} ${consequence} ${remedy}`).not.toMatch(/\d\.\d{3,}/);
+    }
+  });
+});
