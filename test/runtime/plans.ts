@@ -96,7 +96,7 @@ const variations: Record<string, Changes> = {
     model: { model_path: "/models/Nobody-1B", served_model_name: "1e5" },
     experiment: { project_name: "0x1F", exp_name: "1_000" },
     trainer: { agent_loop: "true" },
-    verl: { tool_call_parser: "null" },
+    verl: { tool_call_parser: "hermes" },
   },
   "own overrides": {
     verl: {
