@@ -50,6 +50,20 @@ export const unprivileged = {
   capabilities: { drop: ["ALL"] },
 };
 
+/** Of a Job whose program tells by its exit code that another pod would only fail again. */
+export function failurePolicy(containerName: string, finalCodes: readonly number[]) {
+  return {
+    rules: [
+      {
+        action: "FailJob",
+        onExitCodes: { operator: "In", values: [...finalCodes], containerName },
+      },
+      // A drained or preempted pod only has to begin again.
+      { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+    ],
+  };
+}
+
 /** A program that only uses sockets: pod security `restricted` admits it. */
 export const hardened = {
   runAsNonRoot: true,

@@ -62,22 +62,21 @@ export function report(findings: readonly Finding[], root?: string): string {
   const rows = shown.flatMap((standing) =>
     findings.filter((finding) => standingOf(finding) === standing),
   );
-  const unmade = rows.filter(({ severity }) => severity === "unknown");
-  const together = Map.groupBy(unmade, ({ found }) => found);
-  const isTogether = ({ found }: Finding) => (together.get(found)?.length ?? 0) >= fewest;
+  // What is about a setting keeps its place.
+  const unmade = rows.filter((one) => standingOf(one) === "unknown" && !one.location);
+  const reasons = Map.groupBy(unmade, ({ found }) => found);
+  const together = [...reasons.values()].filter((alike) => alike.length >= fewest);
   return [
     `preflight: ${count(findings)}`,
     ...rows
-      .filter((finding) => !isTogether(finding))
+      .filter((finding) => !together.some((alike) => alike.includes(finding)))
       .flatMap((finding) => [
         `  ${standingOf(finding).padEnd(7)}  ${finding.id}: ${describe(finding)}`,
         ...excerptOf(finding, root).map((line) => `${" ".repeat(11)}${line}`),
       ]),
-    ...[...together.values()].flatMap((alike) => {
-      const [first] = alike;
-      if (!first || !isTogether(first)) return [];
-      const ids = new Set(alike.map(({ id }) => id));
-      return [`  unknown  ${alike.length} checks: ${first.found} (${[...ids].join(", ")})`];
+    ...together.map((alike) => {
+      const ids = [...new Set(alike.map(({ id }) => id))].join(", ");
+      return `  unknown  ${alike.length} checks: ${alike[0]?.found ?? ""} (${ids})`;
     }),
   ].join("\n");
 }

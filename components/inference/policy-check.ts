@@ -4,8 +4,15 @@ import { roleLabel } from "../../plan/network/index.ts";
 import type { Names } from "../../plan/names.ts";
 import type { InProcessProxy } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
-import { deletedInBackground, deletedInForeground, type Labels, labelsOf } from "../metadata.ts";
 import {
+  deletedInBackground,
+  deletedInForeground,
+  type Identity,
+  type Labels,
+  labelsOf,
+} from "../metadata.ts";
+import {
+  failurePolicy,
   type Nodes,
   podBasis,
   programMount,
@@ -57,7 +64,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
   constructor(name: string, args: PolicyCheckArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform = {}, ...inputs } = args;
     super("swe-rl:inference:PolicyCheck", name, inputs, opts);
-    const { labels, namespace, names, rolloutMinutes } = args;
+    const { labels, namespace, names } = args;
     const identity = { labels, namespace, app: "policy-check", component: "inference" };
     const files = programs(
       `${name}-programs`,
@@ -73,50 +80,50 @@ export class PolicyCheck extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    const minutes = rolloutMinutes + completionMinutes;
     const job = {
       name,
       args: {
         metadata: deletedInForeground(identity, names.policyCheck),
-        spec: {
-          backoffLimit: 3,
-          activeDeadlineSeconds: minutes * 60,
-          podFailurePolicy: {
-            rules: [
-              {
-                action: "FailJob",
-                onExitCodes: { operator: "In", values: finalFailures, containerName: "check" },
-              },
-              { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-            ],
-          },
-          template: {
-            metadata: {
-              labels: { ...labelsOf(identity), [roleLabel]: "policy-check" },
-              // Another run has other rollout servers, in another namespace of Ray.
-              annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
-            },
-            spec: {
-              restartPolicy: "Never",
-              automountServiceAccountToken: false,
-              ...podBasis(args.nodes, this.account.metadata.name),
-              securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-              containers: [checker(args)],
-              volumes: [programVolume(files)],
-            },
-          },
-        },
+        spec: this.#jobSpec(identity, args, files),
       },
       opts: {
         parent: this,
         deleteBeforeReplace: true,
         replaceOnChanges: ["spec.template"],
-        customTimeouts: { create: `${minutes + 1}m` },
+        customTimeouts: { create: `${minutesOf(args) + 1}m` },
       },
     };
     this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
     this.registerOutputs({ job: this.job.metadata.name });
   }
+
+  #jobSpec(identity: Identity, args: PolicyCheckArgs, files: pulumi.Output<string>) {
+    return {
+      backoffLimit: 3,
+      activeDeadlineSeconds: minutesOf(args) * 60,
+      podFailurePolicy: failurePolicy("check", finalFailures),
+      template: {
+        metadata: {
+          labels: { ...labelsOf(identity), [roleLabel]: "policy-check" },
+          // Another run has other rollout servers, in another namespace of Ray.
+          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+        },
+        spec: {
+          restartPolicy: "Never",
+          automountServiceAccountToken: false,
+          ...podBasis(args.nodes, this.account.metadata.name),
+          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          containers: [checker(args)],
+          volumes: [programVolume(files)],
+        },
+      },
+    };
+  }
+}
+
+/** Minutes that all of it may take. */
+function minutesOf({ rolloutMinutes }: PolicyCheckArgs): number {
+  return rolloutMinutes + completionMinutes;
 }
 
 function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {

@@ -11,7 +11,14 @@ import {
   deletedInBackground,
   deletedInForeground,
 } from "../metadata.ts";
-import { type Nodes, podBasis, programMount, programVolume, resourcesOf } from "../pod.ts";
+import {
+  type Nodes,
+  failurePolicy,
+  podBasis,
+  programMount,
+  programVolume,
+  resourcesOf,
+} from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 import { type Transform, transformed } from "../transform.ts";
@@ -92,20 +99,9 @@ export class TrainerJob extends pulumi.ComponentResource {
   }
 
   #jobSpec(identity: Identity, args: TrainerJobArgs, files: pulumi.Output<string>) {
-    const onExitCodes = {
-      operator: "In",
-      values: finalFailures,
-      containerName: "submitter",
-    };
     return {
       backoffLimit: 6,
-      podFailurePolicy: {
-        rules: [
-          { action: "FailJob", onExitCodes },
-          // A drained or preempted submitter only has to attach again.
-          { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-        ],
-      },
+      podFailurePolicy: failurePolicy("submitter", finalFailures),
       template: {
         metadata: {
           labels: { ...labelsOf(identity), [roleLabel]: "trainer" },

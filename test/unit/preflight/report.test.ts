@@ -36,6 +36,11 @@ describe("the report", () => {
       "preflight: 0 ok, 0 warnings, 0 fatal, 3 unknown",
       "  unknown  3 checks: not known: away (gpu-free, quota, rights)",
     ]);
+    const waived = (["gpu-free", "quota", "rights"] as const).map((id) => ({
+      ...unknown(id, "away"),
+      waived: "looked myself",
+    }));
+    expect(report(waived).match(/\(waived: looked myself\)/g)).toHaveLength(3);
   });
 
   it("counts, then shows what is not all right, the worst first", () => {
