@@ -89,9 +89,17 @@ export function unusedWaivers(
   });
 }
 
-/** What is wrong with settings that could not be loaded. */
+/** What is wrong with settings that could not be loaded; and that nothing else was checked. */
 export function findingsOf({ problems }: ConfigError): Finding[] {
-  return problems.map((problem) => fromProblem(problem, "fatal"));
+  return [
+    ...problems.map((problem) => fromProblem(problem, "fatal")),
+    broken("C-36", {
+      severity: "unknown",
+      found: "the other rules, and those about the cluster, wait until these files can be read",
+      consequence: "",
+      remedy: "",
+    }),
+  ];
 }
 
 /** Whether the finding ends the command. */

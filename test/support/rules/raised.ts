@@ -36,7 +36,10 @@ export async function findingsFor(
     const loaded = load(projectRoot, selection, drafts);
     return (await preflight(loaded, { offline: true })).findings;
   } catch (error) {
-    if (error instanceof ConfigError) return findingsOf(error);
+    // Without the line that says what has to wait.
+    if (error instanceof ConfigError) {
+      return findingsOf(error).filter(({ severity }) => severity !== "unknown");
+    }
     throw error;
   }
 }

@@ -74,6 +74,7 @@ describe("npm run preflight", { timeout: 60_000 }, () => {
     expect((JSON.parse(stdout) as Report).findings).toMatchObject([
       { rule: "C-36", severity: "fatal", file: "config/run.yaml", line: 2 },
       { rule: "C-36", severity: "fatal", file: "config/run.yaml", line: 3 },
+      { rule: "C-36", severity: "unknown", found: expect.stringContaining("wait") as string },
     ]);
   });
 
