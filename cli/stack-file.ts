@@ -4,16 +4,8 @@ import { parse } from "yaml";
 import type { Selection } from "../config/load/load.ts";
 import { isRecord } from "../config/load/document.ts";
 import { readRegularFile } from "../config/load/regular-file.ts";
-import { inClear, type UserSecret } from "../config/schema/secret-form.ts";
+import { inClear, userSecrets } from "../config/schema/secret-form.ts";
 import { ConfigError } from "../config/load/problem.ts";
-
-const secretNames: readonly UserSecret[] = [
-  "wandbApiKey",
-  "registryCredentials",
-  "dockerCa",
-  "dockerCert",
-  "dockerKey",
-];
 
 /** What `stacks/Pulumi.<stack>.yaml` chooses, read without the engine. A stack without a file takes the defaults. */
 export function readStackFile(root: string, stack: string): Selection {
@@ -24,7 +16,7 @@ export function readStackFile(root: string, stack: string): Selection {
     const value = values[`swe-rl:${key}`];
     return typeof value === "string" ? value : undefined;
   };
-  const plain = secretNames.filter((name) => typeof values[`swe-rl:${name}`] === "string");
+  const plain = userSecrets.filter((name) => typeof values[`swe-rl:${name}`] === "string");
   const secrets = Object.keys(values)
     .filter((key) => key.startsWith("swe-rl:"))
     .map((key) => key.slice("swe-rl:".length));
@@ -41,7 +33,7 @@ export function readStackFile(root: string, stack: string): Selection {
 /** The section `config`. @throws {ConfigError} If the file is not valid YAML. */
 function readValues(file: string, shown: string): Record<string, unknown> {
   try {
-    const content: unknown = parse(readRegularFile(file, 2 ** 22));
+    const content: unknown = parse(readRegularFile(file));
     const values = isRecord(content) ? content["config"] : undefined;
     return isRecord(values) ? values : {};
   } catch (error) {

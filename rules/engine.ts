@@ -238,16 +238,16 @@ export const routerReplay = defineRule({
         remedy: "use R3",
       };
     } else if (engine.routerReplay === "disabled" && modelFacts.mixture_of_experts) {
+      const inTheWay = wanted === undefined ? obstacle : undefined;
       yield {
         severity: "warn",
-        path: wanted === undefined ? (obstacle?.path ?? path) : path,
-        found:
-          wanted === undefined && obstacle
-            ? `leaves a mixture-of-experts model without router replay: ${obstacle.reason}`
-            : "is disabled for a mixture-of-experts model",
+        path: inTheWay?.path ?? path,
+        found: inTheWay
+          ? `leaves a mixture-of-experts model without router replay: ${inTheWay.reason}`
+          : "is disabled for a mixture-of-experts model",
         consequence:
           "rollout and trainer agree on about 24 % of the expert choices, and log-probabilities drift apart",
-        ...(wanted === undefined && obstacle ? { remedy: obstacle.remedy } : {}),
+        ...(inTheWay ? { remedy: inTheWay.remedy } : {}),
       };
     }
   },

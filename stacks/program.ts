@@ -5,7 +5,7 @@ import {
   flawOfSecret,
   inClear,
   type SecretFlaw,
-  type UserSecret,
+  userSecrets,
 } from "../config/schema/secret-form.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Finding } from "../rules/finding.ts";
@@ -17,9 +17,9 @@ import { connect, provisionCluster } from "./kubernetes.ts";
 import { outputs } from "./outputs.ts";
 
 /** Looks at the values of the secrets, which no Output shows before the update. */
-function secretFlaws(config: pulumi.Config, names: readonly UserSecret[]): SecretFlaw[] {
+function secretFlaws(config: pulumi.Config): SecretFlaw[] {
   const encrypted = encryptedKeys();
-  return names.flatMap((name): SecretFlaw[] => {
+  return userSecrets.flatMap((name): SecretFlaw[] => {
     const key = `${config.name}:${name}`;
     // `config.get` would warn of a secret that is read in clear.
     const value = pulumi.runtime.getConfig(key);
@@ -55,7 +55,7 @@ export async function program() {
       experiment: config.get("experiment"),
       site: config.get("site"),
       secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
-      secretFlaws: secretFlaws(config, Object.keys(user) as UserSecret[]),
+      secretFlaws: secretFlaws(config),
     }),
   );
   const checked = await preflight(loaded, { certificates: await certificates(user) });

@@ -22,8 +22,9 @@ import {
   unprivileged,
 } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
-import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import type { SecretKey } from "../secrets/stack-secrets.ts";
 import { type Transform, transformed } from "../transform.ts";
+import { discoveryEnvironment } from "./discovery.ts";
 
 export interface PolicyCheckArgs {
   names: Names;
@@ -136,12 +137,11 @@ function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {
     terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: unprivileged,
     env: [
-      { name: "RAY_JOBS_URL", value: args.jobsUrl },
-      fromSecret("RAY_AUTH_TOKEN", args.rayToken),
-      { name: "RAY_NAMESPACE", value: trainer.rayNamespace },
-      { name: "ROLLOUT_SERVERS", value: String(proxy.rolloutServers) },
-      { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
-      { name: "DISCOVERY_TIMEOUT_SECONDS", value: String(args.rolloutMinutes * 60) },
+      ...discoveryEnvironment({
+        ...args,
+        rayNamespace: trainer.rayNamespace,
+        rolloutServers: proxy.rolloutServers,
+      }),
       { name: "MODEL", value: proxy.servedModel },
     ],
     resources: resourcesOf(proxy.checkRequests),

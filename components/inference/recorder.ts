@@ -10,7 +10,8 @@ import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } fr
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import type { SecretKey } from "../secrets/stack-secrets.ts";
+import { discoveryEnvironment } from "./discovery.ts";
 
 export interface RecorderArgs {
   names: Names;
@@ -96,16 +97,9 @@ export class Recorder extends ProgramDeployment {
 const programMounts = [{ name: "table", mountPath: tableDirectory }, programMount];
 
 /** Variables that discovery and the recorder, which goes on with it, have in common. */
-function environment(args: RecorderArgs): k8s.types.input.core.v1.EnvVar[] {
-  return [
-    { name: "RAY_JOBS_URL", value: args.jobsUrl },
-    fromSecret("RAY_AUTH_TOKEN", args.rayToken),
-    { name: "RAY_NAMESPACE", value: args.trainer.rayNamespace },
-    { name: "ROLLOUT_SERVERS", value: String(args.rolloutServers) },
-    { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
-    { name: "ROLLOUT_TABLE", value: `${tableDirectory}/rollouts.json` },
-    { name: "DISCOVERY_TIMEOUT_SECONDS", value: String(args.rolloutMinutes * 60) },
-  ];
+function environment({ trainer, ...args }: RecorderArgs): k8s.types.input.core.v1.EnvVar[] {
+  const { rayNamespace } = trainer;
+  return discoveryEnvironment({ ...args, rayNamespace, table: `${tableDirectory}/rollouts.json` });
 }
 
 function discovery(args: RecorderArgs): Container {

@@ -28,7 +28,7 @@ export function excerpt(
 
 function lineOf(file: string, line: number): string | undefined {
   try {
-    return readRegularFile(file, 2 ** 22).split(/\r?\n/)[line - 1];
+    return readRegularFile(file).split(/\r?\n/)[line - 1];
   } catch {
     return undefined;
   }

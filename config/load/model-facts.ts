@@ -27,7 +27,7 @@ export function readModelFacts(
   if (!named && !existsSync(file)) return { facts: catalogued };
   let read;
   try {
-    read = factsOfConfig(JSON.parse(textOf(file)));
+    read = factsOfConfig(JSON.parse(readRegularFile(file) || "null"));
   } catch (error) {
     read = error instanceof Error ? error : new Error(String(error));
   }
@@ -40,13 +40,6 @@ export function readModelFacts(
   return {
     problem: `${model.config_file ?? ""} ${why}. Name the config.json of the checkpoint, or leave model.config_file out.`,
   };
-}
-
-/** A configuration has some kilobytes. Anything else (a device, the weights) is not read. */
-const mostBytes = 2 ** 22;
-
-function textOf(file: string): string {
-  return readRegularFile(file, mostBytes) || "null";
 }
 
 function whyUnreadable(error: Error & { code?: string }): string {

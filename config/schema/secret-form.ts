@@ -1,6 +1,12 @@
 /** Secrets that a user stores in a stack. */
-export type UserSecret =
-  "wandbApiKey" | "registryCredentials" | "dockerCa" | "dockerCert" | "dockerKey";
+export const userSecrets = [
+  "wandbApiKey",
+  "registryCredentials",
+  "dockerCa",
+  "dockerCert",
+  "dockerKey",
+] as const;
+export type UserSecret = (typeof userSecrets)[number];
 
 /** A secret that cannot be right by its form. Nothing of its value is in the text. */
 export interface SecretFlaw {

@@ -78,13 +78,11 @@ export const packing = defineClusterRule({
       const isOurs = (node: NodeFact) =>
         kind === "gpu" ? gpusFor(plan, node) > 0 : admits(placement, node);
       const nodes = freeOn(plan, known.value, isOurs);
-      const pods = standingOn(plan, kind).flatMap((pod) =>
-        Array.from({ length: pod.replicas }, () => pod),
-      );
+      const standing = standingOn(plan, kind);
+      const pods = standing.flatMap((pod) => Array.from({ length: pod.replicas }, () => pod));
       // Where one fits nowhere, or GPUs are too few in all, other rules say so.
       const isAlone = pods.some((pod) => !nodes.some((free) => holdsWithGpus(free, pod)));
-      const gpus = pods.reduce((all, pod) => all + pod.gpus, 0);
-      if (isAlone || gpus > nodes.reduce((all, free) => all + free.gpus, 0)) return [];
+      if (isAlone || sum(standing, (pod) => pod.gpus) > add(nodes, "gpus")) return [];
       const unplaced = orders.map((order) => pack(pods.toSorted(order), nodes));
       const [left] = unplaced;
       if (left === undefined || unplaced.includes(undefined)) return [];
@@ -299,6 +297,6 @@ function holdsWithGpus(node: Free, pod: StandingPods): boolean {
   return holds(node, pod) && node.gpus >= pod.gpus;
 }
 
-function add(nodes: readonly Free[], what: "cpus" | "memoryBytes"): number {
+function add(nodes: readonly Free[], what: "gpus" | "cpus" | "memoryBytes"): number {
   return nodes.reduce((all, free) => all + free[what], 0);
 }
