@@ -47,6 +47,8 @@ import {
   type Sandboxes,
 } from "./sandbox/index.ts";
 import {
+  type PolicyCheck,
+  planPolicyCheck,
   planProxy,
   type Proxy,
   costOfProxyMode,
@@ -79,6 +81,8 @@ export interface Plan {
   readonly ray: Ray;
   readonly trainer: Trainer;
   readonly proxy: Proxy | InProcessProxy;
+  /** What must be seen to serve before an update ends. */
+  readonly policyCheck: PolicyCheck;
   /** What the proxy mode costs, in a sentence. */
   readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
@@ -136,7 +140,7 @@ export function plan(settings: Settings): Plan {
   const proxy =
     basis.experiment.proxy.mode === "litellm"
       ? planProxy(basis, { names, topology })
-      : planInProcessProxy(basis, { ports: ray.ports, topology });
+      : planInProcessProxy(ray.ports);
   const flows = withServingFlows(planFlows(basis, ray.ports), serving);
   const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
   const run = {
@@ -171,6 +175,7 @@ export function plan(settings: Settings): Plan {
     ray,
     trainer,
     proxy,
+    policyCheck: planPolicyCheck(basis, { topology, proxy }),
     proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
     sandboxes,
     admission,

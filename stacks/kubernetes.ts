@@ -86,8 +86,8 @@ export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets
   serveFrozenModels(base, ray);
   reapSandboxes(base, ray);
   const trainer = startTrainer(base, ray, account);
-  if (endpoint) servePolicy(base, { endpoint, ray, trainer });
-  else checkPolicy(base, ray, trainer);
+  const litellm = endpoint && servePolicy(base, { endpoint, ray, trainer });
+  checkPolicy(base, { endpoint, litellm, ray, trainer });
   return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan)), isolation };
 }
 
@@ -398,8 +398,8 @@ function startTrainer(
 function servePolicy(
   base: Base,
   parts: { endpoint: ProxyEndpoint; ray: RayCluster; trainer: TrainerJob },
-): void {
-  const { plan, cluster, train, secrets, mounts } = base;
+): LiteLlmProxy {
+  const { plan, cluster, train, secrets } = base;
   const { provider } = cluster;
   const { labels, names, rolloutMinutes } = plan;
   const { namespace, proxy, credentials } = withProxy(base);
@@ -413,7 +413,7 @@ function servePolicy(
       disruption: plan.disruption,
       trainer: plan.trainer,
       trials: plan.storage.directories.trials,
-      mounts: mounts.filter(({ name }) => name === "trials"),
+      mounts: trialMounts(base),
       nodes: plan.ray.head,
       namespace: train.namespace,
       jobsUrl: parts.ray.jobsUrl,
@@ -423,7 +423,7 @@ function servePolicy(
     },
     { provider, dependsOn: [train, parts.trainer] },
   );
-  new LiteLlmProxy(
+  return new LiteLlmProxy(
     "litellm",
     {
       labels,
@@ -439,21 +439,36 @@ function servePolicy(
   );
 }
 
-// Without LiteLLM nothing else waits for the rollout servers, which exist once the trainer has started them.
+function trialMounts({ mounts }: Base) {
+  return mounts.filter(({ name }) => name === "trials");
+}
+
+// The update ends when the policy is served, the agents' way. Rollout servers exist once the trainer has started them.
 function checkPolicy(
-  { plan, cluster, train, secrets }: Base,
-  ray: RayCluster,
-  trainer: TrainerJob,
+  base: Base,
+  parts: {
+    endpoint: ProxyEndpoint | undefined;
+    litellm: LiteLlmProxy | undefined;
+    ray: RayCluster;
+    trainer: TrainerJob;
+  },
 ): void {
-  const { labels, names, proxy, rolloutMinutes } = plan;
-  if (proxy.mode !== "in_process") throw new Error("the Plan has LiteLLM but no endpoint for it");
+  const { plan, cluster, train, secrets } = base;
+  const { labels, names, policyCheck: check, rolloutMinutes, storage } = plan;
+  const { endpoint, litellm, ray, trainer } = parts;
   new PolicyCheck(
     names.policyCheck,
     {
       labels,
       names,
-      proxy,
+      check,
       trainer: plan.trainer,
+      litellm: endpoint && {
+        url: endpoint.url,
+        sandboxKey: secrets.training.sandboxKey,
+        trials: storage.directories.trials,
+        mounts: trialMounts(base),
+      },
       nodes: plan.ray.head,
       namespace: train.namespace,
       jobsUrl: ray.jobsUrl,
@@ -461,7 +476,7 @@ function checkPolicy(
       pullSecret: secrets.pull.train,
       rolloutMinutes,
     },
-    { provider: cluster.provider, dependsOn: [train, trainer] },
+    { provider: cluster.provider, dependsOn: [train, trainer, ...(litellm ? [litellm] : [])] },
   );
 }
 

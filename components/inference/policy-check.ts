@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Names } from "../../plan/names.ts";
-import type { InProcessProxy } from "../../plan/serving/index.ts";
+import type { PolicyCheck as PolicyCheckPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import {
   deletedInBackground,
@@ -22,13 +22,23 @@ import {
   unprivileged,
 } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
-import type { SecretKey } from "../secrets/stack-secrets.ts";
+import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 import { type Transform, transformed } from "../transform.ts";
 import { discoveryEnvironment } from "./discovery.ts";
 
+/** The agents' way through LiteLLM, whose calls the recorder writes to the trials' volume. */
+export interface LiteLlmWay {
+  url: pulumi.Input<string>;
+  sandboxKey: SecretKey;
+  /** Directory of the trials. */
+  trials: string;
+  /** The volume that holds it. */
+  mounts: readonly { name: string; mountPath: string; claimName: pulumi.Input<string> }[];
+}
+
 export interface PolicyCheckArgs {
   names: Names;
-  proxy: InProcessProxy;
+  check: PolicyCheckPlan;
   trainer: Pick<Trainer, "fingerprint" | "image" | "rayNamespace">;
   /** Where the pod runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
@@ -37,6 +47,8 @@ export interface PolicyCheckArgs {
   /** Address of Ray's job API, which discovery asks for the rollout servers. */
   jobsUrl: pulumi.Input<string>;
   rayToken: SecretKey;
+  /** Agents go through LiteLLM. @default they do not */
+  litellm?: LiteLlmWay | undefined;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
   /** Minutes until every rollout server must answer. */
@@ -55,8 +67,9 @@ const finalFailures = [2, 3, 4, 5, 6, 7, 8];
 const completionMinutes = 10;
 
 /**
- * Waits until every rollout server has given a completion with token ids and log-probabilities. Awaited: without it an
- * update in proxy mode `in_process` would end as soon as the trainer's Job exists. It names the servers that are missing.
+ * Waits until every rollout server has given a completion with token ids and log-probabilities, and then, where agents
+ * go through LiteLLM, until one of each of its surfaces is recorded with them. Awaited: an update ends when the policy
+ * is served. It names the servers that are missing.
  */
 export class PolicyCheck extends pulumi.ComponentResource {
   public readonly account: k8s.core.v1.ServiceAccount;
@@ -107,7 +120,10 @@ export class PolicyCheck extends pulumi.ComponentResource {
         metadata: {
           labels: { ...labelsOf(identity), [roleLabel]: "policy-check" },
           // Another run has other rollout servers, in another namespace of Ray.
-          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+          annotations: {
+            "swe-rl.dev/run": args.trainer.fingerprint,
+            "swe-rl.dev/proxy": args.check.fingerprint,
+          },
         },
         spec: {
           restartPolicy: "Never",
@@ -115,7 +131,13 @@ export class PolicyCheck extends pulumi.ComponentResource {
           ...podBasis(args.nodes, this.account.metadata.name),
           securityContext: { seccompProfile: { type: "RuntimeDefault" } },
           containers: [checker(args)],
-          volumes: [programVolume(files)],
+          volumes: [
+            programVolume(files),
+            ...(args.litellm?.mounts ?? []).map(({ name: volume, claimName }) => ({
+              name: volume,
+              persistentVolumeClaim: { claimName },
+            })),
+          ],
         },
       },
     };
@@ -128,7 +150,7 @@ function minutesOf({ rolloutMinutes }: PolicyCheckArgs): number {
 }
 
 function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {
-  const { proxy, trainer } = args;
+  const { check, litellm, trainer } = args;
   return {
     name: "check",
     image: trainer.image,
@@ -140,11 +162,25 @@ function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {
       ...discoveryEnvironment({
         ...args,
         rayNamespace: trainer.rayNamespace,
-        rolloutServers: proxy.rolloutServers,
+        rolloutServers: check.rolloutServers,
       }),
-      { name: "MODEL", value: proxy.servedModel },
+      { name: "MODEL", value: check.model },
+      ...(litellm
+        ? [
+            { name: "PROXY_URL", value: litellm.url },
+            fromSecret("SANDBOX_API_KEY", litellm.sandboxKey),
+            { name: "TRAJECTORIES_DIRECTORY", value: litellm.trials },
+          ]
+        : []),
     ],
-    resources: resourcesOf(proxy.checkRequests),
-    volumeMounts: [programMount],
+    resources: resourcesOf(check.requests),
+    volumeMounts: [
+      programMount,
+      ...(litellm?.mounts ?? []).map(({ name, mountPath }) => ({
+        name,
+        mountPath,
+        readOnly: true,
+      })),
+    ],
   };
 }

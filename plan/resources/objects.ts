@@ -67,6 +67,7 @@ export function objectsOf(plan: Plan): PlannedObject[] {
     ...volumesOf(plan),
     ...trainingOf(plan),
     ...proxyOf(plan),
+    ...policyCheckOf(plan),
     ...servingOf(plan),
     ...sandboxOf(plan),
     ...reaperOf(plan),
@@ -156,15 +157,18 @@ function program(namespace: string, name: string, isCalled = true): PlannedObjec
   ];
 }
 
+function policyCheckOf({ names }: Plan): PlannedObject[] {
+  const namespace = names.namespaces.train;
+  return [
+    object("ConfigMap", { namespace }),
+    object("ServiceAccount", { namespace, name: names.policyCheck }),
+    object("Job", { namespace, name: names.policyCheck }),
+  ];
+}
+
 function proxyOf({ names, proxy }: Plan): PlannedObject[] {
   const { train, proxy: namespace } = names.namespaces;
-  if (proxy.mode === "in_process") {
-    return [
-      object("ConfigMap", { namespace: train }),
-      object("ServiceAccount", { namespace: train, name: names.policyCheck }),
-      object("Job", { namespace: train, name: names.policyCheck }),
-    ];
-  }
+  if (proxy.mode === "in_process") return [];
   return [
     object("Secret", { namespace }),
     ...[[train, names.recorder] as const, [namespace, names.proxy] as const].flatMap(

@@ -68,7 +68,8 @@ export function podsOf(plan: Plan): PlannedPods[] {
             replicas: proxy.replicas,
           }),
         ]
-      : [one("the check of the policy", proxy.checkRequests)]),
+      : []),
+    one("the check of the policy", plan.policyCheck.requests),
     ...ray.groups.map((group) =>
       one(`Ray group ${group.name}`, guaranteed(group), {
         ...gpu,

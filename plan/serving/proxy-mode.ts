@@ -1,5 +1,3 @@
-import type { Basis } from "../host.ts";
-import { type Requests, requestsOf } from "../requests.ts";
 import type { RayPorts } from "../ray/index.ts";
 import type { Topology } from "../run/index.ts";
 
@@ -8,25 +6,10 @@ export interface InProcessProxy {
   readonly mode: "in_process";
   /** Ports that the workers take, in the pods of Ray's worker groups; they advertise their pod's address. */
   readonly ports: RayPorts["ephemeral"];
-  /** Name under which they serve the policy. */
-  readonly servedModel: string;
-  /** Rollout servers that must give a completion before an update ends. */
-  readonly rolloutServers: number;
-  /** Of the pod that asks them. */
-  readonly checkRequests: Requests;
 }
 
-export function planInProcessProxy(
-  { experiment }: Basis,
-  { ports, topology }: { ports: RayPorts; topology: Topology },
-): InProcessProxy {
-  return {
-    mode: "in_process",
-    ports: ports.ephemeral,
-    servedModel: experiment.model.served_model_name,
-    rolloutServers: topology.rolloutServers,
-    checkRequests: requestsOf(100, { memory: 64, limit: 256 }),
-  };
+export function planInProcessProxy({ ephemeral }: RayPorts): InProcessProxy {
+  return { mode: "in_process", ports: ephemeral };
 }
 
 /** What a proxy mode costs on a tier. */

@@ -1,32 +1,40 @@
 """Shows that the policy is served: waits for every rollout server, then asks each for one completion.
 
-For stacks without LiteLLM and recorder, whose agents reach the policy through the agent loops. The
-loops call the rollout servers as this does. An answer counts only with every sampled token's id and
-log-probability: training needs both, and a server without them looks healthy until the first
-update. Standard library only.
+The agent loops call the rollout servers as this does. An answer counts only with every sampled
+token's id and log-probability: training needs both, and a server without them looks healthy until
+the first update. Where agents go through LiteLLM, this then goes their way as well. Standard
+library only.
 
 Environment: that of discover_rollouts.py but ROLLOUT_TABLE, and
-    MODEL           name under which the servers serve the policy
-    ANSWER_SECONDS  optional, 300: how long a server that accepts connections may fail to answer
+    MODEL                   name under which the servers serve the policy
+    ANSWER_SECONDS          optional, 300: how long what accepts connections may fail to answer
+    PROXY_URL               optional: address of LiteLLM. With it
+    SANDBOX_API_KEY         key of the sandboxes
+    TRAJECTORIES_DIRECTORY  directory of the trials, in which the recorder writes
 
 Exit codes: those of discover_rollouts.py, and
-    7    a server does not answer a completion
-    8    a server answers without the tokens' ids or log-probabilities
+    7    a server, or LiteLLM, does not answer a completion
+    8    an answer, or its record, is without the tokens' ids or log-probabilities
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import discover_rollouts
 import pod
 import sampled
+from check_proxy import RECORD_SECONDS, SURFACES, NoRecord, ProxyWay
 from discover_rollouts import Server
 from http_client import HttpClient, NoAnswer
-from pod import GiveUp, Progress, say
+from pod import BadInput, GiveUp, Progress, say
 
 
 class Exit(IntEnum):
@@ -39,6 +47,8 @@ POLL_SECONDS = 5.0
 
 COMPLETION_SECONDS = 120.0
 """The first one may compile kernels."""
+
+Answer = TypeVar("Answer")
 
 
 def request_for(model: str) -> dict[str, Any]:
@@ -68,41 +78,71 @@ def complete(server: Server, model: str) -> sampled.Choice:
     return found
 
 
-def patiently(server: Server, model: str, patience: float) -> sampled.Choice:
+def patiently(who: str, ask: Callable[[], Answer], patience: float) -> Answer:
     until = time.monotonic() + patience
     progress = Progress()
     while True:
         try:
-            return complete(server, model)
+            return ask()
         except NoAnswer as error:
             left = until - time.monotonic()
             if left <= 0:
                 raise GiveUp(
                     Exit.NO_COMPLETION,
-                    f"{server.name} at {server.authority} gives no completion of {model}: {error}",
+                    f"{who} gives no completion: {error}",
                 ) from None
-            progress.say(f"{server.name} gives no completion yet: {error}", left)
+            progress.say(f"{who} gives no completion yet: {error}", left)
             time.sleep(min(POLL_SECONDS, left))
 
 
 def check() -> int:
-    model = pod.required("MODEL")
     patience = pod.number("ANSWER_SECONDS", 300)
+    model = pod.required("MODEL")
+    proxy = proxy_from_environment(model)
+    check_servers(model, patience)
+    if proxy is not None:
+        check_proxy(proxy, patience)
+    return Exit.SERVED
+
+
+def proxy_from_environment(model: str) -> ProxyWay | None:
+    url = os.environ.get("PROXY_URL")
+    if not url:
+        return None
+    key, trials = pod.required("SANDBOX_API_KEY"), pod.required("TRAJECTORIES_DIRECTORY")
+    try:
+        return ProxyWay(url, key, model, Path(trials))
+    except ValueError as error:
+        raise BadInput(f"PROXY_URL: {error}") from None
+
+
+def check_servers(model: str, patience: float) -> None:
     discovery = discover_rollouts.from_environment()
     servers = discovery.servers()
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
     for server in servers:
-        choice = patiently(server, model, patience)
+        who = f"{server.name} at {server.authority}"
+        choice = patiently(who, partial(complete, server, model), patience)
         if not choice.is_exact or not choice.token_ids:
             raise GiveUp(
                 Exit.NOT_EXACT,
-                f"{server.name} at {server.authority} answers without token ids or without their "
+                f"{who} answers without token ids or without their "
                 "log-probabilities, so no trial could be trained on: does the image have vLLM "
                 "0.10.2 or newer?",
             )
-        say(f"{server.name} at {server.authority} sampled {len(choice.token_ids)} tokens")
+        say(f"{who} sampled {len(choice.token_ids)} tokens")
     say(f"the policy is served by {len(servers)} rollout servers")
-    return Exit.SERVED
+
+
+def check_proxy(proxy: ProxyWay, patience: float) -> None:
+    for surface in SURFACES:
+        who = f"LiteLLM, by {surface}'s surface,"
+        nonce = patiently(who, partial(proxy.complete, surface), patience)
+        try:
+            tokens = proxy.await_record(nonce, RECORD_SECONDS)
+        except NoRecord as error:
+            raise GiveUp(Exit.NOT_EXACT, f"{who} gave a completion, but {error}") from None
+        say(f"through {surface}'s surface of LiteLLM {tokens} tokens were sampled and recorded")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from check_proxy import NoRecord, ProxyWay, tokens_of
 from support.backend import Backend, Call
+from support.chain import Chain, chain
 from support.cluster import TOKEN, Cluster
 from support.processes import Tree, wait_until
 from support.programs import discovery_environment, start_program
+from support.proxy import SANDBOX_KEY
 from support.rollouts import rollouts, server
 
 
@@ -22,6 +25,17 @@ class WithoutIds(Backend):
         answer = super().completion(call)
         for choice in answer["choices"]:
             choice.pop("token_ids", None)
+        return answer
+
+
+class ExactOnlyWhenAsked(Backend):
+    """As a gateway in between that drops what the client of it did not ask for."""
+
+    def completion(self, call: Call) -> dict[str, Any]:
+        answer = super().completion(call)
+        if "This is request" in str(call.body["messages"]):
+            for choice in answer["choices"]:
+                choice["logprobs"] = None
         return answer
 
 
@@ -89,3 +103,102 @@ def test_needs_a_model(tmp_path: Path) -> None:
         assert "MODEL is not set" in check.errors
     finally:
         check.kill()
+
+
+@contextmanager
+def checking_chain(
+    cluster: Cluster, running: Chain, directory: Path, **variables: str
+) -> Iterator[Tree]:
+    """The program beside LiteLLM and the recorder, whose servers are those of a run."""
+    servers = [server(i, backend.port) for i, backend in enumerate(running.backends)]
+    way = {
+        "MODEL": "vllm_model",
+        "PROXY_URL": running.proxy.url,
+        "SANDBOX_API_KEY": SANDBOX_KEY,
+        "TRAJECTORIES_DIRECTORY": str(running.recorder.trials),
+        **variables,
+    }
+    with rollouts(cluster, "run", servers, directory / "rollouts.log"):
+        environment = discovery_environment(directory, **way)
+        check = start_program("check_policy.py", environment, directory / "log")
+        try:
+            yield check
+        finally:
+            check.kill()
+
+
+class TestThroughLiteLlm:
+    @pytest.fixture(scope="class")
+    def running(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+        with chain(tmp_path_factory.mktemp("chain")) as running:
+            yield running
+
+    def test_goes_the_agents_way_and_reads_the_records(
+        self, cluster: Cluster, running: Chain, tmp_path: Path
+    ) -> None:
+        with checking_chain(cluster, running, tmp_path) as check:
+            assert check.wait(120) == 0, check.errors
+        for surface in ("Anthropic", "OpenAI"):
+            assert f"through {surface}'s surface of LiteLLM 4 tokens were sampled" in check.errors
+        assert SANDBOX_KEY not in check.errors
+        assert len(running.recorder.settled("policy-check", 2)) == 2
+
+    def test_another_key(self, cluster: Cluster, running: Chain, tmp_path: Path) -> None:
+        variables = {"SANDBOX_API_KEY": "sk-of-another-stack", "ANSWER_SECONDS": "4"}
+        with checking_chain(cluster, running, tmp_path, **variables) as check:
+            assert check.wait(120) == 7, check.errors
+        last = check.errors.splitlines()[-1]
+        assert "LiteLLM, by Anthropic's surface, gives no completion: it answers 401" in last
+        assert "sk-of-another-stack" not in check.errors
+
+    def test_a_model_that_litellm_does_not_know(
+        self, cluster: Cluster, running: Chain, tmp_path: Path
+    ) -> None:
+        variables = {"MODEL": "another", "ANSWER_SECONDS": "4"}
+        with checking_chain(cluster, running, tmp_path, **variables) as check:
+            assert check.wait(120) == 7, check.errors
+        assert "it answers 400" in check.errors.splitlines()[-1]
+
+    def test_nothing_listens(self, cluster: Cluster, running: Chain, tmp_path: Path) -> None:
+        variables = {"PROXY_URL": "http://127.0.0.1:9", "ANSWER_SECONDS": "4"}
+        with checking_chain(cluster, running, tmp_path, **variables) as check:
+            assert check.wait(120) == 7, check.errors
+        assert "http://127.0.0.1:9 does not answer" in check.errors.splitlines()[-1]
+
+
+def test_a_way_that_loses_the_log_probabilities(cluster: Cluster, tmp_path: Path) -> None:
+    backends = [ExactOnlyWhenAsked(f"server {index}") for index in range(2)]
+    with chain(tmp_path / "chain", backends) as running:
+        with checking_chain(cluster, running, tmp_path) as check:
+            assert check.wait(120) == 8, check.errors
+    assert "gave a completion, but its record lacks token ids" in check.errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"outcome": "failed", "error": "the server broke off"}, "says failed: the server broke"),
+        ({"token_ids": None}, "lacks token ids"),
+        ({"token_ids": []}, "lacks token ids"),
+        ({"logprobs": [-0.1]}, "lacks token ids"),
+        ({"prompt_token_ids": None}, "lacks token ids"),
+    ],
+)
+def test_records_that_teach_nothing(record: dict[str, Any], said: str) -> None:
+    choice = {"token_ids": [1, 2], "logprobs": [-0.1, -0.2], "prompt_token_ids": None}
+    whole = {"outcome": "complete", "error": None, "prompt_token_ids": [5]}
+    given = {
+        **whole,
+        **{name: value for name, value in record.items() if name in whole},
+        "response_body": {"choices": [{**choice, **{k: v for k, v in record.items() if k in choice}}]},
+    }
+    if "prompt_token_ids" in record:
+        given["response_body"]["choices"][0]["prompt_token_ids"] = record["prompt_token_ids"]
+    with pytest.raises(NoRecord, match=said):
+        tokens_of(given)
+
+
+def test_waits_for_a_record_until_the_limit(tmp_path: Path) -> None:
+    way = ProxyWay("http://127.0.0.1:9", SANDBOX_KEY, "vllm_model", tmp_path)
+    with pytest.raises(NoRecord, match="has no line of it"):
+        way.await_record("nonce", 1)

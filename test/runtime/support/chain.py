@@ -31,10 +31,10 @@ class Chain:
 
 
 @contextmanager
-def chain(directory: Path) -> Iterator[Chain]:
+def chain(directory: Path, backends: list[Backend] | None = None) -> Iterator[Chain]:
     """All of it, running; with the Plan's two servers."""
+    backends = backends or [Backend(f"server {index}") for index in range(2)]
     with ExitStack() as stack:
-        backends = [Backend(f"server {index}") for index in range(2)]
         ends = [stack.enter_context(ExitStack()) for _ in backends]
         for backend, end in zip(backends, ends, strict=True):
             end.enter_context(backend.running())
