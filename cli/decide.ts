@@ -8,7 +8,7 @@ import { readStackFile } from "./stack-file.ts";
 /** Settings that nothing fatal is found in, and what the Plan makes of them. */
 export interface Decided extends Pick<Loaded, "settings" | "locate"> {
   readonly plan: Plan;
-  /** Warnings, unknowns and waived findings, one line each. */
+  /** Warnings and waived findings, one line each. */
   readonly warnings: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export function decide(
   }
   const { settings, locate } = loaded;
   const warnings = findings
-    .filter(({ severity }) => severity !== "ok")
+    .filter(({ severity }) => severity === "warn")
     .map((finding) => `${finding.id} ${describe(finding)}`);
   return { settings, locate, plan, warnings };
 }

@@ -165,3 +165,30 @@ export const portRange = defineRule({
     }
   },
 });
+
+/** Tags that by custom are moved to the newest build. */
+const movingTags = ["latest", "main", "master", "nightly", "dev", "edge", "stable", "head"];
+
+export const imagePin = defineRule({
+  id: "C-08",
+  title: "the training image is named by a digest, or by a tag that stays",
+  severity: "warn",
+  consequence:
+    "nodes that pulled at different times, and a restart, run different code under one name",
+  remedy: "name a digest, NAME@sha256:DIGEST, or the tag of a release",
+  source:
+    "docs/decisions.md#c-08; https://kubernetes.io/docs/concepts/containers/images/#image-names",
+  *check({ settings: { experiment }, plan: { trainer } }) {
+    const { image } = trainer;
+    // A colon before the last slash belongs to the registry's port.
+    const [, tag = ""] = (image.split("/").at(-1) ?? "").split(":");
+    if (image.includes("@") || (tag !== "" && !movingTags.includes(tag))) return;
+    yield {
+      path:
+        experiment.trainer.image === undefined
+          ? ["site", "images", "training"]
+          : ["trainer", "image"],
+      found: `is ${image}, ${tag === "" ? "without a tag, which means latest" : `whose tag ${tag} moves`}`,
+    };
+  },
+});

@@ -42,6 +42,27 @@ function placed({ settings: { experiment }, plan: { storage } }: Decided): reado
   ];
 }
 
+/** What only a pod with the volumes and the image can tell. */
+export const inputs = defineRule({
+  id: "inputs",
+  title:
+    "model, indexes and agent-loop configuration are there, and are what the run takes them for",
+  severity: "fatal",
+  consequence:
+    "the run fails as it loads them, up to half an hour after the start, or measures on what it trains on",
+  remedy:
+    "look at them from a pod that mounts the volumes; when they are right, waive this rule with what you saw",
+  source: "docs/decisions.md#c-07",
+  *check({ settings: { experiment }, plan: { trainer } }) {
+    const { data, model } = experiment;
+    yield {
+      severity: "unknown",
+      path: ["data", "train_index"],
+      found: `is ${data.train_index}; only a pod can tell whether it and ${data.val_index} are there, are Parquet or JSON lines with the tasks' columns, and differ, whether ${model.model_path} holds the model's weights, and whether the image has ${trainer.agentLoopConfig}`,
+    };
+  },
+});
+
 export const sharedVolumes = defineRule({
   id: "shared-volume",
   title: "pods on several nodes share the volumes that they write",

@@ -20,6 +20,8 @@ export interface Trainer {
   readonly overrides: readonly Override[];
   readonly environment: readonly EnvironmentVariable[];
   readonly workingDirectory: string;
+  /** Path of the agent-loop configuration in the image. */
+  readonly agentLoopConfig: string;
   /** Ray namespace of the run's actors; a changed run has a new one, so that discovery cannot find the old run's. */
   readonly rayNamespace: string;
   /** Changes exactly when command, environment or image change. */
@@ -52,6 +54,7 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
     argv: commandLine(experiment, overrides),
     overrides,
     environment,
+    agentLoopConfig,
     workingDirectory: inputs.storage.directories.project,
     rayNamespace,
     fingerprint,

@@ -19,6 +19,8 @@ export interface NodeFact {
   readonly pressures: readonly string[];
   /** Images that it has, as far as it tells: the largest 50. */
   readonly images: readonly string[];
+  /** Ranges that its pods get addresses from, where the cluster gives out any by node. */
+  readonly podRanges: readonly string[];
   /** Whether KWOK only pretends that the node is there: no program runs on it, no packet flows. */
   readonly simulated: boolean;
 }
@@ -45,6 +47,7 @@ function describeNode({ metadata, spec, status }: V1Node): NodeFact {
       holds,
     ),
     images: status?.images?.flatMap(({ names }) => names ?? []) ?? [],
+    podRanges: spec?.podCIDRs ?? [],
     simulated: metadata?.annotations?.["kwok.x-k8s.io/node"] !== undefined,
   };
 }

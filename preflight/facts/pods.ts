@@ -1,4 +1,4 @@
-import type { V1Pod, V1PodSpec, V1PodStatus, V1Toleration } from "@kubernetes/client-node";
+import type { V1ObjectMeta, V1Pod, V1PodSpec, V1PodStatus, V1Toleration } from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
 import type { Fact } from "./fact.ts";
 import { isOfStack } from "./placement.ts";
@@ -24,6 +24,10 @@ export interface PodFact {
   readonly requests: Requests;
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly tolerations: readonly V1Toleration[];
+  /** Addresses of its own; none of a pod in its node's network. */
+  readonly addresses: readonly string[];
+  /** Container that sees GPUs without having asked for any; undefined: none, or of a DaemonSet, as drivers' pods are. */
+  readonly seesGpus: string | undefined;
   /** Images that its node tried in vain to pull, with the reason that kubelet gives. */
   readonly failedPulls: readonly { readonly image: string; readonly reason: string }[];
 }
@@ -96,8 +100,23 @@ function describePod({ metadata, spec, status }: V1Pod, gpuResource: string): Po
     requests: spec ? requestsOf(spec, gpuResource) : noRequests,
     nodeSelector: spec?.nodeSelector ?? {},
     tolerations: spec?.tolerations ?? [],
+    addresses: spec?.hostNetwork ? [] : (status?.podIPs ?? []).map(({ ip }) => ip),
+    seesGpus: spec && !isOfDaemonSet(metadata) ? seesGpus(spec, gpuResource) : undefined,
     failedPulls: failedPulls(spec, status),
   };
+}
+
+function isOfDaemonSet(metadata: V1ObjectMeta | undefined): boolean {
+  return metadata?.ownerReferences?.some(({ kind }) => kind === "DaemonSet") ?? false;
+}
+
+/** NVIDIA's container runtime gives the GPUs that this variable names, whatever Kubernetes knows of it. */
+function seesGpus({ containers }: V1PodSpec, gpuResource: string): string | undefined {
+  return containers.find(({ env = [], resources }) => {
+    const visible = env.find(({ name }) => name === "NVIDIA_VISIBLE_DEVICES")?.value ?? "";
+    const asked = amountOf(resources?.limits?.[gpuResource] ?? resources?.requests?.[gpuResource]);
+    return asked === 0 && !["", "void", "none"].includes(visible);
+  })?.name;
 }
 
 /** The status of a container that waits may lack its image; its specification has it. */

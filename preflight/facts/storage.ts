@@ -1,6 +1,7 @@
 import type {
   V1PersistentVolume,
   V1PersistentVolumeClaim,
+  V1PersistentVolumeSpec,
   V1StorageClass,
 } from "@kubernetes/client-node";
 import type { Fact } from "./fact.ts";
@@ -27,6 +28,8 @@ export interface VolumeFact {
   /** Whether it waits for that very claim, which may be gone, and not for one of the same name. */
   readonly bound: boolean;
   readonly stack: string | undefined;
+  /** Why nobody can write to it, by its own description; undefined: that says nothing against it. */
+  readonly readOnly: string | undefined;
 }
 
 export interface ClaimFact {
@@ -68,9 +71,23 @@ export function readVolumes(client: Client): Promise<Fact<readonly VolumeFact[]>
         claim: claim ? `${claim.namespace ?? ""}/${claim.name ?? ""}` : undefined,
         bound: claim?.uid !== undefined,
         stack: metadata?.labels?.["swe-rl.dev/stack"],
+        readOnly: spec && readOnlyBy(spec),
       };
     });
   });
+}
+
+/** Every kind of volume that knows the word has it in the same place: `spec.nfs.readOnly`, `spec.csi.readOnly`, … */
+function readOnlyBy(spec: V1PersistentVolumeSpec): string | undefined {
+  const source = Object.entries(spec).find(
+    ([, value]) => (value as { readOnly?: boolean } | null)?.readOnly === true,
+  );
+  if (source) return `${source[0]}.readOnly is true`;
+  if (spec.mountOptions?.includes("ro")) return "its mountOptions have ro";
+  const modes = spec.accessModes ?? [];
+  return modes.length > 0 && modes.every((mode) => mode === "ReadOnlyMany")
+    ? "it has only ReadOnlyMany"
+    : undefined;
 }
 
 /** The claims of a namespace; none where it is not there. */

@@ -183,3 +183,31 @@ function stacksThatHold(taken: readonly Candidate[], others: readonly PodFact[])
   const claims = taken.flatMap(({ node }) => claimOf(node) ?? []);
   return [...new Set([...stacks, ...claims])].sort();
 }
+
+/** Kubernetes gives a GPU to one pod; the container runtime gives it to whoever names it. */
+export const gpuUnrequested = defineClusterRule({
+  id: "gpu-unrequested",
+  standsOn: ["gpu pods"],
+  title: "no pod on the GPU nodes that sees GPUs without having asked for them",
+  severity: "warn",
+  consequence: "what it takes of a GPU's memory the run does not have, and ends out of memory",
+  remedy:
+    "end that pod, or have it ask for its GPUs: kubectl get pods -A --field-selector spec.nodeName=NODE",
+  source: "docs/decisions.md#c-04",
+  check: ({ plan, facts: { nodes, pods } }) => {
+    if (madeByKarpenter(plan)) return [];
+    if (!nodes.known) return [notRead(nodes.reason)];
+    if (!pods.known) return [notRead(pods.reason)];
+    const ours = new Set(
+      nodes.value.filter((node) => gpusFor(plan, node) > 0).map(({ name }) => name),
+    );
+    const found = pods.value.flatMap(({ node = "", namespace, seesGpus }) =>
+      seesGpus !== undefined && ours.has(node)
+        ? [`container ${seesGpus} of a pod in ${namespace} on ${node}`]
+        : [],
+    );
+    if (found.length === 0) return [met("none")];
+    const more = found.length > mostNamed ? ` and ${found.length - mostNamed} more` : "";
+    return [{ found: found.slice(0, mostNamed).join(", ") + more }];
+  },
+});

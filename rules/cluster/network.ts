@@ -43,6 +43,29 @@ function notKnown(reason: string): Verdict {
   return { ...notRead(reason), remedy };
 }
 
+/** Ray and the agent loops advertise the pod's IPv4 address, and the proxy's URL names one. */
+export const podIpv4 = defineClusterRule({
+  id: "pod-ipv4",
+  title: "pods with IPv4 addresses",
+  severity: "fatal",
+  consequence: "nodes cannot find each other, and agents cannot reach the model",
+  remedy: "use a cluster whose pods have IPv4 addresses, alone or beside IPv6",
+  source: "docs/decisions.md#c-40",
+  check: ({ facts: { nodes, pods } }) => {
+    if (!nodes.known) return [notRead(nodes.reason)];
+    const addresses = [
+      ...nodes.value.flatMap(({ podRanges }) => podRanges),
+      ...(pods.known ? pods.value.flatMap((pod) => pod.addresses) : []),
+    ];
+    const [first] = addresses;
+    if (first === undefined) {
+      return [notRead("no node tells its pods' range, and no pod has an address of its own yet")];
+    }
+    const v4 = addresses.find((address) => !address.includes(":"));
+    return [v4 === undefined ? { found: `only IPv6, such as ${first}` } : met(v4)];
+  },
+});
+
 /** Policies add up: a second one can only open what ours close. */
 export const policiesOurs = defineClusterRule({
   id: "policies-ours",

@@ -66,16 +66,20 @@ export const images = defineClusterRule({
   severity: "warn",
   consequence: "pods that cannot pull wait until the rollout budget is spent",
   remedy: "pull it once on a node, or check name and credentials",
-  source: "https://github.com/SWE-agent/SWE-agent/issues/1260",
-  check: ({ plan, facts: { nodes, pods } }) => {
+  source: "https://github.com/SWE-agent/SWE-agent/issues/1260; docs/decisions.md#c-29",
+  check: ({ plan, settings, host, facts: { nodes, pods } }) => {
     if (!nodes.known) return [notRead(nodes.reason)];
     const there = new Set(nodes.value.flatMap((node) => node.images));
     const wanted = [
       plan.ray.image,
       ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
       ...plan.serving.map(({ image }) => image),
+      plan.scaffold.runtimeImage,
+      ...(settings.experiment.sandbox.profile === "sidecar"
+        ? [host.harbor.netadmin_image ?? ""]
+        : []),
     ];
-    const missing = [...new Set(wanted)].filter((image) => !has(there, image));
+    const missing = [...new Set(wanted)].filter((image) => image !== "" && !has(there, image));
     if (missing.length === 0) return [met("each is on some node")];
     if (nodes.value.every(({ simulated }) => simulated)) {
       return [notRead("simulated nodes pull nothing")];

@@ -193,6 +193,30 @@ export const storageSupply = defineClusterRule({
   },
 });
 
+/** Volumes of the cluster that are bound, or will be; what a server lets its user write shows only in a pod. */
+export const writable = defineClusterRule({
+  id: "C-35",
+  standsOn: ["names"],
+  title: "volumes that the run writes are not read-only",
+  severity: "fatal",
+  consequence: "the first checkpoint, log or record cannot be written, and the run ends",
+  remedy:
+    "name another volume in the site file, or have it made writable: kubectl get pv NAME -o yaml",
+  source: "docs/decisions.md#c-35",
+  check: ({ plan, facts: { volumes, claims } }) => {
+    const written = plan.storage.volumes.filter(({ readOnly }) => !readOnly);
+    if (!volumes.known) return [notRead(volumes.reason)];
+    if (!claims.known) return [notRead(claims.reason)];
+    const findings = written.flatMap(({ name, backing }): Verdict[] => {
+      const bound = claims.value.find((claim) => claim.name === name)?.volume;
+      const volume = backing.kind === "existing" ? backing.volume : bound;
+      const why = volumes.value.find((one) => one.name === volume)?.readOnly;
+      return why === undefined ? [] : [{ found: `${name} is on volume ${volume ?? ""}: ${why}` }];
+    });
+    return findings.length > 0 ? findings : [met("none of them is, as far as the cluster tells")];
+  },
+});
+
 /** Space for checkpoints, as far as a cluster tells: what a server or a directory has left, it does not. */
 export const checkpointSpace = defineClusterRule({
   id: "C-34",

@@ -32,6 +32,7 @@ export function nodeFact(
     allocatable: { ...allocatable, "ephemeral-storage": "16Ti" },
     pressures: [],
     images: [],
+    podRanges: ["10.244.0.0/24"],
     simulated: false,
     ...change,
   };
@@ -45,6 +46,8 @@ export function podFact(change: Partial<PodFact> = {}): PodFact {
     requests: { cpus: 1, memoryBytes: 2 ** 30, ephemeralBytes: 0, gpus: 0 },
     nodeSelector: {},
     tolerations: [],
+    addresses: [],
+    seesGpus: undefined,
     failedPulls: [],
     ...change,
   };
@@ -75,7 +78,7 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
       nodeFact("cpu-0", "cpu", {
         images: ["swe-rl.invalid/training:lab", "ghcr.io/berriai/litellm-non_root:v1.106.2"],
       }),
-      nodeFact("sandbox-0", "sandbox"),
+      nodeFact("sandbox-0", "sandbox", { images: ["docker.io/jierun/c-cc-2.1.118:v0.1"] }),
     ]),
     pods: known([]),
     namespaces: known([]),
@@ -99,6 +102,7 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
         claim: undefined,
         bound: false,
         stack: undefined,
+        readOnly: undefined,
       })),
     ),
     claims: known([]),

@@ -62,6 +62,7 @@ export interface Judged {
   readonly plan: Plan;
   readonly problems: readonly RuleProblem[];
   readonly warnings: readonly RuleProblem[];
+  /** But for the inputs, which only a pod can tell. */
   readonly unknowns: readonly RuleProblem[];
 }
 
@@ -86,7 +87,7 @@ export function judge(settings: Settings): Judged {
     plan: planned,
     problems: of("fatal"),
     warnings: of("warn"),
-    unknowns: of("unknown"),
+    unknowns: of("unknown").filter(({ rule }) => rule !== "inputs"),
   };
 }
 

@@ -13,6 +13,7 @@ export type CaseId =
       | Ids<typeof dockerSite>
       | Ids<typeof memory>
       | "C-29"
+      | "inputs"
       | "secret-form"
       | "accepted-target"
       | "sandbox-nodes"
@@ -52,6 +53,7 @@ tracking: disabled
 ${rest}`;
 const nodeClass =
   "node_class: { group: karpenter.k8s.aws, kind: EC2NodeClass, name: x }, requirements: [{ key: node.kubernetes.io/instance-type, values: [x.large] }]";
+const byDigest = `swe-rl.invalid/training@sha256:${"ab".repeat(32)}`;
 const taskImages = "task_image_registry: swe-rl.invalid/tasks";
 const mirror = "nydus_mirror: swe-rl.invalid:5000";
 
@@ -241,6 +243,15 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "C-48": {
     breaks: ["model: { model_path: models/x }", "data: { val_index: ./val.parquet }"],
     meets: "data: { val_index: /data/val.parquet }",
+  },
+  "C-08": {
+    breaks: [
+      "trainer: { image: swe-rl.invalid/training:latest }",
+      "trainer: { image: swe-rl.invalid/training }",
+      "trainer: { image: swe-rl.invalid:5000/training:nightly }",
+      { site: "images: { training: swe-rl.invalid:5000/training }" },
+    ],
+    meets: `trainer: { image: ${byDigest} }`,
   },
   "C-50": {
     breaks: [veomni],

@@ -4,7 +4,7 @@ import { preflight } from "../../../preflight/preflight.ts";
 import { dockerSiteYaml, FakeDaemon, onDocker, soundDaemon } from "../../support/docker.ts";
 
 /** What depends on the disk of this machine, and what the shipped experiment is warned of on every host. */
-const ofTheExperiment = new Set<string>(["docker-disk", "C-15", "C-33"]);
+const ofTheExperiment = new Set<string>(["docker-disk", "C-15", "C-33", "inputs"]);
 
 /** What is not well, as `id severity: found`. Ports of the run are those of the test and below the range of outgoing connections, so that nothing of this machine matters. */
 async function findings(host: string, experiment = "", site = ""): Promise<string[]> {

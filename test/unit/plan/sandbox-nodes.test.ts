@@ -79,6 +79,7 @@ describe("preflight about sandboxes on GPU nodes", () => {
     labels: { ...labels },
     ready: true,
     schedulable: true,
+    podRanges: ["10.244.0.0/24"],
     taints: [],
     allocatable: { "nvidia.com/gpu": "8" },
     pressures: [],

@@ -47,6 +47,8 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
     ]),
   };
 }
+const everywhere = (change: Partial<NodeFact>) =>
+  nodes({ gpu: change, cpu: change, sandbox: change });
 const lostImage = "swe-rl.invalid/training:lab";
 const gpuNode = nodeFact("gpu-0", "gpu");
 const withCpus = (cpu: string): Partial<NodeFact> => ({
@@ -93,6 +95,7 @@ const volume = (change: Partial<VolumeFact> = {}): VolumeFact => ({
   claim: undefined,
   bound: false,
   stack: undefined,
+  readOnly: undefined,
   ...change,
 });
 const labVolumes = (count: number) =>
@@ -263,7 +266,7 @@ const cases: Readonly<Record<Id, Case>> = {
         nodeFact("cpu-0", "cpu", withCpus("8")),
         nodeFact("cpu-1", "cpu", withCpus("3500m")),
         nodeFact("cpu-2", "cpu", withCpus("3500m")),
-        sandboxNode,
+        { ...sandboxNode, images: ["docker.io/jierun/c-cc-2.1.118:v0.1"] },
       ]),
     },
     found: "each of the ",
@@ -402,6 +405,33 @@ const cases: Readonly<Record<Id, Case>> = {
     breaks: nodes({ sandbox: { simulated: true } }),
     found: "simulated nodes, on which no program runs",
     meets: nodes({ sandbox: { simulated: false } }),
+  },
+  "gpu-unrequested": {
+    breaks: { pods: known([podFact({ node: "gpu-0", namespace: "notebooks", seesGpus: "lab" })]) },
+    found: "container lab of a pod in notebooks on gpu-0",
+    meets: { pods: known([podFact({ node: "cpu-0", namespace: "notebooks", seesGpus: "lab" })]) },
+  },
+  "pod-ipv4": {
+    breaks: everywhere({ podRanges: ["fd00:10:244::/64"] }),
+    found: "only IPv6, such as fd00:10:244::/64",
+    meets: {
+      ...everywhere({ podRanges: ["fd00:10:244::/64"] }),
+      pods: known([podFact({ node: "cpu-0", addresses: ["fd00::7", "10.0.0.7"] })]),
+    },
+  },
+  "C-35": {
+    breaks: {
+      ...claim(10),
+      volumes: known([
+        ...labVolumes(3),
+        volume({ name: "lab-9", phase: "Bound", readOnly: "nfs.readOnly is true" }),
+      ]),
+    },
+    found: "logs is on volume lab-9: nfs.readOnly is true",
+    meets: {
+      ...claim(10),
+      volumes: known([...labVolumes(3), volume({ name: "lab-9", phase: "Bound" })]),
+    },
   },
   "mutating-admission": {
     breaks: features({ mutatingAdmissionPolicy: ["v1alpha1"] }),

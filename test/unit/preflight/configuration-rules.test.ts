@@ -52,3 +52,13 @@ it("VeOmni's sizes must divide heads and experts, too", async () => {
     ["ep_size", "is 8, which does not divide the model's 60 experts"],
   ]);
 });
+
+it("what only a pod can tell of the inputs is unknown, and names each of them", async () => {
+  const [finding] = (await findingsFor({ breaks: [], meets: "" }, "")).filter(
+    ({ id }) => id === "inputs",
+  );
+  expect(finding?.severity).toBe("unknown");
+  for (const input of ["train.parquet", "val.parquet", "/models/", "agent_loop_config_cc.yaml"]) {
+    expect(finding?.found).toContain(input);
+  }
+});

@@ -15,6 +15,8 @@ const node = (name: string, change: Partial<NodeFact> = {}): NodeFact =>
 const pod = (holder: string, gpus: number, where: string | Partial<PodFact>): PodFact => ({
   node: typeof where === "string" ? where : undefined,
   requests: { cpus: 0, memoryBytes: 0, ephemeralBytes: 0, gpus },
+  addresses: [],
+  seesGpus: undefined,
   stack: holder,
   namespace: `${holder}-train`,
   nodeSelector: { "swe-rl.dev/pool": "gpu" },

@@ -30,7 +30,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("31 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("34 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -107,10 +107,22 @@ describe("preflight", () => {
         "sandbox-room",
         "images-there",
         "egress-proof",
+        "gpu-unrequested",
+        "pod-ipv4",
         "sandbox-gpu-nodes",
       ],
     ],
-    ["pods", ["gpu-free", "gpu-node-room", "cpu-node-room", "pods-packed", "sandbox-room"]],
+    [
+      "pods",
+      [
+        "gpu-free",
+        "gpu-node-room",
+        "gpu-unrequested",
+        "cpu-node-room",
+        "pods-packed",
+        "sandbox-room",
+      ],
+    ],
     ["namespaces", ["namespaces-ours"]],
     ["namesakes", ["objects-ours"]],
     ["operator", ["kuberay-operator"]],
@@ -118,8 +130,8 @@ describe("preflight", () => {
     ["bounds", ["quota", "limit-range"]],
     ["admission", ["admission"]],
     ["storageClasses", ["storage-class", "storage-reclaim", "storage-supply"]],
-    ["volumes", ["storage-supply"]],
-    ["claims", ["storage-claim", "storage-supply"]],
+    ["volumes", ["C-35", "storage-supply"]],
+    ["claims", ["C-35", "storage-claim", "storage-supply"]],
     ["networkAgents", ["network-enforced"]],
     ["policies", ["policies-ours"]],
     ["otherPolicies", ["policies-known"]],
