@@ -2,7 +2,7 @@
 import type { Experiment } from "../config/schema/experiment.ts";
 import { machineSetting } from "../plan/host.ts";
 import { fullAfterStep } from "../plan/storage/index.ts";
-import { logitsCopies, type Memory, type RoleMemory } from "../plan/memory/index.ts";
+import type { LogitsLoss, Memory, RoleMemory } from "../plan/memory/index.ts";
 import { defineRule } from "./rule.ts";
 
 const GiB = 2 ** 30;
@@ -35,31 +35,49 @@ export const gpuMemory = defineRule({
       return;
     }
     for (const { role, peak } of memory.roles) {
-      if (peak.bytes <= capacity) continue;
+      // What vLLM takes is bounded by its share; what the trainer needs is estimated.
+      const doubtful = isRollout(role) ? 1 : 1 + margin;
+      if (peak.bytes * doubtful <= capacity) continue;
       const clearly = peak.bytes > capacity * (1 + margin);
       const parts = Object.entries(peak.parts).map(([name, bytes]) => `${name} ${inGiB(bytes)}`);
-      const doubt = clearly ? "" : `; the estimate may be wrong by ${margin * 100} %`;
+      const assumed =
+        role === "actor" && memory.loss ? `; assumed loss: ${lossOf(memory.loss)}` : "";
+      const doubt = clearly
+        ? ""
+        : `; the estimate may be wrong by ${margin * 100} %, and the allocator reserves more than it uses`;
       yield {
         ...(clearly ? {} : { severity: "warn" as const }),
         path: isRollout(role)
           ? ["vllm", "gpu_memory_utilization"]
           : ["training", "max_response_length"],
-        found: `the ${role} needs about ${inGiB(peak.bytes)} of a GPU with ${inGiB(capacity)} (${parts.join(", ")})${doubt}`,
-        remedy: remedyOf(role, settings.experiment),
+        found: `the ${role} needs about ${inGiB(peak.bytes)} of a GPU with ${inGiB(capacity)} (${parts.join(", ")})${assumed}${doubt}`,
+        remedy: remedyOf(role, memory, settings.experiment),
       };
     }
   },
 });
 
+function lossOf({ copies, words }: LogitsLoss): string {
+  return `${words}, ${copies} × the logits`;
+}
+
 function isRollout(role: RoleMemory["role"]): boolean {
   return role === "rollout" || role === "weight sync";
 }
 
-function remedyOf(role: RoleMemory["role"], experiment: Experiment): string {
+function remedyOf(role: RoleMemory["role"], { loss }: Memory, experiment: Experiment): string {
   if (isRollout(role)) return "lower it, or set training.actor_offload";
-  const release =
-    logitsCopies(experiment) > 3 ? " or verl 0.9.1, which makes fewer copies of the logits," : "";
-  return `shorten the window, use a tier with more trainer nodes,${release} or verl.overrides: { actor_rollout_ref.model.use_fused_kernels: true }`;
+  const { training, verl } = experiment;
+  const ways = [
+    "shorten the window",
+    "use a tier with more trainer nodes",
+    ...(verl.engine === "fsdp" && !training.activation_offload
+      ? ["set training.activation_offload to true"]
+      : []),
+    ...((loss?.copies ?? 0) > 3 ? ["use verl 0.9.1, which makes fewer copies of the logits"] : []),
+    "verl.overrides: { actor_rollout_ref.model.use_fused_kernels: true }",
+  ];
+  return `${ways.slice(0, -1).join(", ")}, or ${ways.at(-1) ?? ""}`;
 }
 
 export const kvCache = defineRule({

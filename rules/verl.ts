@@ -9,6 +9,7 @@ import {
   ownOverride,
   type Override,
 } from "../plan/verl/index.ts";
+import { loraRankKeys } from "../plan/memory/index.ts";
 import { type Decided, defineRule, noPlan } from "./rule.ts";
 
 /** The experiment's own overrides. */
@@ -33,9 +34,16 @@ export const fusedKernelsOff = defineRule({
   title: "VeOmni runs without fused kernels and without activation offload",
   severity: "fatal",
   consequence: "the backward pass crashes: storage of size 0",
-  remedy: "leave the override out",
+  remedy: "leave it out",
   source: "docs/decisions.md#c-14",
   *check(decided) {
+    const { training, verl } = decided.settings.experiment;
+    if (verl.engine === "veomni" && training.activation_offload) {
+      yield {
+        path: ["training", "activation_offload"],
+        found: "is true, and the engine is veomni",
+      };
+    }
     for (const { own, twin } of contested(decided)) {
       if (twin.source !== fusedKernels || twin.value === own.value) continue;
       yield {
@@ -162,24 +170,22 @@ export const overrideBasis = defineRule({
   },
 });
 
-/** Parts of the model that LoRA trains instead of the whole. */
-const loraRank = /^actor_rollout_ref\.model\.(lora_rank|lora\.rank)$/;
-
 export const lora = defineRule({
   id: "lora-memory",
-  title: "memory and checkpoints are estimated for what is trained",
+  title: "memory and checkpoints are estimated by what was measured",
   severity: "warn",
-  consequence:
-    "the estimate of memory and checkpoints is that of full training, more than LoRA needs",
+  consequence: "the estimate may be off by more than it says",
   remedy:
     "measure the first steps, and set training.checkpoints_to_keep by what a checkpoint takes",
   source: "docs/memory.md",
   *check(decided) {
+    const { engine } = decided.settings.experiment.verl;
     for (const own of ownOverrides(decided)) {
-      if (!loraRank.test(own.key) || !(Number(own.value) > 0)) continue;
+      if (!loraRankKeys.some((key) => key === own.key) || !(Number(own.value) > 0)) continue;
+      const isCounted = engine === "fsdp" && own.key === loraRankKeys[0];
       yield {
         path: pathOf(own),
-        found: `is ${formatValue(own.value)}: adapters are trained`,
+        found: `is ${formatValue(own.value)}: adapters are trained, ${isCounted ? "whose memory and checkpoints are derived, and were not measured" : "and the estimate is that of full training, which needs more"}`,
       };
     }
   },

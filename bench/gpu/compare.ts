@@ -10,6 +10,7 @@ interface Case {
   readonly tokens: number;
   readonly change?: Record<string, unknown>;
   readonly strategy?: string;
+  readonly activations?: "offloaded";
   readonly logits?: keyof typeof copies;
 }
 
@@ -56,6 +57,7 @@ export function compared(cases: unknown, results: unknown): Row[] {
       sharding: found.strategy === "fsdp" ? "flat" : "by parameter",
       logitsCopies: copies[found.logits ?? "as they are"],
       checkpointing: true,
+      offloadsActivations: found.activations === "offloaded",
       hasHead: true,
     } as const;
     // Beside its own work lie the shard's weights in fp32 and its moments, which a reference does not have.

@@ -2,8 +2,9 @@
 
     python3 measure.py cases.json results.json    every case in processes of its own, one for each GPU
 
-Needs torch 2.11 and transformers 5; for the hybrid families also fla-core. Nothing is downloaded: the models are made
-from the configurations in cases.json.
+Needs torch 2.11 and transformers 5; for the hybrid families also fla-core, and for cases that offload activations verl's
+verl/utils/activation_offload.py, named by --verl-offload. Nothing is downloaded: the models are made from the
+configurations in cases.json.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of cases; default all")
     parser.add_argument("--gpus", type=int)
     parser.add_argument("--seconds", type=int, default=400, help="time limit of one case; fla's kernels are compiled first")
+    parser.add_argument("--verl-offload", help="verl's activation_offload.py, for cases with offloaded activations")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu: only to try the program")
     arguments = parser.parse_args()
     cases = read_cases(arguments.cases)
@@ -36,7 +38,8 @@ def main() -> None:
         sys.exit(run_all(cases, arguments))
     # Says where a process hangs before run_case ends it.
     faulthandler.dump_traceback_later(max(1, arguments.seconds - 3))
-    result = measure(next(case for case in cases if case["name"] == arguments.case), arguments.device)
+    case = next(case for case in cases if case["name"] == arguments.case)
+    result = measure(case, arguments.device, arguments.verl_offload)
     if int(os.environ.get("RANK", "0")) == 0:
         with open(arguments.results, "w", encoding="utf-8") as file:
             json.dump(result, file)
@@ -60,7 +63,7 @@ def run_all(cases: list[dict], arguments: argparse.Namespace) -> int:
             continue
         partial = f"{arguments.results}.{case['name']}"
         began = time.monotonic()
-        problem = run_case(case["name"], partial, gpus, arguments)
+        problem = run_case(case, partial, gpus, arguments)
         result = {"name": case["name"], "gpus": gpus, "error": problem}
         if problem is None:
             with open(partial, encoding="utf-8") as file:
@@ -73,11 +76,15 @@ def run_all(cases: list[dict], arguments: argparse.Namespace) -> int:
     return 1 if any(result["error"] for result in results) else 0
 
 
-def run_case(name: str, result: str, gpus: int, arguments: argparse.Namespace) -> str | None:
+def run_case(case: dict, result: str, gpus: int, arguments: argparse.Namespace) -> str | None:
     """Starts one process for each GPU; what went wrong, if anything did."""
-    command = [sys.executable, os.path.abspath(__file__), arguments.cases, result, "--case", name]
+    command = [sys.executable, os.path.abspath(__file__), arguments.cases, result, "--case", case["name"]]
     command += ["--device", arguments.device, "--seconds", str(arguments.seconds)]
+    if arguments.verl_offload:
+        command += ["--verl-offload", arguments.verl_offload]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(gpus)}
+    if "allocator" in case:
+        shared["PYTORCH_CUDA_ALLOC_CONF"] = case["allocator"]
     logs = [f"{result}.{rank}.log" for rank in range(gpus)]
     workers = []
     for rank, log in enumerate(logs):
@@ -117,7 +124,7 @@ def say(what: str) -> None:
 began = time.monotonic()
 
 
-def measure(case: dict, device: str) -> dict:
+def measure(case: dict, device: str, verl_offload: str | None) -> dict:
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     if device == "cuda":
         torch.cuda.set_device(local_rank)
@@ -128,6 +135,8 @@ def measure(case: dict, device: str) -> dict:
     torch.manual_seed(0)
     memory = Memory(device)
     model, parameters = build(case, device)
+    if case.get("activations") == "offloaded":
+        offload_activations(model, case, verl_offload)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, betas=(0.9, 0.999), weight_decay=0.01)
     gc.collect()
     memory.empty_cache()
@@ -177,6 +186,33 @@ def build(case: dict, device: str):
     mesh = init_device_mesh(device, (int(os.environ["WORLD_SIZE"]),), mesh_dim_names=("fsdp",))
     shard = shard_with_flat_parameters if case.get("strategy") == "fsdp" else shard_by_parameter
     return shard(model, mesh, device), parameters
+
+
+def offload_activations(model, case: dict, verl_offload: str | None) -> None:
+    """verl's `enable_activation_offload`, by its own code; of the rest of verl only what that code imports."""
+    import importlib.util
+    import types
+
+    from torch.distributed.fsdp import FSDPModule
+
+    for name, content in {
+        "verl": {},
+        "verl.utils": {},
+        "verl.utils.device": {"get_torch_device": lambda: torch.cuda},
+        "verl.utils.fsdp_utils": {"FSDPModule": FSDPModule},
+    }.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(content)
+    if verl_offload is None:
+        raise SystemExit("--verl-offload is needed for a case with offloaded activations")
+    spec = importlib.util.spec_from_file_location("activation_offload", verl_offload)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # verl calls it as well; reentrant checkpointing needs inputs with a gradient.
+    model.enable_input_require_grads()
+    model.train()
+    strategy = "fsdp" if case.get("strategy") == "fsdp" else "fsdp2"
+    module.enable_activation_offloading(model, strategy, case.get("checkpointing", True))
 
 
 def shard_by_parameter(model, mesh, device):
@@ -256,6 +292,8 @@ def loss_of(model, case: dict, device: str):
 def log_probabilities(model, case: dict, device: str) -> None:
     """The phase before the update: no gradients, and the entropy is computed too."""
     tokens, labels = sequence(case, device)
+    # verl's offloading of activations does nothing then.
+    model.eval()
     with torch.no_grad(), autocast(device):
         logits = model(input_ids=tokens, use_cache=False).logits.squeeze(0)
         LogProbabilities.apply(logits, labels, True)

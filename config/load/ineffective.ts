@@ -117,6 +117,17 @@ const ineffective: readonly Ineffective[] = [
     only: "docker",
   },
   {
+    path: ["training", "activation_offload"],
+    reason: "verl's engine megatron has its own recomputation and no such offload",
+    harmless: false,
+    when: ({ verl }) => verl.engine === "megatron",
+  },
+  {
+    path: ["training", "logits_copies"],
+    reason: "the estimate counts the loss of the engine megatron itself",
+    when: ({ verl }) => verl.engine === "megatron",
+  },
+  {
     path: ["training", "val_batch_size"],
     reason: "validation is off (training.test_freq, training.val_before_train)",
     harmless: 500,

@@ -40,6 +40,20 @@ export const training = z.strictObject({
     .boolean()
     .default(true)
     .describe("Keep the actor's parameters and optimizer state in host memory between uses."),
+  activation_offload: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Keep what the layers need for their backward pass in host memory until then (engine fsdp). Long windows of dense models fit with it; every update copies it there and back.",
+    ),
+  logits_copies: z
+    .int()
+    .min(0)
+    .max(12)
+    .optional()
+    .describe(
+      "Tensors as large as the micro-batch's logits in bf16 that your loss has at once, for the memory estimate alone: 0 fused, 1 to 4 by release (docs/memory.md), 6 a plain cross-entropy in fp32. Default: what the release of verl has.",
+    ),
   use_dynamic_bsz: z
     .boolean()
     .default(true)

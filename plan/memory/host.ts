@@ -1,16 +1,26 @@
 import type { Basis } from "../host.ts";
 import type { Engine, Topology } from "../run/index.ts";
 
-/** Per node: weights and moments while they are offloaded, the reference, and the checkpoint as it is loaded. */
+/**
+ * Per node: weights and moments while they are offloaded, the reference, the checkpoint as it is loaded, and what the
+ * GPUs' micro-batches offload (`offloaded`, of one GPU).
+ */
 export function hostBytes(
-  { experiment: { training, algorithm } }: Basis,
-  run: { total: number; trainedModels: number; topology: Topology; engine: Engine },
+  { experiment: { training } }: Basis,
+  run: {
+    total: number;
+    restingBytes: number;
+    hasReference: boolean;
+    topology: Topology;
+    engine: Engine;
+    offloaded: number;
+  },
 ): number {
-  const { total, trainedModels, topology, engine } = run;
+  const { total, topology, engine } = run;
   const shards = engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize;
   const ofNode = topology.gpusPerNode / shards;
-  const offloaded = training.actor_offload ? 12 * trainedModels : 0;
+  const resting = training.actor_offload ? run.restingBytes : 0;
   const reference =
-    algorithm.use_kl_loss && (engine.name === "fsdp" || training.ref_offload) ? 4 : 0;
-  return total * (offloaded + reference) * ofNode + total * 4;
+    run.hasReference && (engine.name === "fsdp" || training.ref_offload) ? 4 * total : 0;
+  return (resting + reference) * ofNode + total * 4 + run.offloaded * topology.gpusPerNode;
 }

@@ -2,13 +2,21 @@
 import type { Basis } from "../host.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
+import type { Experiment } from "../../config/schema/experiment.ts";
 import type { Batches, Engine, Topology } from "../run/index.ts";
 import { hostBytes } from "./host.ts";
-import { logitsCopies } from "./logits.ts";
+import { adapterParameters, loraRank } from "./lora.ts";
+import { type LogitsLoss, planLogitsLoss } from "./logits.ts";
 import { megatronPeak } from "./megatron.ts";
 import { contextBytes, type Peak, peak, together, withHeadroom } from "./parts.ts";
 import { graphBytes, type RolloutMemory, rolloutMemory } from "./rollout.ts";
-import { scoringPeak, trainingPeak, type TrainingSetup } from "./trainer.ts";
+import {
+  offloadedInputBytes,
+  restingParts,
+  scoringPeak,
+  trainingPeak,
+  type TrainingSetup,
+} from "./trainer.ts";
 import { parametersOf } from "../../config/schema/parameters.ts";
 
 export type Role = "actor" | "reference" | "critic" | "rollout" | "weight sync";
@@ -25,6 +33,8 @@ export interface Memory {
   /** By how much the estimate may be wrong: what was measured, or what was only derived. */
   readonly margin: number;
   readonly roles: readonly RoleMemory[];
+  /** The loss that the estimate assumes; undefined for Megatron, whose own is counted. */
+  readonly loss: LogitsLoss | undefined;
   /** undefined if the GPU's memory is not known. */
   readonly rollout: RolloutMemory | undefined;
   /** Host memory of one node for what the GPUs do not hold between uses. */
@@ -53,19 +63,32 @@ export function planMemory(settings: Basis, inputs: MemoryInputs): Memory | unde
   const trained = trainedRoles(settings, model, inputs);
   const { total } = parametersOf(model);
   const hasCritic = experiment.algorithm.adv_estimator === "ppo";
-  const trainedModels = hasCritic ? 2 : 1;
+  const trainable = trainableOf(experiment, model);
+  // Of all trained models: fp32 weights, and two moments of what is trained.
+  const restingBytes = 4 * total + 8 * trainable + (hasCritic ? 12 * total : 0);
   const rollout =
     capacity === undefined
       ? undefined
       : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
   return {
     capacity,
-    margin: engine.name === "fsdp" ? measured : derived,
+    margin: engine.name === "fsdp" && trainable === total ? measured : derived,
     roles: [...trained, ...rolloutRoles(settings, model, { ...inputs, rollout })],
+    loss: engine.name === "megatron" ? undefined : planLogitsLoss(experiment),
     rollout,
-    hostBytes: hostBytes(settings, { total, trainedModels, topology, engine }),
-    checkpointBytes: total * 12 * trainedModels,
+    hostBytes: hostBytes(settings, {
+      ...{ total, restingBytes, topology, engine },
+      hasReference: experiment.algorithm.use_kl_loss && trainable === total,
+      offloaded: offloadedInputBytes(trainingSetup(settings, model, inputs)),
+    }),
+    checkpointBytes: restingBytes,
   };
+}
+
+/** Parameters of the actor that are trained: all, or its adapters. */
+function trainableOf(experiment: Experiment, model: Architecture): number {
+  const rank = loraRank(experiment);
+  return rank > 0 ? adapterParameters(model, rank) : parametersOf(model).total;
 }
 
 /** Roles of the trainer, one after the other on the same GPUs; what is not offloaded stays beside the others. */
@@ -74,27 +97,27 @@ function trainedRoles(settings: Basis, model: Architecture, inputs: MemoryInputs
   const { training, algorithm } = experiment;
   const setup = trainingSetup(settings, model, inputs);
   const hasCritic = algorithm.adv_estimator === "ppo";
+  const hasAdapters = setup.trainable !== undefined;
   const shard = parametersOf(model).total / setup.shards;
-  // Between uses the weights and the moments stay, unless they are offloaded; gradients are gone.
-  const resting = peak(
-    "at rest",
-    training.actor_offload ? {} : { weights: shard * 4, optimizer: shard * 8 },
-  );
+  const resting = peak("at rest", training.actor_offload ? {} : restingParts(setup));
   const sleeping = sleepingServer(settings, inputs);
   const beside = (role: Role, own: Peak, others: readonly Peak[]): RoleMemory => ({
     role,
     peak: others.reduce((sum, other) => together(sum.phase, sum, other), withHeadroom(own)),
   });
   const updates = (role: "actor" | "critic", hasHead: boolean) =>
-    beside(role, update(setup, { inputs, hasHead }), [
-      ...sleeping,
-      ...(hasCritic ? [resting] : []),
-    ]);
+    // A critic is trained whole.
+    beside(
+      role,
+      update(hasHead ? setup : { ...setup, trainable: undefined }, { inputs, hasHead }),
+      [...sleeping, ...(hasCritic ? [resting] : [])],
+    );
   // FSDP keeps a reference's parameters in host memory whatever the setting says.
   const keepsReference = inputs.engine.name !== "fsdp" && !training.ref_offload;
   return [
     updates("actor", true),
-    ...(algorithm.use_kl_loss
+    // With adapters the reference is the actor without them.
+    ...(algorithm.use_kl_loss && !hasAdapters
       ? [
           beside("reference", scoringPeak(setup, "scoring", keepsReference ? shard * 2 : 0), [
             ...sleeping,
@@ -131,9 +154,12 @@ function trainingSetup(
       ? batches.tokensPerGpu
       : Math.ceil(batches.windowTokens / engine.sequenceParallel),
     shards: engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize,
+    trainable:
+      loraRank(settings.experiment) > 0 ? trainableOf(settings.experiment, model) : undefined,
     sharding: engine.name === "fsdp" ? "flat" : "by parameter",
-    logitsCopies: logitsCopies(settings.experiment),
+    logitsCopies: planLogitsLoss(settings.experiment).copies,
     checkpointing: true,
+    offloadsActivations: engine.name === "fsdp" && settings.experiment.training.activation_offload,
     hasHead: true,
   };
 }
@@ -175,12 +201,12 @@ function rolloutRoles(
   const offloads = settings.experiment.training.actor_offload;
   const trainer = peak("resting", {
     headroom: contextBytes,
-    ...(offloads ? {} : { weights: shard * 4, optimizer: shard * 8 }),
+    ...(offloads ? {} : restingParts(setup)),
   });
   const { weights = 0, "CUDA graphs": graphs = 0 } = rollout.peak.parts;
   const sync = peak("weights go over", {
     weights: weights + shard * 4 + parametersOf(model).layer * 6,
-    optimizer: offloads ? 0 : shard * 8,
+    optimizer: offloads ? 0 : restingParts(setup).optimizer,
     "CUDA graphs": graphs,
     headroom: 2 * contextBytes,
   });

@@ -8,6 +8,8 @@ export interface TrainingSetup {
   readonly model: Architecture;
   /** Tokens of one micro-batch on one GPU. */
   readonly tokens: number;
+  /** Parameters that are trained; the others only compute. Default: all. */
+  readonly trainable?: number | undefined;
   /** GPUs over which parameters, gradients and optimizer state are sharded. */
   readonly shards: number;
   /** `flat`: FSDP's first version, where embedding and head are one unit. */
@@ -15,6 +17,8 @@ export interface TrainingSetup {
   /** Tensors as large as the logits at once, where the loss goes backward; 0: fused kernels never make them. */
   readonly logitsCopies: number;
   readonly checkpointing: boolean;
+  /** verl moves the inputs of the layers to host memory until their backward pass. */
+  readonly offloadsActivations: boolean;
   /** A critic has one value a token instead of logits. */
   readonly hasHead: boolean;
 }
@@ -30,9 +34,16 @@ export function trainingPeak(setup: TrainingSetup): Peak {
 }
 
 /** What lies in GPU memory all through an update: fp32 weights, gradients and moments of one shard. */
-function shardOf({ model, shards }: TrainingSetup) {
-  const shard = parametersOf(model).total / shards;
-  return { weights: shard * fp32, gradients: shard * fp32, optimizer: shard * adam };
+function shardOf({ model, shards, trainable }: TrainingSetup) {
+  const { total } = parametersOf(model);
+  const trained = (trainable ?? total) / shards;
+  return { weights: (total / shards) * fp32, gradients: trained * fp32, optimizer: trained * adam };
+}
+
+/** What stays between uses, unless it is offloaded: gradients are gone. */
+export function restingParts(setup: TrainingSetup) {
+  const { weights, optimizer } = shardOf(setup);
+  return { weights, optimizer };
 }
 
 /** Weights that are gathered whole, beside the shard, while the head computes. */
@@ -54,7 +65,8 @@ export function lossPeak(setup: TrainingSetup): Peak {
   const logits = setup.hasHead ? tokens * model.vocab_size * bf16 : 0;
   const row = setup.hasHead ? Math.max(logitsCopies, 0) : 0;
   const gathered = gatheredHead(setup);
-  const headGradient = row > 2 || !setup.hasHead ? 0 : (head || embedding) * bf16;
+  const isFrozen = setup.trainable !== undefined;
+  const headGradient = row > 2 || !setup.hasHead || isFrozen ? 0 : (head || embedding) * bf16;
   const fused = logitsCopies === 0 && setup.hasHead ? fusedRows * model.vocab_size * 3 * fp32 : 0;
   return peak("loss", {
     ...shard,
@@ -77,7 +89,7 @@ export function layerPeak(setup: TrainingSetup): Peak {
   return peak("layer", {
     ...shard,
     weights: shard.weights + 2 * layer * bf16 + root,
-    gradients: shard.gradients + layer * bf16 + root,
+    gradients: shard.gradients + (setup.trainable === undefined ? layer * bf16 + root : 0),
     activations: keptInputs(setup) + (setup.checkpointing ? layerBytesPerToken(model) * tokens : 0),
   });
 }
@@ -85,13 +97,16 @@ export function layerPeak(setup: TrainingSetup): Peak {
 /** The optimizer's step makes one more tensor as large as the shard. */
 export function optimizerPeak(setup: TrainingSetup): Peak {
   const shard = shardOf(setup);
-  return peak("optimizer step", { ...shard, optimizer: shard.optimizer + shard.weights });
+  return peak("optimizer step", { ...shard, optimizer: shard.optimizer + shard.gradients });
 }
 
-/** With checkpointing only the input of every layer, else all that the layers keep. */
-function keptInputs({ model, tokens, checkpointing }: TrainingSetup): number {
+/**
+ * With checkpointing only the input of every layer, else all that the layers keep. Offloaded, two layers' are on the
+ * GPU at most: one computes while the other's are copied (verl/utils/activation_offload.py of 0.8.0 and 0.9.1).
+ */
+function keptInputs({ model, tokens, checkpointing, offloadsActivations }: TrainingSetup): number {
   const each = checkpointing ? model.hidden_size * bf16 : layerBytesPerToken(model);
-  return model.layers * each * tokens;
+  return (offloadsActivations ? Math.min(model.layers, 2) : model.layers) * each * tokens;
 }
 
 /**
@@ -114,4 +129,14 @@ export function scoringPeak(setup: TrainingSetup, phase: string, resident: numbe
     }),
     peak(phase, { weights, activations: (working + around) * tokens }),
   ]);
+}
+
+/**
+ * Host memory for what one GPU offloads: one tensor a layer, but for the last, which is needed at once. It is pinned,
+ * and PyTorch's allocator of pinned memory gives out powers of two (ATen/core/CachingHostAllocator.h of 2.11).
+ */
+export function offloadedInputBytes({ model, tokens, offloadsActivations }: TrainingSetup): number {
+  if (!offloadsActivations) return 0;
+  const each = model.hidden_size * bf16 * tokens;
+  return (model.layers - 1) * 2 ** Math.ceil(Math.log2(each));
 }

@@ -23,6 +23,9 @@ export function memoryLines({ memory, batches }: Plan): string[] {
           `KV cache of a server: ${rollout.kvTokens} tokens, ${rollout.fullSequences} sequences of ${batches.modelLength}`,
         ]
       : ["KV cache of a server: not known without gpu_nodes.gpu_memory of the site"]),
+    ...(memory.loss
+      ? [`assumed loss: ${memory.loss.words}; ${memory.loss.copies} × the logits`]
+      : []),
     `host memory of a node for offloading and loading: ${inGiB(memory.hostBytes)} GiB`,
   ];
 }

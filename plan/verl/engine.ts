@@ -12,8 +12,8 @@ interface EngineKeys {
   /** Of a model in training. */
   readonly trained: (inputs: OverrideInputs, model: Model) => Row[];
   readonly reference: (inputs: OverrideInputs) => Row[];
-  /** Of what all models share. */
-  readonly shared?: readonly Row[];
+  /** Of how a model computes. */
+  readonly model?: (inputs: OverrideInputs) => Row[];
 }
 
 type Model = "actor" | "critic";
@@ -27,13 +27,15 @@ export function engineOverrides(inputs: OverrideInputs): Override[] {
   const keys = engines[engine.name];
   const below = (prefix: string, rows: readonly Row[]) =>
     rows.map(([key, value, source]) => set(`${prefix}.${key}`, value, source));
+  const modelRows = keys.model?.(inputs) ?? [];
   const hasCritic = experiment.algorithm.adv_estimator === "ppo";
   return [
     ...(engine.name === "fsdp" ? [] : [set("model_engine", engine.name, "verl.engine")]),
     ...below(prefixes.actor, keys.trained(inputs, "actor")),
     ...below(reference, keys.reference(inputs)),
     ...(hasCritic ? below(prefixes.critic, keys.trained(inputs, "critic")) : []),
-    ...below("actor_rollout_ref.model", keys.shared ?? []),
+    ...below("actor_rollout_ref.model", modelRows),
+    ...(hasCritic ? below("critic.model", modelRows) : []),
     ...replayOverrides(inputs),
   ];
 }
@@ -53,6 +55,9 @@ const engines: Record<Engine["name"], EngineKeys> = {
     reference: ({ experiment: { training } }) => [
       ["fsdp_config.param_offload", training.ref_offload, "training.ref_offload"],
     ],
+    model: ({ experiment: { training } }) => [
+      ["enable_activation_offload", training.activation_offload, "training.activation_offload"],
+    ],
   },
   veomni: {
     trained: ({ engine, experiment: { training, algorithm } }) => [
@@ -66,7 +71,7 @@ const engines: Record<Engine["name"], EngineKeys> = {
     reference: ({ experiment: { training } }) => [
       ["veomni.param_offload", training.ref_offload, "training.ref_offload"],
     ],
-    shared: [
+    model: () => [
       ["use_fused_kernels", false, fusedKernels],
       ["enable_activation_offload", false, fusedKernels],
     ],

@@ -20,6 +20,8 @@ export type OverrideValue =
 export const addableKeys: readonly RegExp[] = [
   /^ray_kwargs\.ray_init\.namespace$/,
   /^actor_rollout_ref\.rollout\.engine_kwargs\.vllm\.(served-model-name|tool-call-parser|enable-auto-tool-choice)$/,
+  // Of the class RolloutConfig alone, not of its file.
+  /^actor_rollout_ref\.rollout\.enable_sleep_mode$/,
   // The fork's alone.
   /^actor_rollout_ref\.actor\.fsdp_config\.router_replay\.mode$/,
   /^algorithm\.trajectory_filter\.(enable|drop_reasons)$/,

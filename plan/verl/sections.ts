@@ -113,7 +113,11 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
     rollout("enforce_eager", vllm.enforce_eager, "vllm.enforce_eager"),
     rollout("enable_chunked_prefill", vllm.enable_chunked_prefill, "vllm.enable_chunked_prefill"),
     ...(topology.mode === "sync"
-      ? [rollout("free_cache_engine", true, noSetting)]
+      ? [
+          rollout("free_cache_engine", true, noSetting),
+          // No key of the configuration files, but of the class that reads them, where it is the default.
+          add("actor_rollout_ref.rollout.enable_sleep_mode", true, noSetting),
+        ]
       : [rollout("checkpoint_engine.backend", "nccl", noSetting)]),
     rollout("enable_rollout_routing_replay", replays, "verl.router_replay"),
     rollout("calculate_log_probs", true, noSetting),

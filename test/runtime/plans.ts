@@ -37,6 +37,11 @@ const variations: Record<string, Changes> = {
       loss_agg_mode: "seq-mean-token-sum",
     },
   },
+  "activations of a dense model": { extends: "single-node-dense.yaml" },
+  "activations of a critic": {
+    training: { activation_offload: true },
+    algorithm: { adv_estimator: "ppo" },
+  },
   "static batches": {
     training: { use_dynamic_bsz: false },
     algorithm: { use_kl_loss: true, loss_agg_mode: "seq-mean-token-sum-norm" },
@@ -186,9 +191,14 @@ function printPlans(): void {
       join(root, "config/sites/real.yaml"),
       "extends: lab.yaml\ntracking: allowed\ngpu_nodes: { gpu_memory: 1Ti, memory: 4Ti }\n",
     );
-    const shipped = ["single-node", "smoke", "two-node", "three-node", "three-node-veomni"].map(
-      (stack) => planned(root, stack, stack),
-    );
+    const shipped = [
+      "single-node",
+      "single-node-dense",
+      "smoke",
+      "two-node",
+      "three-node",
+      "three-node-veomni",
+    ].map((stack) => planned(root, stack, stack));
     const made = releases.flatMap(({ version, distribution, titles }) =>
       titles.map((title) => {
         const changes = variations[title]!;

@@ -133,6 +133,7 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     breaks: [
       "verl: { overrides: { actor_rollout_ref.model.use_fused_kernels: true } }",
       "verl: { overrides: { actor_rollout_ref.model.enable_activation_offload: true } }",
+      "training: { activation_offload: true }",
     ],
     meets: "verl: { overrides: { actor_rollout_ref.model.trust_remote_code: true } }",
   },

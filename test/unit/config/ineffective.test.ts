@@ -21,6 +21,12 @@ describe("a setting without effect beside others", () => {
     ["training: { ref_offload: false }", "single-node", "ref_offload"],
     ["algorithm: { rollout_is_threshold: 3 }", "single-node", "rollout_is_threshold"],
     ["harbor_runtime: { tail_kill_grace_sec: 60 }", "single-node", "tail_kill_grace_sec"],
+    [
+      "training: { activation_offload: true }\nverl: { engine: megatron }",
+      "two-node",
+      "activation_offload",
+    ],
+    ["training: { logits_copies: 2 }\nverl: { engine: megatron }", "two-node", "logits_copies"],
     ["proxy: { replicas: 4 }", "two-node", "proxy.replicas"],
     ["training: { test_freq: -1, val_batch_size: 8 }", "single-node", "val_batch_size"],
   ])("is warned of: %s on %s", (yaml, base, path) => {

@@ -37,6 +37,7 @@ describe("the Plan's list of resources, against what is registered", () => {
     ["two-node", ""],
     ["three-node", "proxy: { mode: litellm }"],
     ["three-node-veomni", ""],
+    ["single-node-dense", ""],
     ["single-node", everything],
   ])("%s %s", async (base, yaml) => {
     await expectSame(shipped(yaml, base), base);

@@ -12,14 +12,21 @@ const shipped = experimentNames(projectRoot).flatMap((experiment) =>
   ["lab", "example"].map((site) => ({ experiment, site })),
 );
 
+/** Warnings about shipped values that are right. */
+const right: Readonly<Record<string, readonly string[]>> = {
+  // The official values share sequences, which leaves FSDP without router replay.
+  "single-node": ["C-15"],
+  smoke: ["C-15"],
+  // 131 GiB of 140: within the estimate's error.
+  "two-node": ["gpu-memory"],
+};
+
 describe("no false alarm", () => {
   it.each(shipped)("for $experiment on the site $site", async ({ experiment, site }) => {
     const loaded = load(projectRoot, { stack: experiment, experiment, site, secrets });
     const { findings } = await preflight(loaded, { offline: true });
     const alarms = findings.filter(({ severity }) => severity === "fatal" || severity === "warn");
-    // The official values of the synchronous tier share sequences, which leaves FSDP without router replay.
-    const known = loaded.settings.experiment.tier === "single-node" ? ["C-15"] : [];
-    expect(alarms.map(({ id }) => id)).toEqual(known);
+    expect(alarms.map(({ id }) => id)).toEqual(right[experiment] ?? []);
   });
 
   const bases = Object.fromEntries(

@@ -53,6 +53,7 @@ const setup: fc.Arbitrary<TrainingSetup> = fc.record({
   shards: fc.constantFrom(1, 2, 4, 8, 16, 32),
   sharding: fc.constantFrom("flat", "by parameter"),
   logitsCopies: fc.constantFrom(0, 1, 2, 4),
+  offloadsActivations: fc.boolean(),
   checkpointing: fc.boolean(),
   hasHead: fc.boolean(),
 });
