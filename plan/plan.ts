@@ -139,7 +139,7 @@ export function plan(settings: Settings): Plan {
   const pools = planNodePools(basis, { demand: gpuDemand, sandboxes, disruption });
   const proxy =
     basis.experiment.proxy.mode === "litellm"
-      ? planProxy(basis, { names, topology })
+      ? planProxy(basis, { names, topology, batches })
       : planInProcessProxy(ray.ports);
   const flows = withServingFlows(planFlows(basis, ray.ports), serving);
   const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });

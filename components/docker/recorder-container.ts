@@ -53,6 +53,7 @@ export class RecorderContainer extends pulumi.ComponentResource {
             DISCOVERY_TIMEOUT_SECONDS: String(rolloutMinutes * 60),
             RECORDER_PORT: String(recorder.port),
             TRAJECTORIES_DIRECTORY: args.trials,
+            MOST_CALL_TOKENS: String(recorder.callTokens),
           },
           secrets: { RAY_AUTH_TOKEN: args.rayToken },
           program: "recorder",

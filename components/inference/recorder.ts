@@ -135,6 +135,7 @@ function server(args: RecorderArgs): Container {
       ...environment(args),
       { name: "RECORDER_PORT", value: String(recorder.port) },
       { name: "TRAJECTORIES_DIRECTORY", value: args.trials },
+      { name: "MOST_CALL_TOKENS", value: String(recorder.callTokens) },
     ],
     ports: [{ name: "http", containerPort: recorder.port }],
     startupProbe: probe("/healthz", 24),

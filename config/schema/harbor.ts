@@ -63,6 +63,11 @@ export const harborAgent = z.strictObject({
   val_max_timeout_sec: seconds()
     .default(4800)
     .describe("Cap on the agent phase of a validation trial, in seconds (C-19)."),
+  max_call_tokens: count()
+    .default(32_000)
+    .describe(
+      "Most tokens that one model call may sample. The agent is told, and the recorder holds every call to it. At most a quarter of the window, so that a long prompt leaves room for an answer.",
+    ),
   disable_tool_calls: z.boolean().default(false).describe("Run the agent without tools."),
   verifier_enabled: z.boolean().default(true).describe("Run the task's tests for the reward."),
   environment_delete: z.boolean().default(true).describe("Delete the sandbox after its trial."),

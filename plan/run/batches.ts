@@ -14,6 +14,10 @@ export interface Batches {
   readonly windowTokens: number;
   /** Window of the rollout servers. */
   readonly modelLength: number;
+  /** Window that an agent is told: what goes beyond it is of no use to training. */
+  readonly agentWindow: number;
+  /** Most tokens that one model call of an agent may sample. */
+  readonly callTokens: number;
   /** Tokens that one GPU packs into a micro-batch: the window, shared by the sequence-parallel group. */
   readonly tokensPerGpu: number;
 }
@@ -32,13 +36,21 @@ export function planBatches(settings: Basis, parts: { engine: Engine }): Batches
         trialsPerPrompt: training.n_resp_per_prompt,
         miniBatchPrompts: training.train_prompt_mini_batch_size,
       };
+  const modelLength = vllm.max_model_length ?? windowTokens;
+  const agentWindow = Math.min(modelLength, windowTokens);
   return {
     ...sizes,
     trialsPerStep: sizes.prompts * sizes.trialsPerPrompt,
     promptTokens: training.max_prompt_length,
     responseTokens: training.max_response_length,
     windowTokens,
-    modelLength: vllm.max_model_length ?? windowTokens,
+    modelLength,
+    agentWindow,
+    callTokens: Math.min(
+      experiment.harbor_agent.max_call_tokens,
+      Math.max(1, Math.floor(agentWindow / 4)),
+      training.max_response_length,
+    ),
     tokensPerGpu: Math.ceil(windowTokens / parts.engine.sequenceParallel),
   };
 }

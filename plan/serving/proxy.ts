@@ -2,7 +2,7 @@ import type { Basis } from "../host.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
 import type { Names } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
-import type { Topology } from "../run/index.ts";
+import type { Batches, Topology } from "../run/index.ts";
 
 /** Seconds that one model call may take: a long response at a busy server. */
 const callTimeoutSeconds = 1800;
@@ -27,6 +27,8 @@ export interface Recorder {
   readonly url: string;
   readonly cpus: number;
   readonly memoryBytes: number;
+  /** Most tokens that one call may sample. */
+  readonly callTokens: number;
   /** Of the init container that finds the rollout servers. */
   readonly discoveryRequests: Requests;
 }
@@ -56,7 +58,7 @@ const recorderMemoryBytes = 4 * 2 ** 30;
 
 export function planProxy(
   { experiment, host }: Basis,
-  { names, topology }: { names: Names; topology: Topology },
+  { names, topology, batches }: { names: Names; topology: Topology; batches: Batches },
 ): Proxy {
   const served = experiment.model.served_model_name;
   const hosted = `hosted_vllm/${served}`;
@@ -117,6 +119,7 @@ export function planProxy(
       url: recorderUrl,
       cpus: recorderCpus,
       memoryBytes: recorderMemoryBytes,
+      callTokens: batches.callTokens,
       discoveryRequests: requestsOf(100, { memory: 64, limit: 256 }),
     },
   };

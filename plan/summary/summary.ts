@@ -97,6 +97,7 @@ function step({ batches, asyncTraining, trainer, checkpoints }: Plan): string[] 
   return [
     `${batches.prompts} prompts × ${batches.trialsPerPrompt} trials = ${batches.trialsPerStep} trials, updates of ${batches.miniBatchPrompts} prompts`,
     `window ${batches.promptTokens} + ${batches.responseTokens} = ${batches.windowTokens} of ${batches.modelLength} tokens; ${batches.tokensPerGpu} tokens per GPU`,
+    `one call of an agent samples at most ${batches.callTokens} tokens, and it is told a window of ${batches.agentWindow}`,
     ...(asyncTraining ? overlap(asyncTraining) : []),
     `at most ${trainer.maxRestarts} restarts, each from the newest checkpoint`,
     checkpointsLine(checkpoints),

@@ -37,8 +37,10 @@ def refusal(status: int, message: str) -> web.Response:
 class Exchange:
     """A call to one rollout server. `outcome` counts once `run` has ended."""
 
-    def __init__(self, path: str, body: dict[str, Any], route: Route) -> None:
-        self.sampled = Sampled(path, body)
+    def __init__(
+        self, path: str, body: dict[str, Any], route: Route, most_tokens: int = 0
+    ) -> None:
+        self.sampled = Sampled(path, body, most_tokens)
         self.outcome: Outcome = "failed"
         self._path = path
         self._body = body
@@ -109,7 +111,10 @@ class Exchange:
             call.heard = time.monotonic()
             self._status = answer.status
             if answer.status != 200:
-                return self._pass_error(answer, await answer.read())
+                content = await answer.read()
+                if asks_too_much(answer.status, content) and self.sampled.lift_bound():
+                    return await self._pass_on(request, client, call)
+                return self._pass_error(answer, content)
             if answer.content_type != STREAM:
                 return self._pass_whole(await answer.read())
             return await self._pass_stream(request, answer, call)
@@ -176,6 +181,11 @@ class Exchange:
         if self._has_begun:
             raise Cut
         return refusal(status, why)
+
+
+def asks_too_much(status: int, content: bytes) -> bool:
+    """Whether vLLM refused since prompt and bound together exceed the window, or the prompt alone."""
+    return status == 400 and b"maximum context length" in content
 
 
 def brief(error: BaseException) -> str:

@@ -15,6 +15,7 @@ only counted. Needs aiohttp, which Ray's dashboard brings.
 Environment: that of discover_rollouts.py, and
     RECORDER_PORT           port to listen on
     TRAJECTORIES_DIRECTORY  directory of the trials
+    MOST_CALL_TOKENS        optional: most tokens that one call may sample
 
 Exit codes:
     0  SIGTERM; calls that still ran DRAIN_SECONDS later are recorded as far as they came
@@ -66,9 +67,10 @@ MOST_MARKS = 20_000
 class Recorder:
     """The application."""
 
-    def __init__(self, routes: Routes, trajectories: Trajectories) -> None:
+    def __init__(self, routes: Routes, trajectories: Trajectories, most_tokens: int = 0) -> None:
         self._routes = routes
         self._trajectories = trajectories
+        self._most_tokens = most_tokens
         self._attempts: OrderedDict[str, int] = OrderedDict()
         self._counts: Counter[str] = Counter()
         self._is_ending = False
@@ -155,7 +157,7 @@ class Recorder:
             route = self._routes.idlest() or route
         if route.why_down:
             return self._refuse(503, f"{route.server.name} is down: {route.why_down}")
-        exchange = Exchange(request.match_info["path"], body, route)
+        exchange = Exchange(request.match_info["path"], body, route, self._most_tokens)
         try:
             return await exchange.run(request, self._client, self._routes)
         finally:
@@ -195,7 +197,7 @@ async def serve() -> None:
     port = pod.number("RECORDER_PORT")
     trajectories = Trajectories(Path(pod.required("TRAJECTORIES_DIRECTORY")))
     routes = Routes(read_table(pod.required("ROLLOUT_TABLE")), from_environment())
-    recorder = Recorder(routes, trajectories)
+    recorder = Recorder(routes, trajectories, int(pod.number("MOST_CALL_TOKENS", 0)))
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     logging.getLogger("aiohttp.server").addFilter(_is_no_cut)

@@ -16,6 +16,9 @@ from typing import Any
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
+TOKEN_BOUNDS = ("max_completion_tokens", "max_tokens")
+"""Names of the bound on sampled tokens; vLLM takes the first before the second."""
+
 
 def parse(text: bytes) -> dict[str, Any]:
     """A JSON object; ValueError for everything else."""
@@ -107,6 +110,15 @@ class Choice:
         }
 
 
+def _bounded(path: str, body: Mapping[str, Any], most: int) -> int | None:
+    """The smaller of what the client asks for and the bound; None without either."""
+    asked = next((body[name] for name in TOKEN_BOUNDS if body.get(name) is not None), None)
+    if not isinstance(asked, int) or isinstance(asked, bool):
+        # What is no number the server itself refuses; completions without one have vLLM's 16.
+        return asked if asked is not None or path != CHAT else most or None
+    return min(asked, most) if most else asked
+
+
 def _listed(values: array[Any] | None) -> list[Any] | None:
     return None if values is None else values.tolist()
 
@@ -126,9 +138,12 @@ def _logprobs_of(given: object) -> list[float] | None:
 class Sampled:
     """The answer to one request, as it comes."""
 
-    def __init__(self, path: str, body: Mapping[str, Any]) -> None:
-        """`path`: CHAT or COMPLETIONS; `body`: the client's request."""
+    def __init__(self, path: str, body: Mapping[str, Any], most_tokens: int = 0) -> None:
+        """`path`: CHAT or COMPLETIONS; `body`: the client's request; `most_tokens`: how many tokens
+        it may sample at most, 0 for as many as it says."""
         self._path = path
+        self.max_tokens = _bounded(path, body, most_tokens)
+        """How many tokens the server is asked for at most; None: up to the window's end."""
         self._body = body
         self._ids_wanted = bool(body.get("return_token_ids"))
         logprobs = body.get("logprobs")
@@ -147,12 +162,27 @@ class Sampled:
     def request(self) -> dict[str, Any]:
         """The request as the server gets it."""
         asked = {**self._body, "return_token_ids": True}
+        for name in TOKEN_BOUNDS:
+            asked.pop(name, None)
+        if self.max_tokens is not None:
+            asked["max_tokens"] = self.max_tokens
         if not self._logprobs_wanted:
             asked["logprobs"] = True if self._path == CHAT else 0
         if not self._reasoning_wanted:
             # vLLM leaves out the token ids together with the reasoning.
             asked["include_reasoning"] = True
         return asked
+
+    def lift_bound(self) -> bool:
+        """Lets the server sample up to the window's end; returns whether there was a bound.
+
+        vLLM refuses a bound that the window has no room for after the prompt, and without one takes
+        what is left. Completions have 16 then, so theirs stays.
+        """
+        if not isinstance(self.max_tokens, int) or self._path != CHAT:
+            return False
+        self.max_tokens = None
+        return True
 
     @property
     def has_tokens(self) -> bool:
@@ -189,6 +219,7 @@ class Sampled:
     def as_json(self) -> dict[str, Any]:
         """What the record says of the answer."""
         return {
+            "max_tokens": self.max_tokens,
             "prompt_token_ids": _listed(self._prompt_token_ids),
             "response_body": {
                 "id": self._answer_id,

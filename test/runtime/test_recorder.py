@@ -249,6 +249,73 @@ class TestBrokenCalls:
         assert "prompt too long" in record["error"]
 
 
+class TestBound:
+    """Claude Code asks for 32000 tokens whatever the prompt has left."""
+
+    @pytest.fixture(scope="class")
+    def bounded(
+        self, private_network: None, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Setup]:
+        backend = Backend("bounded")
+        with ExitStack() as stack:
+            stack.enter_context(backend.running())
+            directory = tmp_path_factory.mktemp("bounded")
+            recorder = Recorder(directory, [backend], MOST_CALL_TOKENS="4000")
+            stack.callback(lambda: recorder.process.kill())
+            recorder.wait()
+            yield Setup(recorder, [backend], [stack])
+
+    @pytest.mark.parametrize(
+        ("asked", "sent"),
+        [
+            ({"max_tokens": 32000}, 4000),
+            ({"max_completion_tokens": 32000}, 4000),
+            ({"max_completion_tokens": 32000, "max_tokens": 100}, 4000),
+            ({"max_tokens": 300}, 300),
+            ({"max_tokens": None}, 4000),
+            ({}, 4000),
+        ],
+    )
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_no_call_samples_more(
+        self, bounded: Setup, asked: dict[str, int], sent: int, stream: bool
+    ) -> None:
+        trial = "-".join([f"bound-{stream}", *(f"{name}-{value}" for name, value in asked.items())])
+        answer = bounded.post(CHAT, request_for(CHAT, stream=stream, **asked), trial)
+        assert answer.status_code == 200
+        body = bounded.backends[0].calls[-1].body
+        assert body["max_tokens"] == sent and "max_completion_tokens" not in body
+        [record] = bounded.recorder.settled(trial, 1)
+        assert record["max_tokens"] == sent
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_the_end_of_the_window_refuses_no_call(self, bounded: Setup, stream: bool) -> None:
+        backend = bounded.backends[0]
+        backend.room = 1000
+        before = len(backend.calls)
+        try:
+            trial = f"end-{stream}"
+            answer = bounded.post(CHAT, request_for(CHAT, stream=stream, max_tokens=32000), trial)
+        finally:
+            backend.room = 0
+        assert answer.status_code == 200
+        bounds = [call.body.get("max_tokens") for call in backend.calls[before:]]
+        assert bounds == [4000, None]
+        [record] = bounded.recorder.settled(trial, 1)
+        assert (record["outcome"], record["max_tokens"]) == ("complete", None)
+
+    def test_completions_keep_the_servers_own_default(self, bounded: Setup) -> None:
+        bounded.post(COMPLETIONS, request_for(COMPLETIONS), "completions")
+        assert "max_tokens" not in bounded.backends[0].calls[-1].body
+        bounded.post(COMPLETIONS, request_for(COMPLETIONS, max_tokens=9000), "completions")
+        assert bounded.backends[0].calls[-1].body["max_tokens"] == 4000
+
+    @pytest.mark.parametrize("bound", ["many", True, 1.5])
+    def test_what_is_no_number_the_server_refuses(self, bounded: Setup, bound: object) -> None:
+        bounded.post(CHAT, request_for(CHAT, max_tokens=bound), "no-number")
+        assert bounded.backends[0].calls[-1].body["max_tokens"] == bound
+
+
 class TestServersThatAreDown:
     def test_a_hung_server_is_refused_after_a_while_and_taken_again(self, setup: Setup) -> None:
         backend = setup.backends[1]

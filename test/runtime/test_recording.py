@@ -125,6 +125,26 @@ def test_completions(running: Chain, client: httpx.Client, stream: bool) -> None
     assert_exact(record, last_call(running, record))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_claude_code_near_the_end_of_its_window(
+    running: Chain, client: httpx.Client, stream: bool
+) -> None:
+    """It asks for 32000 tokens with every call; vLLM refuses what does not fit behind the prompt."""
+    for backend in running.backends:
+        backend.room = 1000
+    trial = f"end-of-window-{stream}"
+    body = {**body_for(MESSAGES, stream=stream), "max_tokens": 32000}
+    try:
+        answer = client.post(MESSAGES, json=body, headers=of_trial(trial))
+    finally:
+        for backend in running.backends:
+            backend.room = 0
+    assert answer.status_code == 200, answer.text
+    record = the_record(running, trial)
+    assert (record["outcome"], record["max_tokens"]) == ("complete", None)
+    assert_exact(record, last_call(running, record))
+
+
 class TestWhoseCall:
     @pytest.mark.parametrize("path", [CHAT, MESSAGES])
     @pytest.mark.parametrize("header", ["x-claude-code-session-id", "x-session-id"])

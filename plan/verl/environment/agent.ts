@@ -83,28 +83,35 @@ function runtimeVariables({ name, mountPath }: Scaffold): EnvironmentVariable[] 
 }
 
 /** Without its limits LiteLLM inside the agent trims prompts to about 4k tokens. */
-function modelInfo({ modelLength, responseTokens }: Batches): EnvironmentVariable[] {
-  const limits = { max_input_tokens: modelLength, max_output_tokens: responseTokens };
-  return row("HARBOR_AGENT_MODEL_INFO", JSON.stringify(limits), "vllm.max_model_length");
+function modelInfo({ agentWindow, callTokens }: Batches): EnvironmentVariable[] {
+  const limits = { max_input_tokens: agentWindow, max_output_tokens: callTokens };
+  return row("HARBOR_AGENT_MODEL_INFO", JSON.stringify(limits), callBound);
 }
+
+/** Source of the bound on one call, and of the window that an agent is told. */
+const callBound = "harbor_agent.max_call_tokens; docs/decisions.md#calls-of-agents";
 
 /** Variables from which a scaffold reads the address of the policy. */
 export function modelAccessVariables(
   settings: Basis,
-  { scaffold }: EnvironmentInputs,
+  { scaffold, batches }: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const isLiteLlm = settings.experiment.proxy.mode === "litellm";
   switch (scaffold.name) {
     case "claude-code":
-      return claudeCodeAccess(settings, isLiteLlm);
+      return [...claudeCodeAccess(settings, isLiteLlm), ...claudeCodeBounds(batches)];
     case "opencode":
-      return openCodeAccess(settings, isLiteLlm);
+      return openCodeAccess(settings, { isLiteLlm, batches });
     case "openhands":
     case "openhands-sdk":
       return isLiteLlm ? openAiAccess("LLM_BASE_URL", "LLM_API_KEY") : [];
     case "custom":
       return isLiteLlm
-        ? [...claudeCodeAccess(settings, isLiteLlm), ...openAiAccess("LLM_BASE_URL", "LLM_API_KEY")]
+        ? [
+            ...claudeCodeAccess(settings, isLiteLlm),
+            ...claudeCodeBounds(batches),
+            ...openAiAccess("LLM_BASE_URL", "LLM_API_KEY"),
+          ]
         : [];
   }
 }
@@ -120,6 +127,14 @@ function claudeCodeAccess({ experiment }: Basis, isLiteLlm: boolean): Environmen
   return [...named, ...row("CLAUDE_CODE_ATTRIBUTION_HEADER", "0", noSetting)];
 }
 
+/** Claude Code takes an unknown model's window as 200000 tokens, and compacts 13000 before it is full. */
+function claudeCodeBounds({ agentWindow, callTokens }: Batches): EnvironmentVariable[] {
+  return [
+    ...row("CLAUDE_CODE_MAX_OUTPUT_TOKENS", callTokens, callBound),
+    ...row("CLAUDE_CODE_AUTO_COMPACT_WINDOW", agentWindow, callBound),
+  ];
+}
+
 function openAiAccess(url: string, key: string): EnvironmentVariable[] {
   return access(url, key, "/v1");
 }
@@ -131,10 +146,13 @@ function access(url: string, key: string, suffix = ""): EnvironmentVariable[] {
   ];
 }
 
-function openCodeAccess({ experiment }: Basis, isLiteLlm: boolean): EnvironmentVariable[] {
+function openCodeAccess(
+  { experiment }: Basis,
+  { isLiteLlm, batches }: { isLiteLlm: boolean; batches: Batches },
+): EnvironmentVariable[] {
   const served = experiment.model.served_model_name;
   const temperature = experiment.harbor_agent.temperature;
-  const configuration = openCodeConfiguration(served, !isLiteLlm);
+  const configuration = openCodeConfiguration(served, batches, !isLiteLlm);
   return [
     ...(isLiteLlm
       ? [
@@ -148,13 +166,17 @@ function openCodeAccess({ experiment }: Basis, isLiteLlm: boolean): EnvironmentV
     ...row(
       "HARBOR_OPENCODE_CONFIG_CONTENT",
       JSON.stringify(configuration),
-      "model.served_model_name; proxy.mode",
+      `model.served_model_name; proxy.mode; ${callBound}`,
     ),
   ];
 }
 
 /** OpenCode's configuration: one provider, the policy, which is also the model for its side jobs. */
-function openCodeConfiguration(served: string, withoutStreaming: boolean): object {
+function openCodeConfiguration(
+  served: string,
+  { agentWindow, callTokens }: Batches,
+  withoutStreaming: boolean,
+): object {
   const model = `hosted_vllm/${served}`;
   return {
     $schema: "https://opencode.ai/config.json",
@@ -171,7 +193,8 @@ function openCodeConfiguration(served: string, withoutStreaming: boolean): objec
           headers: { "x-harbor-temperature": "{env:OPENCODE_TEMPERATURE}" },
           ...(withoutStreaming ? { disableStreaming: true } : {}),
         },
-        models: { [served]: { name: served } },
+        // Without a limit it takes the window as 0, and never compacts.
+        models: { [served]: { name: served, limit: { context: agentWindow, output: callTokens } } },
       },
     },
   };

@@ -47,6 +47,8 @@ class Backend:
     """What happens to the next calls, one after the other."""
     pause: float = 0.0
     """Seconds between the tokens of a stream."""
+    room: int = 0
+    """Tokens that its window has left after any prompt: larger bounds it refuses. 0: no end."""
     tokens: int = 0
     """Length of its answers; 0: a short text that ends with its name."""
     hanging: threading.Event = field(default_factory=threading.Event)
@@ -103,7 +105,10 @@ class Backend:
                 if fault == "hangs":
                     backend.hanging.set()
                 backend.hang_if_told()
-                if fault == "refuses":
+                bound = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+                if backend.room and isinstance(bound, int) and bound > backend.room:
+                    self.answer(400, json.dumps(too_long(bound)).encode())
+                elif fault == "refuses":
                     self.answer(400, b'{"error": {"message": "prompt too long", "code": 400}}')
                 elif fault == "dies before it answers":
                     self.close_connection = True
@@ -224,3 +229,12 @@ def logprobs_for(call: Call, ids: list[int], logprobs: list[float]) -> dict[str,
         "tokens": [f"t{id}" for id in ids],
         "top_logprobs": [None] * len(ids),
     }
+
+
+def too_long(bound: int) -> dict[str, Any]:
+    """As vLLM 0.20 says it."""
+    message = (
+        "This model's maximum context length is 128000 tokens. However, you requested "
+        f"{bound} output tokens and your prompt contains at least 100000 input tokens."
+    )
+    return {"error": {"message": message, "type": "BadRequestError", "code": 400}}

@@ -315,6 +315,7 @@ describe("the recorder", () => {
       ...discovered(),
       RECORDER_PORT: "8003",
       TRAJECTORIES_DIRECTORY: plan.outputs.trajectory_log,
+      MOST_CALL_TOKENS: String(plan.batches.callTokens),
     });
     expect(variable(server, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
     expect([server.image, discovery.image]).toEqual([plan.trainer.image, plan.trainer.image]);

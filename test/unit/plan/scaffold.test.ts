@@ -132,12 +132,52 @@ describe("how a scaffold reaches the policy", () => {
     });
   });
 
-  it("tells the OpenHands pair the limits of the model", () => {
+  it("tells the OpenHands pair the limits of a trial and of a call", () => {
     const { plan } = planWith("harbor_agent: { scaffold: openhands }");
     expect(JSON.parse(environmentOf(plan)["HARBOR_AGENT_MODEL_INFO"] ?? "")).toEqual({
-      max_input_tokens: 128000,
-      max_output_tokens: 68000,
+      max_input_tokens: 108000,
+      max_output_tokens: 27000,
     });
+  });
+});
+
+describe("what an agent knows of its window", () => {
+  const told = (yaml: string) => {
+    const { plan } = planWith(yaml);
+    const { batches, proxy } = plan;
+    const held = proxy.mode === "litellm" ? proxy.recorder.callTokens : undefined;
+    return { environment: environmentOf(plan), batches, held };
+  };
+
+  it("Claude Code: by two variables", () => {
+    const { environment, held } = told("");
+    expect(environment["CLAUDE_CODE_MAX_OUTPUT_TOKENS"]).toBe("27000");
+    expect(environment["CLAUDE_CODE_AUTO_COMPACT_WINDOW"]).toBe("108000");
+    expect(held).toBe(27_000);
+  });
+
+  it("OpenCode: by the limits of its model", () => {
+    const { environment } = told("harbor_agent: { scaffold: opencode }");
+    expect(JSON.parse(environment["HARBOR_OPENCODE_CONFIG_CONTENT"] ?? "")).toMatchObject({
+      provider: {
+        hosted_vllm: { models: { vllm_model: { limit: { context: 108_000, output: 27_000 } } } },
+      },
+    });
+  });
+
+  it.each<[string, string, [window: number, call: number]]>([
+    ["a bound of its own", "harbor_agent: { max_call_tokens: 8000 }", [108_000, 8000]],
+    ["at most a quarter", "harbor_agent: { max_call_tokens: 60000 }", [108_000, 27_000]],
+    ["a smaller window of the servers", "vllm: { max_model_length: 64000 }", [64_000, 16_000]],
+    ["at most a response", "training: { max_response_length: 9000 }", [49_000, 9000]],
+    [
+      "32000 of a long window",
+      "training: { max_prompt_length: 88000 }\nvllm: { max_model_length: 200000 }",
+      [156_000, 32_000],
+    ],
+  ])("%s", (_what, yaml, [window, call]) => {
+    const { batches, held } = told(yaml);
+    expect([batches.agentWindow, batches.callTokens, held]).toEqual([window, call, call]);
   });
 });
 
