@@ -1,6 +1,6 @@
 /** Rules about the shares of GPUs. */
 import { modelFactsOf } from "../config/schema/model-facts.ts";
-import { canShareKvHeads } from "../plan/run/index.ts";
+import { canShareKvHeads, nodesOfTier } from "../plan/run/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 export const kvHeads = defineRule({
@@ -60,21 +60,67 @@ export const rolloutServers = defineRule({
   source: "docs/decisions.md#c-02",
   unwaivable: noPlan,
   *check({ plan: { topology } }) {
-    const { tensorParallel, rolloutGpus } = topology;
-    if (rolloutGpus % tensorParallel === 0) return;
+    const { tensorParallel, rolloutGpus, gpusPerNode } = topology;
+    const path = ["vllm", "gen_tp"];
+    if (rolloutGpus % tensorParallel !== 0) {
+      yield {
+        path,
+        found: `is ${tensorParallel}, which does not divide the ${rolloutGpus} rollout GPUs`,
+        consequence: `${rolloutGpus % tensorParallel} of them would serve nothing`,
+        remedy: `choose a divisor of ${rolloutGpus}`,
+      };
+    } else if (gpusPerNode % tensorParallel !== 0) {
+      yield {
+        path,
+        found: `is ${tensorParallel}, which does not divide the ${gpusPerNode} GPUs of a node`,
+        consequence: "a rollout server would span nodes, whose second part nothing discovers",
+        remedy: `choose a divisor of ${gpusPerNode}`,
+      };
+    }
+  },
+});
+
+export const nodeSplit = defineRule({
+  id: "node-split",
+  spoils: "gpu pods",
+  title: "nodes by role that the tier's mode has, and that were tried",
+  severity: "fatal",
+  consequence: "the Plan would have nodes for which the run has no use",
+  remedy: "leave it out, or choose another tier",
+  source: "docs/decisions.md#nodes-by-role",
+  unwaivable: noPlan,
+  *check({ settings: { experiment }, plan: { topology } }) {
+    const { trainer_nodes: trainer, rollout_nodes: rollout } = experiment.infrastructure;
+    const { tier, mode, trainerNodes, rolloutNodes } = topology;
+    if (mode === "sync" && rollout !== undefined) {
+      yield {
+        path: ["infrastructure", "rollout_nodes"],
+        found: `is ${rollout}, but on tier ${tier} the rollout servers share the trainer's nodes`,
+      };
+    }
+    const wasTried = Object.values(nodesOfTier).some(
+      (tried) => tried.trainer === trainerNodes && tried.rollout === rolloutNodes,
+    );
+    if (wasTried) return;
+    const asked = trainer !== undefined && trainer !== nodesOfTier[tier].trainer;
+    const nodes =
+      mode === "sync"
+        ? `${trainerNodes} nodes that train and serve in turn`
+        : `${trainerNodes} trainer and ${rolloutNodes} rollout nodes`;
     yield {
-      path: ["vllm", "gen_tp"],
-      found: `is ${tensorParallel}, which does not divide the ${rolloutGpus} rollout GPUs`,
-      consequence: `${rolloutGpus % tensorParallel} of them would serve nothing`,
-      remedy: `choose a divisor of ${rolloutGpus}`,
+      severity: "warn",
+      path: ["infrastructure", asked ? "trainer_nodes" : "rollout_nodes"],
+      found: `gives ${nodes}, which nobody has tried here: verl takes them, and the original system has no such run`,
+      consequence: "what only such a run shows, you will see first",
+      remedy: "begin with a smoke batch (smoke: true)",
     };
   },
 });
 
-export const nodesOfTier = defineRule({
+export const derivedNodes = defineRule({
   id: "C-11",
   spoils: "gpu pods",
-  title: "trainer nodes plus rollout nodes are the nodes of the tier",
+  title: "trainer nodes plus rollout nodes are the nodes of the run",
   severity: "fatal",
   consequence: "placement waits for ever, without an error",
   remedy: "leave infrastructure.nnodes out, or choose another tier",
@@ -88,7 +134,7 @@ export const nodesOfTier = defineRule({
       mode === "sync" ? "" : `: ${trainerNodes} of the trainer, ${rolloutNodes} of the rollout`;
     yield {
       path: ["infrastructure", "nnodes"],
-      found: `is ${nnodes}, but tier ${tier} has ${gpuNodes}${split}`,
+      found: `is ${nnodes}, but the stack, of tier ${tier}, has ${gpuNodes}${split}`,
     };
   },
 });

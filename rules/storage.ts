@@ -71,21 +71,21 @@ export const sharedVolumes = defineRule({
   remedy: "a ReadWriteMany claim, or nfs",
   source: "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes",
   *check({ plan: { storage, topology } }) {
-    const { tier, gpuNodes } = topology;
+    const { gpuNodes } = topology;
     if (gpuNodes === 1) return;
     for (const { name, backing, readOnly } of storage.volumes) {
       if (readOnly) continue;
       if (backing.kind === "host_path") {
         yield {
           path: ["site", "storage", name, "kind"],
-          found: `is host_path, but tier ${tier} has ${gpuNodes} GPU nodes`,
+          found: `is host_path, but the stack has ${gpuNodes} GPU nodes`,
           consequence: "each would write to a directory of its own",
           remedy: "use a volume that all of them see",
         };
       } else if (backing.kind !== "nfs" && backing.access_mode === "ReadWriteOnce") {
         yield {
           path: ["site", "storage", name, "access_mode"],
-          found: `is ReadWriteOnce, but tier ${tier} has ${gpuNodes} GPU nodes`,
+          found: `is ReadWriteOnce, but the stack has ${gpuNodes} GPU nodes`,
           consequence: "the pods of the second would wait for the volume for ever",
           remedy: "use ReadWriteMany",
         };

@@ -43,9 +43,17 @@ export const infrastructure = z.strictObject({
     .union([z.ipv4({ error: "must be an IPv4 address" }), z.literal("")])
     .default("")
     .describe("No effect here: KubeRay names the head. Accepted so that an original file loads."),
-  nnodes: count()
+  nnodes: count().optional().describe("GPU nodes of the run. Derived; another number is refused."),
+  trainer_nodes: count()
     .optional()
-    .describe("GPU nodes of the run. Derived from the tier; another number is refused."),
+    .describe(
+      "GPU nodes of the trainer; on the tier single-node the rollout servers share them. Default: the tier's, 1 on single-node and two-node, 2 on three-node. Other numbers were not tried.",
+    ),
+  rollout_nodes: count()
+    .optional()
+    .describe(
+      "GPU nodes of the rollout servers alone, on the asynchronous tiers. Default: 1. Other numbers were not tried.",
+    ),
   ngpus_per_node: count().default(8).describe("GPUs of one node."),
   ray_port: port().default(6379).describe("Port of Ray's global control store on the head."),
   ray_dashboard_port: port().default(8265).describe("Port of Ray's dashboard and job API."),

@@ -8,4 +8,4 @@ export { type Batches, planBatches } from "./batches.ts";
 export { type Engine, planEngine, replayObstacle } from "./engine.ts";
 export { canShareKvHeads } from "./kv-heads.ts";
 export { planScaffold, type Scaffold, scaffoldOf } from "./scaffold.ts";
-export { planTopology, type Topology } from "./topology.ts";
+export { nodesOfTier, planTopology, type Topology } from "./topology.ts";

@@ -28,7 +28,9 @@ export interface Topology {
 }
 
 /** Nodes of each tier by role. No rollout nodes: the trainer's do both jobs. */
-const nodesOfTier: Record<Tier, { readonly trainer: number; readonly rollout: number }> = {
+export const nodesOfTier: Readonly<
+  Record<Tier, { readonly trainer: number; readonly rollout: number }>
+> = {
   "single-node": { trainer: 1, rollout: 0 },
   "two-node": { trainer: 1, rollout: 1 },
   "three-node": { trainer: 2, rollout: 1 },
@@ -36,10 +38,12 @@ const nodesOfTier: Record<Tier, { readonly trainer: number; readonly rollout: nu
 
 export function planTopology(settings: Basis): Topology {
   const { tier, infrastructure, vllm } = settings.experiment;
-  const { trainer, rollout } = nodesOfTier[tier];
+  const own = nodesOfTier[tier];
+  const mode = own.rollout === 0 ? "sync" : "async";
+  const trainer = infrastructure.trainer_nodes ?? own.trainer;
+  const rollout = mode === "sync" ? 0 : (infrastructure.rollout_nodes ?? own.rollout);
   const gpuNodes = trainer + rollout;
   const gpusPerNode = infrastructure.ngpus_per_node;
-  const mode = rollout === 0 ? "sync" : "async";
   const trainerGpus = trainer * gpusPerNode;
   const rolloutGpus = mode === "sync" ? trainerGpus : rollout * gpusPerNode;
   const groups: WorkerGroup[] = [{ name: "train", nodes: trainer, gpusPerNode }];

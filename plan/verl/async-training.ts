@@ -33,7 +33,7 @@ export function asyncTrainingOverrides(inputs: OverrideInputs): Override[] {
       : []),
     set("data.gen_batch_size", 1, noSetting),
     // verl copies the next two, but not the third, over those of actor_rollout_ref.rollout.
-    set("rollout.nnodes", topology.rolloutNodes, "tier"),
+    set("rollout.nnodes", topology.rolloutNodes, "tier; infrastructure.rollout_nodes"),
     set("rollout.n_gpus_per_node", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
     set("rollout.n", batches.trialsPerPrompt, "training.n_resp_per_prompt"),
     set(

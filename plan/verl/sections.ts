@@ -200,7 +200,7 @@ export function trainerOverrides(inputs: OverrideInputs): Override[] {
   const trainer = (key: string, value: OverrideValue, source: string) =>
     set(`trainer.${key}`, value, source);
   return [
-    trainer("nnodes", topology.trainerNodes, "tier"),
+    trainer("nnodes", topology.trainerNodes, "tier; infrastructure.trainer_nodes"),
     trainer("n_gpus_per_node", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
     trainer("project_name", names.project, "experiment.project_name"),
     trainer("experiment_name", names.run, "experiment.exp_name"),

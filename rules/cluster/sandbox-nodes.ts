@@ -27,7 +27,7 @@ export const sandboxGpuNodes = defineClusterRule({
     const names = withGpus.slice(0, shownNodes).map(({ name }) => name);
     const rest = withGpus.length - names.length;
     const found = `${names.join(", ")}${rest > 0 ? ` and ${rest} more` : ""} would take sandboxes`;
-    if (plan.topology.mode === "sync") {
+    if (plan.topology.gpuNodes === 1) {
       return [met(`${found}; tier ${plan.topology.tier} may share its node`)];
     }
     return [{ found }];

@@ -152,6 +152,12 @@ const combinations: Record<string, Changes> = {
     training: { ...megatron, fsdp_size: -1, cp_size: 2 },
     algorithm: ppo,
   },
+  "two nodes that train and serve in turn": { infrastructure: { trainer_nodes: 2 } },
+  "four nodes, two for each role": {
+    extends: "two-node.yaml",
+    infrastructure: { trainer_nodes: 2, rollout_nodes: 2 },
+    sandbox: { parallel_trials: 1024 },
+  },
   "two nodes, smoke batch, through LiteLLM": {
     extends: "two-node.yaml",
     smoke: true,

@@ -155,7 +155,7 @@ def expected_values(plan: dict[str, Any]) -> dict[str, Any]:
         "algorithm.adv_estimator": "gae" if algorithm["adv_estimator"] == "ppo" else "grpo",
         "algorithm.use_kl_in_reward": False,
         "algorithm.rollout_correction.rollout_is": None,
-        "trainer.nnodes": nodes,
+        "trainer.nnodes": settings["infrastructure"].get("trainer_nodes", nodes),
         "trainer.n_gpus_per_node": settings["infrastructure"]["ngpus_per_node"],
         "trainer.project_name": project,
         "trainer.experiment_name": run,
@@ -250,7 +250,7 @@ def async_values(
         "async_training.trigger_parameter_sync_step": knobs.get(
             "trigger_parameter_sync_step", steps
         ),
-        "rollout.nnodes": 1,
+        "rollout.nnodes": settings["infrastructure"].get("rollout_nodes", 1),
         "rollout.n_gpus_per_node": gpus,
         "rollout.n": responses,
         "rollout.total_rollout_steps": knobs["total_rollout_steps"],
@@ -294,8 +294,8 @@ def test_composes_as_the_settings_say_and_passes_verls_validation(version: str) 
 
 def test_every_variation_was_tried() -> None:
     assert {version: len(tried) for version, tried in all_outcomes().items()} == {
-        "0.8.0": 35 + len(SHIPPED),
-        "0.9.1": 35,
+        "0.8.0": 37 + len(SHIPPED),
+        "0.9.1": 37,
     }
     assert SHIPPED < set(all_outcomes()["0.8.0"])
 

@@ -14,7 +14,11 @@ export function runVariables(settings: Basis, inputs: EnvironmentInputs): Enviro
     ...row("DATA_DIR", experiment.data.data_dir, "data.data_dir"),
     ...row("TRAIN_INDEX", experiment.data.train_index, "data.train_index"),
     ...row("VAL_INDEX", experiment.data.val_index, "data.val_index"),
-    ...row("NNODES", topology.gpuNodes, "tier"),
+    ...row(
+      "NNODES",
+      topology.gpuNodes,
+      "tier; infrastructure.trainer_nodes; infrastructure.rollout_nodes",
+    ),
     ...row("NGPUS_PER_NODE", topology.gpusPerNode, "infrastructure.ngpus_per_node"),
     ...row("RAY_PORT", infrastructure.ray_port, "infrastructure.ray_port"),
     ...row(

@@ -103,6 +103,16 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     breaks: ["vllm: { gen_tp: 3 }"],
     meets: "vllm: { gen_tp: 8 }",
   },
+  "node-split": {
+    breaks: [
+      "infrastructure: { rollout_nodes: 1 }",
+      "infrastructure: { trainer_nodes: 2 }",
+      "infrastructure: { trainer_nodes: 4 }",
+      "extends: two-node.yaml\ninfrastructure: { trainer_nodes: 2, rollout_nodes: 2 }\nsandbox: { parallel_trials: 1024 }",
+      "extends: two-node.yaml\ninfrastructure: { rollout_nodes: 3 }\nsandbox: { parallel_trials: 1536 }",
+    ],
+    meets: "infrastructure: { trainer_nodes: 1 }",
+  },
   "C-06": {
     breaks: ["infrastructure: { litellm_port: 6379 }", "proxy: { recorder_port: 40000 }"],
     meets: "infrastructure: { litellm_port: 6380 }",

@@ -69,6 +69,7 @@ const refused: Readonly<Record<string, number>> = {
   "harbor_agent.verifier_enabled: no-reward": 1,
   "infrastructure.litellm_port: C-06": 1,
   "infrastructure.ngpus_per_node: C-02": 1,
+  "infrastructure.rollout_nodes: node-split": 1,
   "k8s.pod_active_deadline_seconds: sandbox-deadline": 1,
   "k8s.val_pod_active_deadline_seconds: sandbox-deadline": 1,
   // Rules that may not be waived.

@@ -266,7 +266,7 @@ describe("a setting that contradicts another", () => {
       "node count against the tier",
       "infrastructure: { nnodes: 2 }",
       [
-        "infrastructure.nnodes: is 2, but tier single-node has 1: placement waits for ever, without an error. Leave infrastructure.nnodes out, or choose another tier.",
+        "infrastructure.nnodes: is 2, but the stack, of tier single-node, has 1: placement waits for ever, without an error. Leave infrastructure.nnodes out, or choose another tier.",
       ],
     ],
     [

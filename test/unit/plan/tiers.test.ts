@@ -224,7 +224,7 @@ describe("asynchronous training", () => {
     [
       "node counts of another tier",
       "infrastructure: { nnodes: 3 }",
-      /^infrastructure.nnodes: is 3, but tier two-node has 2: 1 of the trainer, 1 of the rollout/,
+      /^infrastructure.nnodes: is 3, but the stack, of tier two-node, has 2: 1 of the trainer, 1 of the rollout/,
     ],
     [
       "Ulysses on hybrid attention",
@@ -311,6 +311,77 @@ describe("asynchronous training", () => {
     );
     folder.write("run.yaml", "extends: two-node.yaml");
     const found = problemsOf(judge(folder.load({ site: "mine" }).settings));
-    expect(found).toEqual([expect.stringContaining("but tier two-node has 2 GPU nodes") as string]);
+    expect(found).toEqual([
+      expect.stringContaining("but the stack has 2 GPU nodes") as string,
+    ]);
+  });
+});
+
+describe("nodes by role", () => {
+  const planned = (base: string, yaml: string) => {
+    const { plan, problems, warnings } = planWith(yaml, { base });
+    const { topology, ray, trainer, proxy, gpuDemand } = plan;
+    const argument = (key: string) =>
+      trainer.argv.find((one) => one.startsWith(`${key}=`))?.split("=")[1];
+    return {
+      problems: problems.map(({ rule }) => rule),
+      warnings: warnings.map(({ rule }) => rule),
+      groups: ray.groups.map(({ name, replicas }) => `${name} ${replicas}`),
+      servers: [topology.rolloutServers, plan.policyCheck.rolloutServers],
+      verl: [argument("trainer.nnodes"), argument("rollout.nnodes")],
+      gpuNodes: gpuDemand.nodes,
+      entries: proxy.mode === "litellm" ? proxy.litellm.model_list.length : undefined,
+    };
+  };
+
+  it("synchronous training on two nodes: four servers, all of them discovered", () => {
+    expect(planned("single-node", "infrastructure: { trainer_nodes: 2 }")).toEqual({
+      problems: [],
+      warnings: ["C-15", "node-split"],
+      groups: ["train 2"],
+      servers: [4, 4],
+      verl: ["2", undefined],
+      gpuNodes: 2,
+      entries: 8,
+    });
+  });
+
+  it("asynchronous training on 2 + 2", () => {
+    const nodes = "infrastructure: { trainer_nodes: 2, rollout_nodes: 2 }";
+    const found = planned("two-node", `${nodes}\nsandbox: { parallel_trials: 1024 }`);
+    expect(found).toMatchObject({
+      problems: [],
+      warnings: ["node-split"],
+      groups: ["train 2", "rollout 2"],
+      servers: [4, 4],
+      verl: ["2", "2"],
+      gpuNodes: 4,
+    });
+  });
+
+  it("asynchronous training on 1 + 3, and the trials of six servers need their quota", () => {
+    const found = planned("two-node", "infrastructure: { rollout_nodes: 3 }");
+    expect(found.problems).toEqual(["sandbox-quota"]);
+    expect(found.groups).toEqual(["train 1", "rollout 3"]);
+  });
+
+  it("the tier's own numbers are as if nothing were written", () => {
+    const own = "infrastructure: { trainer_nodes: 2, rollout_nodes: 1 }";
+    expect(planned("three-node", own)).toEqual(planned("three-node", ""));
+    expect(planned("two-node", own)).toMatchObject({
+      warnings: [],
+      groups: ["train 2", "rollout 1"],
+    });
+  });
+
+  it("several nodes need volumes that all of them see", () => {
+    const { plan } = planWith("infrastructure: { trainer_nodes: 2 }", { base: "single-node" });
+    expect(plan.topology.gpuNodes).toBe(2);
+    const site = "storage: { checkpoints: { access_mode: ReadWriteOnce } }";
+    using folder = new ConfigFolder();
+    folder.write("sites/here.yaml", `extends: lab.yaml\n${site}`);
+    folder.write("run.yaml", "extends: single-node.yaml\ninfrastructure: { trainer_nodes: 2 }");
+    const { problems } = judge(folder.load({ site: "here" }).settings);
+    expect(problems.map(({ rule }) => rule)).toContain("shared-volume");
   });
 });

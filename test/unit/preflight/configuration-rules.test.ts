@@ -62,3 +62,12 @@ it("what only a pod can tell of the inputs is unknown, and names each of them", 
     expect(finding?.found).toContain(input);
   }
 });
+
+it.each([
+  ["infrastructure: { trainer_nodes: 2 }\nvllm: { gen_tp: 16 }", "the 8 GPUs of a node"],
+  ["infrastructure: { trainer_nodes: 2, ngpus_per_node: 6 }\nvllm: { gen_tp: 4 }", "the 6 GPUs"],
+])("a rollout server stays on one node: %s", async (yaml, said) => {
+  const common = "model: { model_path: /models/Many-Heads }\n";
+  const found = await findingsFor({ breaks: [], meets: "", common }, yaml);
+  expect(found.find(({ id }) => id === "C-02")?.found).toContain(said);
+});
