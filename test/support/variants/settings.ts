@@ -48,16 +48,19 @@ type Tried = { readonly settings: Settings; readonly plan: Plan } | { readonly r
 
 /** The settings as the schemas complete them, with their Plan; or what refuses them. */
 export function tryIt(settings: Settings): Tried {
-  const checked = {
-    experiment: check(experiment, settings.experiment),
-    site: check(kubernetesSite, settings.site),
-  };
-  if (!checked.experiment || !checked.site) return { reason: "schema" };
-  const complete: Settings = { ...settings, experiment: checked.experiment, site: checked.site };
-  const result = judgeSettings(complete);
+  const completed = complete(settings);
+  if (!completed) return { reason: "schema" };
+  const result = judgeSettings(completed);
   const [problem] = result.problems;
   if (problem) return { reason: problem.rule };
-  return { settings: complete, plan: result.plan };
+  return { settings: completed, plan: result.plan };
+}
+
+/** The settings as the schemas complete them; undefined where a schema refuses them. */
+export function complete(settings: Settings): Settings | undefined {
+  const checked = check(experiment, settings.experiment);
+  const site = check(kubernetesSite, settings.site);
+  return checked && site ? { ...settings, experiment: checked, site } : undefined;
 }
 
 function check<S extends z.ZodType>(schema: S, value: unknown): z.output<S> | undefined {
@@ -102,7 +105,7 @@ export function pack(base: Settings, variants: readonly Judged[]): Settings[] {
 }
 
 /** A value with what a variant changes of a base. */
-function overlay(value: unknown, base: unknown, variant: unknown): unknown {
+export function overlay(value: unknown, base: unknown, variant: unknown): unknown {
   if (isDeepStrictEqual(base, variant)) return value;
   if (!isMapping(value) || !isMapping(base) || !isMapping(variant)) return variant;
   const keys = new Set([...Object.keys(value), ...Object.keys(base), ...Object.keys(variant)]);
