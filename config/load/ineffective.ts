@@ -106,6 +106,12 @@ const ineffective: readonly Ineffective[] = [
     harmless: 32,
     when: isWithoutTailKill,
   },
+  {
+    path: ["infrastructure", "litellm_port"],
+    reason: "proxy.mode is in_process, without LiteLLM",
+    harmless: 8002,
+    when: isInProcess,
+  },
   ...["replicas", "cpus", "memory", "recorder_port"].map((key) => ({
     path: ["proxy", key],
     reason: "proxy.mode is in_process, without LiteLLM and recorder",
@@ -134,6 +140,11 @@ const ineffective: readonly Ineffective[] = [
     when: ({ training }) => training.test_freq === -1 && !training.val_before_train,
   },
 ];
+
+/** Settings that have no meaning in some runs, as dotted paths. */
+export const sometimesIneffective: ReadonlySet<string> = new Set(
+  ineffective.map(({ path }) => path.join(".")),
+);
 
 /** A warning for every setting that is written down but has no effect. */
 export function findIneffective(

@@ -73,7 +73,7 @@ function withCompanions(path: string, settings: Settings): Tried | undefined {
   if (key === undefined) return undefined;
   return tryIt(
     Object.entries(companions[key] ?? {}).reduce(
-      (all, [at, value]) => put(all, at, value),
+      (all, [at, value]) => putSettings(all, at, value),
       settings,
     ),
   );
@@ -122,7 +122,7 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   );
 }
 
-function put(settings: Settings, path: string, value: unknown): Settings {
+export function putSettings(settings: Settings, path: string, value: unknown): Settings {
   const parts = partsOf(path);
   const last = parts.pop() ?? "";
   const copy = structuredClone(settings);

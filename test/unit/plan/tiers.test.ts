@@ -311,9 +311,7 @@ describe("asynchronous training", () => {
     );
     folder.write("run.yaml", "extends: two-node.yaml");
     const found = problemsOf(judge(folder.load({ site: "mine" }).settings));
-    expect(found).toEqual([
-      expect.stringContaining("but the stack has 2 GPU nodes") as string,
-    ]);
+    expect(found).toEqual([expect.stringContaining("but the stack has 2 GPU nodes") as string]);
   });
 });
 
