@@ -157,7 +157,7 @@ function effectOf(
   const changed = [
     ...variants
       .filter((one) => rootOf(one.path) === path)
-      .map((one) => ({ ...settings, [layer]: one.settings }) as Settings),
+      .map((one) => ({ ...settings, [layer]: one.settings })),
     ...(values[path] ?? []).map((value) => putSettings(settings, path, value)),
   ].flatMap((one) => complete(one) ?? []);
   const places = new Set(changed.flatMap((one) => placesOf(own, plan(one))));

@@ -69,3 +69,31 @@ describe("what the releases of verl do to the logits", () => {
     expect(logits(fused)).toBeLessThan(0.05);
   });
 });
+
+describe("what the original system ships for each model", () => {
+  const fatal = (base: string, yaml: string) =>
+    planWith(yaml, { base }).problems.map(({ rule }) => rule);
+  const replays = "verl: { engine: veomni }\ntraining: { fsdp_size: -1, sp_size: 4 }";
+
+  it.each([
+    ["Qwen3.5-35B-A3B, three nodes, FSDP", "three-node", ""],
+    ["Qwen3.5-35B-A3B, three nodes, VeOmni with shared sequences", "three-node", replays],
+    ["Qwen3-30B-A3B, three nodes, VeOmni", "three-node-veomni", ""],
+    ["Qwen3-30B-A3B, one node, FSDP", "single-node", ""],
+    [
+      "Qwen3-30B-A3B, two nodes, OpenCode, response 68000",
+      "two-node",
+      "model: { model_path: /models/Qwen3-30B-A3B-Instruct-2507 }\ntraining: { sp_size: 4, max_response_length: 68000 }\nharbor_agent: { scaffold: opencode }\nverl: { tool_call_parser: hermes }",
+    ],
+    ["the smoke batch", "two-node", "smoke: true"],
+  ])("%s is not refused", (_what, base, yaml) => {
+    expect(fatal(base, yaml)).toEqual([]);
+  });
+
+  it("Qwen3.6-27B by FSDP at 200000 tokens is, and rightly: docs/memory.md", () => {
+    const recipe =
+      "model: { model_path: /models/Qwen3.6-27B }\ntraining: { max_prompt_length: 167232, max_response_length: 32768";
+    expect(fatal("three-node", `${recipe} }`)).toEqual(["gpu-memory"]);
+    expect(fatal("three-node", `${recipe}, activation_offload: true }`)).toEqual(["host-memory"]);
+  });
+});
