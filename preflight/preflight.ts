@@ -13,6 +13,7 @@ import {
   type Spoiled,
   spoiledBy,
 } from "../rules/judge.ts";
+import { type Attempts, noAttempts } from "./docker/facts.ts";
 import { unproven } from "./unproven.ts";
 
 export interface PreflightResult {
@@ -23,8 +24,8 @@ export interface PreflightResult {
   readonly unproven: string | undefined;
   /** What carries and filters the sandboxes' packets. A proof holds for no other. */
   readonly network: string;
-  /** Id of the egress proof that failed last, so that the next one is another; empty if none did. */
-  readonly attempt: string;
+  /** On a Docker host what tells the next egress proof and the next check of the policy from those that failed. */
+  readonly attempts: Attempts;
 }
 
 export interface PreflightOptions {
@@ -74,7 +75,7 @@ async function askCluster(
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
     // A failed Job is no resource yet, and made anew anyway.
-    attempt: "",
+    attempts: noAttempts,
   };
 }
 
@@ -85,7 +86,7 @@ async function askHost(
 ): Promise<HostFindings> {
   if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
   const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
-  if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempt: "" };
+  if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempts: noAttempts };
   const { inspectHost } = await import("./docker/inspect.ts");
   return {
     ...(await inspectHost({ settings, plan, spoiled }, plan.dockerHost, certificates)),

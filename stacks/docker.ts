@@ -7,6 +7,7 @@
 import { Credentials } from "../components/docker/credentials.ts";
 import { EgressProof } from "../components/docker/egress-proof.ts";
 import { Networks } from "../components/docker/networks.ts";
+import { PolicyCheck } from "../components/docker/policy-check.ts";
 import { ProofListener } from "../components/docker/proof-listener.ts";
 import { ProxyContainer } from "../components/docker/proxy-container.ts";
 import { RayContainers } from "../components/docker/ray-containers.ts";
@@ -144,12 +145,31 @@ export function provisionHost(
     // Rollout servers exist only when the trainer has started them.
     { provider, dependsOn: [job] },
   );
-  new ProxyContainer(
+  const litellm = new ProxyContainer(
     "litellm",
     { host, proxy, labels, networks, masterKey, sandboxKey },
     { provider, dependsOn: [recorder] },
   );
-  return { proxyUrl: pulumi.output(url), isolation: closed.isolation };
+  const { served } = new PolicyCheck(
+    "policy-check",
+    {
+      host,
+      check: plan.policyCheck,
+      proxy,
+      trainer,
+      trials: storage.directories.trials,
+      mounts: volumes.mounts["trials"] ? [volumes.mounts["trials"]] : [],
+      labels,
+      network: networks.train,
+      jobsUrl: ray.jobsUrl,
+      rayToken,
+      sandboxKey,
+      rolloutMinutes,
+      attempt: checked.attempts.policyCheck,
+    },
+    { provider, dependsOn: [litellm] },
+  );
+  return { proxyUrl: served.apply(() => url), isolation: closed.isolation };
 }
 
 export interface Closed {
@@ -209,7 +229,7 @@ export function closeSandboxes(
       proves: pulumi
         .all([networks.sandboxId, firewall.container.id, ...listeners.map(({ id }) => id)])
         .apply((ids) => [isolation.fingerprint, checked.network, ...ids].join(" ")),
-      attempt: checked.attempt,
+      attempt: checked.attempts.proof,
       labels,
     },
     { provider, dependsOn: [firewall, ...listeners] },

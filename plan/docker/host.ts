@@ -57,6 +57,7 @@ export interface DockerContainers {
   readonly recorder: string;
   readonly proxy: string;
   readonly reaper: string;
+  readonly policyCheck: string;
   readonly agentRuntime: string;
   readonly firewall: string;
   /** Listeners of the egress proof: in the place of the proxy, of Ray, and in another sandbox's. */
@@ -66,7 +67,7 @@ export interface DockerContainers {
   readonly proof: string;
 }
 
-/** Label that tells a repeated egress proof from the one before. */
+/** Label that tells a repeated egress proof, or check of the policy, from the one before. */
 export const attemptLabel = "swe-rl.dev/attempt";
 
 /** undefined where the site is a cluster. */
@@ -95,6 +96,7 @@ export function planDockerHost(
       trainer: of("trainer"),
       recorder: of("recorder"),
       proxy: of("litellm"),
+      policyCheck: of("policy-check"),
       reaper: of("reaper"),
       agentRuntime: of("agent-runtime"),
       firewall: of("sandbox-firewall"),

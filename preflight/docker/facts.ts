@@ -16,11 +16,21 @@ export interface DockerFacts {
   readonly absentImages: Fact<readonly string[]>;
   /** TCP ports of the Plan that are in use, and by what. */
   readonly takenPorts: Fact<readonly { readonly port: number; readonly by: string }[]>;
-  /** Of the egress proof that is there: its own attempt if it still holds, its id if it is to be repeated. */
-  readonly attempt: Fact<string>;
+  readonly attempts: Fact<Attempts>;
   /** Bytes free where the daemon keeps volumes; only known of a daemon on this machine. */
   readonly freeBytes: Fact<number>;
 }
+
+/**
+ * Of the egress proof and the check of the policy that are there: their own attempt if they still hold, their id if
+ * they are to be repeated; empty if there is none.
+ */
+export interface Attempts {
+  readonly proof: string;
+  readonly policyCheck: string;
+}
+
+export const noAttempts: Attempts = { proof: "", policyCheck: "" };
 
 export interface DaemonInfo {
   readonly runtimes: readonly string[];
@@ -57,16 +67,17 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
       otherNetworks: version,
       absentImages: version,
       takenPorts: version,
-      attempt: version,
+      attempts: version,
       freeBytes: version,
     };
   }
-  const [info, containers, networks, volumes, proof, absentImages] = await Promise.all([
+  const [info, containers, networks, volumes, proof, check, absentImages] = await Promise.all([
     get(daemon, "/info"),
     get(daemon, "/containers/json?all=1"),
     get(daemon, "/networks"),
     get(daemon, "/volumes"),
     get(daemon, `/containers/${wanted.host.containers.proof}/json`),
+    get(daemon, `/containers/${wanted.host.containers.policyCheck}/json`),
     readAbsentImages(daemon, wanted.images),
   ]);
   const known = map(info, describeInfo);
@@ -81,7 +92,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
     otherNetworks: map(networks, (body) => otherNetworks(body, wanted.stack)),
     absentImages,
     takenPorts: await readTakenPorts(daemon, containers, wanted),
-    attempt: map(proof, (body) => attemptOf(body, containers, wanted.host)),
+    attempts: attemptsOf({ proof, check, containers }, wanted.host),
     freeBytes: await readFreeBytes(daemon, known),
   };
 }
@@ -106,16 +117,27 @@ function describeInfo(body: unknown): DaemonInfo {
   };
 }
 
-/** A proof that failed is a container all the same, and would stay as it is; so would one whose firewall was stopped. */
-function attemptOf(proof: unknown, containers: Fact<unknown>, host: DockerHost): string {
-  if (proof === undefined) return "";
-  const { ExitCode: code } = recordOf(recordOf(proof)["State"]);
-  const labels = recordOf(recordOf(recordOf(proof)["Config"])["Labels"]);
+/** What failed is a container all the same, and would stay as it is; so would a proof whose firewall was stopped. */
+function attemptsOf(
+  { proof, check, containers }: Record<"proof" | "check" | "containers", Fact<unknown>>,
+  host: DockerHost,
+): Fact<Attempts> {
   const firewall = containers.known
     ? asList(containers.value).find((body) => nameOf(body) === host.containers.firewall)
     : undefined;
-  const holds = code === 0 && (firewall === undefined || textOf(firewall, "State") === "running");
-  return holds ? textOf(labels, attemptLabel) : textOf(proof, "Id").slice(0, 12);
+  const isOpen = firewall !== undefined && textOf(firewall, "State") !== "running";
+  return map(proof, (proved) => ({
+    proof: attemptOf(proved, isOpen),
+    policyCheck: check.known ? attemptOf(check.value, false) : "",
+  }));
+}
+
+function attemptOf(container: unknown, isVoid: boolean): string {
+  if (container === undefined) return "";
+  const { ExitCode: code } = recordOf(recordOf(container)["State"]);
+  const labels = recordOf(recordOf(recordOf(container)["Config"])["Labels"]);
+  const holds = code === 0 && !isVoid;
+  return holds ? textOf(labels, attemptLabel) : textOf(container, "Id").slice(0, 12);
 }
 
 function namedObjects(

@@ -4,14 +4,14 @@ import type { Plan } from "../../plan/plan.ts";
 import type { Finding } from "../../rules/finding.ts";
 import { judgeHost, type Spoiled } from "../../rules/judge.ts";
 import type { Certificates } from "./engine.ts";
-import { readDockerFacts } from "./facts.ts";
+import { type Attempts, noAttempts, readDockerFacts } from "./facts.ts";
 
 /** What the rules find on the Docker host of a stack, and what a new egress proof depends on. */
 export async function inspectHost(
   { plan, settings, spoiled }: { plan: Plan; settings: Settings; spoiled: Spoiled },
   host: DockerHost,
   certificates: Certificates | undefined,
-): Promise<{ findings: Finding[]; network: string; attempt: string }> {
+): Promise<{ findings: Finding[]; network: string; attempts: Attempts }> {
   const { proxy, ray, trainer, names } = plan;
   const liteLlm = proxy.mode === "litellm" ? [proxy] : [];
   const facts = await readDockerFacts(
@@ -23,10 +23,10 @@ export async function inspectHost(
       ports: [ray.ports.dashboard, ...liteLlm.map(({ port }) => port)],
     },
   );
-  const { server, attempt } = facts;
+  const { server, attempts } = facts;
   return {
     findings: judgeHost({ settings, plan, docker: host, facts }, spoiled),
     network: server.known ? `Docker ${server.value.version}` : "",
-    attempt: attempt.known ? attempt.value : "",
+    attempts: attempts.known ? attempts.value : noAttempts,
   };
 }

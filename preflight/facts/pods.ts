@@ -1,4 +1,10 @@
-import type { V1ObjectMeta, V1Pod, V1PodSpec, V1PodStatus, V1Toleration } from "@kubernetes/client-node";
+import type {
+  V1ObjectMeta,
+  V1Pod,
+  V1PodSpec,
+  V1PodStatus,
+  V1Toleration,
+} from "@kubernetes/client-node";
 import type { Plan } from "../../plan/plan.ts";
 import type { Fact } from "./fact.ts";
 import { isOfStack } from "./placement.ts";

@@ -39,7 +39,7 @@ export const soundHost = {
   findings: [],
   unproven: undefined,
   network: "Docker 28.5.2",
-  attempt: "",
+  attempts: { proof: "", policyCheck: "" },
 };
 
 /** Registers what the program would on a Docker site, by its own functions. */

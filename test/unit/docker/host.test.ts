@@ -55,6 +55,7 @@ describe("a stack on a Docker host", () => {
       "run-trainer": ["run-train"],
       "run-recorder": ["run-train"],
       "run-litellm": ["run-train", "run-sandbox"],
+      "run-policy-check": ["run-train"],
       "run-reaper": ["none"],
       "run-agent-runtime": ["none"],
       "run-sandbox-firewall": ["host"],
@@ -91,6 +92,17 @@ describe("a stack on a Docker host", () => {
       attach: true,
       mustRun: false,
     });
+  });
+
+  it("ends when the policy is served the agents' way", () => {
+    const { inputs } = recording.one("docker:index/container:Container", "policy-check");
+    expect(inputs).toMatchObject({ attach: true, mustRun: false, restart: "no" });
+    expect(inputs["envs"]).toEqual(
+      expect.arrayContaining(["MODEL=vllm_model", "PROXY_URL=http://run-litellm:8002"]),
+    );
+    expect(inputs["volumes"]).toEqual([
+      expect.objectContaining({ volumeName: "run-trials", readOnly: true }),
+    ]);
   });
 
   it("makes nothing of the training unless the proof proved", () => {
@@ -177,7 +189,7 @@ describe("a stack on a Docker host", () => {
     for (const { name, inputs } of objects) {
       expect(inputs["labels"], name).toContainEqual({ label: "swe-rl.dev/stack", value: "run" });
     }
-    expect(objects.length).toBe(18);
+    expect(objects.length).toBe(19);
   });
 
   it("asks the plugin for nothing that its SDK does not know", async () => {

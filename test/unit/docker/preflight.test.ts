@@ -126,7 +126,25 @@ describe("preflight of a Docker host", () => {
   ])("repeats the egress proof unless it holds: %s", async (_, change, attempt) => {
     await using daemon = await FakeDaemon.start(change);
     const site = `${dockerSiteYaml}docker: { host: "unix://${daemon.socket}" }\n`;
-    expect(await preflight(onDocker("", { site, stack: "run" }))).toMatchObject({ attempt });
+    expect(await preflight(onDocker("", { site, stack: "run" }))).toMatchObject({
+      attempts: { proof: attempt },
+    });
+  });
+
+  it.each([
+    ["it failed", 8, "fedcba987654"],
+    ["it holds", 0, "before"],
+  ])("repeats the check of the policy unless it holds: %s", async (_, code, policyCheck) => {
+    const check = {
+      Id: "fedcba9876543210",
+      State: { ExitCode: code },
+      Config: { Labels: { "swe-rl.dev/attempt": "before" } },
+    };
+    await using daemon = await FakeDaemon.start({ "/containers/run-policy-check/json": check });
+    const site = `${dockerSiteYaml}docker: { host: "unix://${daemon.socket}" }\n`;
+    expect(await preflight(onDocker("", { site, stack: "run" }))).toMatchObject({
+      attempts: { proof: "", policyCheck },
+    });
   });
 
   it("names a port that a program of this machine has", async () => {

@@ -1,0 +1,98 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
+import type { PolicyCheck as PolicyCheckPlan, Proxy } from "../../plan/serving/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
+import type { Labels } from "../metadata.ts";
+import { programDirectory } from "../runtime-program.ts";
+import { containerBasis, memoryLimit } from "./container.ts";
+
+export interface PolicyCheckArgs {
+  host: DockerHost;
+  check: PolicyCheckPlan;
+  proxy: Proxy;
+  trainer: Pick<Trainer, "image" | "rayNamespace" | "fingerprint">;
+  /** Directory of the trials, and the volume that holds it. */
+  trials: string;
+  mounts: docker.types.input.ContainerVolume[];
+  labels: Labels;
+  network: pulumi.Input<string>;
+  jobsUrl: string;
+  rayToken: pulumi.Output<string>;
+  sandboxKey: pulumi.Output<string>;
+  rolloutMinutes: number;
+  /** Changes if an earlier check failed and is to be repeated. */
+  attempt: string;
+}
+
+/**
+ * A container that has a completion of every rollout server, and one through LiteLLM whose record has token ids and
+ * log-probabilities. The update fails with what it said last.
+ */
+export class PolicyCheck extends pulumi.ComponentResource {
+  /** What it said at its end; rejected where that is no success. */
+  public readonly served: pulumi.Output<string>;
+
+  constructor(name: string, args: PolicyCheckArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("swe-rl:docker:PolicyCheck", name, { check: args.check }, opts);
+    const { host, check, proxy, trainer } = args;
+    const container = new docker.Container(
+      name,
+      {
+        ...containerBasis({
+          name: host.containers.policyCheck,
+          image: trainer.image,
+          app: "policy-check",
+          component: "inference",
+          labels: args.labels,
+          // Another run, or another way to it, is another check.
+          marks: {
+            [attemptLabel]: args.attempt,
+            "swe-rl.dev/run": trainer.fingerprint,
+            "swe-rl.dev/proxy": check.fingerprint,
+          },
+          command: ["python3", "-u", `${programDirectory}/check_policy.py`],
+          environment: {
+            RAY_JOBS_URL: args.jobsUrl,
+            RAY_NAMESPACE: trainer.rayNamespace,
+            ROLLOUT_SERVERS: String(check.rolloutServers),
+            LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
+            DISCOVERY_TIMEOUT_SECONDS: String(args.rolloutMinutes * 60),
+            MODEL: check.model,
+            PROXY_URL: `http://${host.containers.proxy}:${proxy.port}`,
+            TRAJECTORIES_DIRECTORY: args.trials,
+          },
+          secrets: { RAY_AUTH_TOKEN: args.rayToken, SANDBOX_API_KEY: args.sandboxKey },
+          program: "recorder",
+        }),
+        networksAdvanced: [{ name: args.network }],
+        capabilities: { drops: ["ALL"] },
+        ...memoryLimit(256 * 2 ** 20),
+        volumes: args.mounts.map((mount) => ({ ...mount, readOnly: true })),
+        // Until it has ended, with what it printed.
+        attach: true,
+        logs: true,
+        mustRun: false,
+        restart: "no",
+      },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    this.served = pulumi
+      .all([container.exitCode, container.containerLogs])
+      .apply(([code, logs]) => {
+        const said = logs.trim().split("\n").at(-1) ?? "";
+        if (code !== 0) throw refusal(said, host);
+        return said;
+      });
+    this.registerOutputs({ served: this.served });
+  }
+}
+
+function refusal(said: string, { host, containers }: DockerHost): pulumi.RunError {
+  const error = new pulumi.RunError(
+    `the policy is not served.\n${said}\nThe whole check: docker --host ${host} logs ${containers.policyCheck}. The next pulumi up repeats it.`,
+  );
+  // Pulumi shows the stack of whatever an output is rejected with, of this kind as well.
+  error.stack = error.message;
+  return error;
+}
