@@ -6,6 +6,7 @@ import type { Trainer } from "../../plan/verl/index.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, memoryLimit } from "./container.ts";
+import { discoveryVariables } from "./discovery.ts";
 
 export interface PolicyCheckArgs {
   host: DockerHost;
@@ -53,11 +54,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
           },
           command: ["python3", "-u", `${programDirectory}/check_policy.py`],
           environment: {
-            RAY_JOBS_URL: args.jobsUrl,
-            RAY_NAMESPACE: trainer.rayNamespace,
-            ROLLOUT_SERVERS: String(check.rolloutServers),
-            LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
-            DISCOVERY_TIMEOUT_SECONDS: String(args.rolloutMinutes * 60),
+            ...discoveryVariables({ ...args, ...trainer, ...check }),
             MODEL: check.model,
             PROXY_URL: `http://${host.containers.proxy}:${proxy.port}`,
             TRAJECTORIES_DIRECTORY: args.trials,

@@ -7,6 +7,7 @@ import type { Names } from "../../plan/names.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
+import { discoveryVariables } from "./discovery.ts";
 
 export interface RecorderContainerArgs {
   names: Names;
@@ -45,12 +46,8 @@ export class RecorderContainer extends pulumi.ComponentResource {
           labels: args.labels,
           command: ["sh", "-c", `${run("discover_rollouts.py")} && exec ${run("recorder.py")}`],
           environment: {
-            RAY_JOBS_URL: args.jobsUrl,
-            RAY_NAMESPACE: trainer.rayNamespace,
-            ROLLOUT_SERVERS: String(args.rolloutServers),
-            LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
+            ...discoveryVariables({ ...args, ...trainer }),
             ROLLOUT_TABLE: table,
-            DISCOVERY_TIMEOUT_SECONDS: String(rolloutMinutes * 60),
             RECORDER_PORT: String(recorder.port),
             TRAJECTORIES_DIRECTORY: args.trials,
             MOST_CALL_TOKENS: String(recorder.callTokens),
