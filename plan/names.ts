@@ -89,6 +89,14 @@ export function nodePoolOf(stack: string, purpose: "gpu" | "sandbox"): string {
   return `${stack}-${purpose}`;
 }
 
+/** Annotation of volumes that a run writes: its directory below them. */
+export const runAnnotation = "swe-rl.dev/run-directory";
+
+/** Directory of a run below each of its volumes. */
+export function runDirectory({ project, run }: Pick<Names, "project" | "run">): string {
+  return `${project}/${run}`;
+}
+
 /** NetworkPolicy that admits the sandboxes at a listener's open ports. */
 export function canaryPolicyOf(listener: string): string {
   return `${listener}-canary`;

@@ -83,36 +83,44 @@ export const rolloutServers = defineRule({
 export const nodeSplit = defineRule({
   id: "node-split",
   spoils: "gpu pods",
-  title: "nodes by role that the tier's mode has, and that were tried",
+  title: "nodes by role that the tier's mode has",
   severity: "fatal",
-  consequence: "the Plan would have nodes for which the run has no use",
-  remedy: "leave it out, or choose another tier",
+  consequence: "the run would have no use for them",
+  remedy: "leave it out, or choose an asynchronous tier",
   source: "docs/decisions.md#nodes-by-role",
   unwaivable: noPlan,
   *check({ settings: { experiment }, plan: { topology } }) {
-    const { trainer_nodes: trainer, rollout_nodes: rollout } = experiment.infrastructure;
+    const { rollout_nodes: rollout } = experiment.infrastructure;
+    if (topology.mode !== "sync" || rollout === undefined) return;
+    yield {
+      path: ["infrastructure", "rollout_nodes"],
+      found: `is ${rollout}, but on tier ${topology.tier} the rollout servers share the trainer's nodes`,
+    };
+  },
+});
+
+export const untriedNodes = defineRule({
+  id: "nodes-untried",
+  title: "numbers of nodes that were tried",
+  severity: "warn",
+  consequence: "what only such a run shows, you will see first",
+  remedy: "begin with a smoke batch (smoke: true)",
+  source: "docs/decisions.md#nodes-by-role",
+  *check({ settings: { experiment }, plan: { topology } }) {
+    const { trainer_nodes: trainer } = experiment.infrastructure;
     const { tier, mode, trainerNodes, rolloutNodes } = topology;
-    if (mode === "sync" && rollout !== undefined) {
-      yield {
-        path: ["infrastructure", "rollout_nodes"],
-        found: `is ${rollout}, but on tier ${tier} the rollout servers share the trainer's nodes`,
-      };
-    }
     const wasTried = Object.values(nodesOfTier).some(
       (tried) => tried.trainer === trainerNodes && tried.rollout === rolloutNodes,
     );
     if (wasTried) return;
-    const asked = trainer !== undefined && trainer !== nodesOfTier[tier].trainer;
+    const isTrainers = trainer !== undefined && trainer !== nodesOfTier[tier].trainer;
     const nodes =
       mode === "sync"
         ? `${trainerNodes} nodes that train and serve in turn`
         : `${trainerNodes} trainer and ${rolloutNodes} rollout nodes`;
     yield {
-      severity: "warn",
-      path: ["infrastructure", asked ? "trainer_nodes" : "rollout_nodes"],
+      path: ["infrastructure", isTrainers ? "trainer_nodes" : "rollout_nodes"],
       found: `gives ${nodes}, which nobody has tried here: verl takes them, and the original system has no such run`,
-      consequence: "what only such a run shows, you will see first",
-      remedy: "begin with a smoke batch (smoke: true)",
     };
   },
 });

@@ -34,6 +34,7 @@ import { TrainerAccount } from "../components/training/trainer-account.ts";
 import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
 import { exceptAccepted, type ListenerPlan, type NamespacePlan } from "../plan/network/index.ts";
+import { runDirectory } from "../plan/names.ts";
 import type { Plan } from "../plan/plan.ts";
 
 /** Secrets that the user stored in the stack. */
@@ -140,7 +141,14 @@ function makeVolumes(
   return storage.volumes.map((volume) => {
     const { claimName } = new RunVolume(
       volume.name,
-      { labels, volume, stack: names.stack, namespace: train.namespace, adoptWith },
+      {
+        labels,
+        volume,
+        stack: names.stack,
+        directory: runDirectory(names),
+        namespace: train.namespace,
+        adoptWith,
+      },
       { provider, dependsOn: [train] },
     );
     return { ...volume, claimName };

@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { persistentVolumeOf } from "../../plan/names.ts";
+import { persistentVolumeOf, runAnnotation } from "../../plan/names.ts";
 import type { Volume } from "../../plan/storage/index.ts";
 import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
 import { type Transform, transformed } from "../transform.ts";
@@ -9,6 +9,8 @@ export interface RunVolumeArgs {
   volume: Volume;
   /** Stack that the volume belongs to; prefix of the volume's cluster-wide name. */
   stack: string;
+  /** The run's directory below a volume that it writes. */
+  directory: string;
   namespace: pulumi.Input<string>;
   labels: Labels;
   /** Provider that adopts what an earlier destroy of the stack has retained. */
@@ -69,7 +71,9 @@ export class RunVolume extends pulumi.ComponentResource {
     return new k8s.core.v1.PersistentVolume(
       `${name}-volume`,
       {
-        metadata: deletedInBackground(identity, persistentVolumeOf(stack, volume.name)),
+        metadata: deletedInBackground(identity, persistentVolumeOf(stack, volume.name), {
+          ...(volume.readOnly ? {} : { annotations: { [runAnnotation]: args.directory } }),
+        }),
         spec: {
           ...source,
           capacity: { storage: volume.size },

@@ -1,5 +1,5 @@
 import type { Basis, Host } from "../host.ts";
-import type { Names } from "../names.ts";
+import { type Names, runDirectory } from "../names.ts";
 
 /** What holds a volume's data. */
 export type Backing = Host["storage"]["checkpoints"];
@@ -64,7 +64,7 @@ export function planStorage(settings: Basis, names: Names): Storage {
   ];
   const [models, data] = [input("models"), input("data")];
   const volumes = [checkpoints, logs, trials, models, data];
-  const below = `${names.project}/${names.run}`;
+  const below = runDirectory(names);
   const trialsDir = experiment.experiment.trials_dir;
   return {
     volumes,

@@ -4,6 +4,7 @@ import type {
   V1PersistentVolumeSpec,
   V1StorageClass,
 } from "@kubernetes/client-node";
+import { runAnnotation } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import { amountOf } from "./quantity.ts";
 import { type Client, ifThere, read } from "./client.ts";
@@ -28,6 +29,10 @@ export interface VolumeFact {
   /** Whether it waits for that very claim, which may be gone, and not for one of the same name. */
   readonly bound: boolean;
   readonly stack: string | undefined;
+  /** Where its data lies, as `nfs SERVER:PATH` or `host_path PATH`; undefined for other kinds. */
+  readonly source: string | undefined;
+  /** Directory below it that a run of this project writes. */
+  readonly runDirectory: string | undefined;
   /** Why nobody can write to it, by its own description; undefined: that says nothing against it. */
   readonly readOnly: string | undefined;
 }
@@ -71,10 +76,17 @@ export function readVolumes(client: Client): Promise<Fact<readonly VolumeFact[]>
         claim: claim ? `${claim.namespace ?? ""}/${claim.name ?? ""}` : undefined,
         bound: claim?.uid !== undefined,
         stack: metadata?.labels?.["swe-rl.dev/stack"],
+        source: spec && sourceOf(spec),
+        runDirectory: metadata?.annotations?.[runAnnotation],
         readOnly: spec && readOnlyBy(spec),
       };
     });
   });
+}
+
+function sourceOf({ nfs, hostPath }: V1PersistentVolumeSpec): string | undefined {
+  if (nfs) return `nfs ${nfs.server}:${nfs.path}`;
+  return hostPath ? `host_path ${hostPath.path}` : undefined;
 }
 
 /** Every kind of volume that knows the word has it in the same place: `spec.nfs.readOnly`, `spec.csi.readOnly`, … */

@@ -1,4 +1,5 @@
 /** Whether the claims of a stack will find their volumes. */
+import { runDirectory } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Volume } from "../../plan/storage/index.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "../../preflight/facts/storage.ts";
@@ -216,6 +217,49 @@ export const writable = defineClusterRule({
     return findings.length > 0 ? findings : [met("none of them is, as far as the cluster tells")];
   },
 });
+
+/** Stacks with volumes of one place: `extends` hands experiment.exp_name on, too. */
+export const ownDirectory = defineClusterRule({
+  id: "run-directory",
+  standsOn: ["names"],
+  title: "no other stack writes to the run's directories",
+  severity: "fatal",
+  consequence: "both runs save over each other's checkpoints, and resume from them",
+  remedy:
+    "give one of them another experiment.exp_name, or waive this rule where the other run has ended and this one is to go on from it",
+  source: "docs/decisions.md#c-05",
+  check: ({ plan, facts: { volumes } }) => {
+    const { names, storage } = plan;
+    const own = storage.volumes.flatMap(({ name, backing, readOnly }) =>
+      readOnly ? [] : placeOf(backing).map((source) => ({ name, source })),
+    );
+    if (own.length === 0) return [];
+    if (!volumes.known) return [notRead(volumes.reason)];
+    const directory = runDirectory(names);
+    const findings = own.flatMap(({ name, source }) =>
+      volumes.value
+        .filter((other) => other.stack !== undefined && other.stack !== names.stack)
+        .filter((other) => other.source === source && other.runDirectory === directory)
+        .map(({ stack }) => ({
+          found: `stack ${stack ?? ""} has ${directory} on ${source}, too, for its ${name}`,
+        })),
+    );
+    return findings.length > 0 ? findings : [met(directory)];
+  },
+});
+
+/** As facts name it; a volume of another kind is its claim's alone. */
+function placeOf(backing: Volume["backing"]): string[] {
+  switch (backing.kind) {
+    case "nfs":
+      return [`nfs ${backing.server}:${backing.path}`];
+    case "host_path":
+      return [`host_path ${backing.path}`];
+    case "claim":
+    case "existing":
+      return [];
+  }
+}
 
 /** Space for checkpoints, as far as a cluster tells: what a server or a directory has left, it does not. */
 export const checkpointSpace = defineClusterRule({

@@ -63,9 +63,10 @@ describe("a single-node stack", () => {
   });
 
   it("comes up", async () => {
-    // On simulated nodes: no operator inside, no network that enforces, no images. The values have no router replay.
+    // Simulated nodes have no operator inside, no network that enforces, no images and no range of pods, and nobody has
+    // looked at the inputs. The values have no router replay.
     expect(await succeed("up", "--yes")).toMatch(
-      /preflight: \d+ ok, 1 warnings, 0 fatal, 3 unknown/,
+      /preflight: \d+ ok, 1 warnings, 0 fatal, 5 unknown/,
     );
   });
 
@@ -216,8 +217,10 @@ describe("a single-node stack", () => {
       .map(({ urn }) => urn.split("::").slice(-2).join(" ").replace(/^.*\$/, ""));
     expect([...new Set(changed)].sort()).toEqual([
       "kubernetes:apps/v1:Deployment recorder",
+      "kubernetes:batch/v1:Job policy-check",
       "kubernetes:batch/v1:Job trainer",
       "kubernetes:core/v1:ConfigMap trainer-specification",
+      "swe-rl:inference:PolicyCheck policy-check",
       "swe-rl:inference:Recorder recorder",
       "swe-rl:training:TrainerJob trainer",
     ]);

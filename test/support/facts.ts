@@ -102,6 +102,8 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
         claim: undefined,
         bound: false,
         stack: undefined,
+        source: undefined,
+        runDirectory: undefined,
         readOnly: undefined,
       })),
     ),

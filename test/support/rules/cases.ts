@@ -104,8 +104,11 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "vllm: { gen_tp: 8 }",
   },
   "node-split": {
+    breaks: ["infrastructure: { rollout_nodes: 1 }", "infrastructure: { rollout_nodes: 2 }"],
+    meets: "infrastructure: { trainer_nodes: 1 }",
+  },
+  "nodes-untried": {
     breaks: [
-      "infrastructure: { rollout_nodes: 1 }",
       "infrastructure: { trainer_nodes: 2 }",
       "infrastructure: { trainer_nodes: 4 }",
       "extends: two-node.yaml\ninfrastructure: { trainer_nodes: 2, rollout_nodes: 2 }\nsandbox: { parallel_trials: 1024 }",

@@ -335,7 +335,7 @@ describe("nodes by role", () => {
   it("synchronous training on two nodes: four servers, all of them discovered", () => {
     expect(planned("single-node", "infrastructure: { trainer_nodes: 2 }")).toEqual({
       problems: [],
-      warnings: ["C-15", "node-split"],
+      warnings: ["C-15", "nodes-untried"],
       groups: ["train 2"],
       servers: [4, 4],
       verl: ["2", undefined],
@@ -349,7 +349,7 @@ describe("nodes by role", () => {
     const found = planned("two-node", `${nodes}\nsandbox: { parallel_trials: 1024 }`);
     expect(found).toMatchObject({
       problems: [],
-      warnings: ["node-split"],
+      warnings: ["nodes-untried"],
       groups: ["train 2", "rollout 2"],
       servers: [4, 4],
       verl: ["2", "2"],

@@ -95,6 +95,8 @@ const volume = (change: Partial<VolumeFact> = {}): VolumeFact => ({
   claim: undefined,
   bound: false,
   stack: undefined,
+  source: undefined,
+  runDirectory: undefined,
   readOnly: undefined,
   ...change,
 });
@@ -107,6 +109,14 @@ const onExisting: Pick<Given, "site"> = {
     storage: {
       ...lab.storage,
       checkpoints: { kind: "existing", volume: "shared", access_mode: "ReadWriteMany" },
+    },
+  },
+};
+const onNfs: Pick<Given, "site"> = {
+  site: {
+    storage: {
+      ...lab.storage,
+      logs: { kind: "nfs", server: "nas", path: "/runs" },
     },
   },
 };
@@ -431,6 +441,36 @@ const cases: Readonly<Record<Id, Case>> = {
     meets: {
       ...claim(10),
       volumes: known([...labVolumes(3), volume({ name: "lab-9", phase: "Bound" })]),
+    },
+  },
+  "run-directory": {
+    breaks: {
+      ...onNfs,
+      volumes: known([
+        ...labVolumes(3),
+        volume({
+          name: "b-logs",
+          stack: "b",
+          source: "nfs nas:/runs",
+          runDirectory: "swe-lego-live-rl/run",
+        }),
+      ]),
+    },
+    found: "stack b has swe-lego-live-rl/run on nfs nas:/runs, too, for its logs",
+    meets: {
+      ...onNfs,
+      volumes: known([
+        ...labVolumes(3),
+        ...["nas:/others", "nas:/runs"].map((share, i) =>
+          volume({
+            name: `b-${i}`,
+            stack: i === 0 ? "b" : "run",
+            source: `nfs ${share}`,
+            runDirectory: "swe-lego-live-rl/run",
+          }),
+        ),
+        volume({ name: "c-0", stack: "c", source: "nfs nas:/runs", runDirectory: "x/run" }),
+      ]),
     },
   },
   "mutating-admission": {

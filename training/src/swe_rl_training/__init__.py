@@ -1,0 +1,1 @@
+"""What runs inside the training image: from recorded calls of an agent to what verl trains on."""
