@@ -57,7 +57,14 @@ import {
   type FrozenModel,
   planServing,
 } from "./serving/index.ts";
-import { type Checkpoints, planCheckpoints, planStorage, type Storage } from "./storage/index.ts";
+import {
+  type Checkpoints,
+  planCheckpoints,
+  planStorage,
+  planTrialRecords,
+  type Storage,
+  type TrialRecords,
+} from "./storage/index.ts";
 import { planTrainer, type Trainer } from "./verl/index.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
@@ -78,6 +85,8 @@ export interface Plan {
   readonly scaffold: Scaffold;
   readonly storage: Storage;
   readonly checkpoints: Checkpoints;
+  /** undefined in proxy mode `in_process`. */
+  readonly trialRecords: TrialRecords | undefined;
   readonly ray: Ray;
   readonly trainer: Trainer;
   readonly proxy: Proxy | InProcessProxy;
@@ -172,6 +181,7 @@ export function plan(settings: Settings): Plan {
     scaffold,
     storage,
     checkpoints,
+    trialRecords: planTrialRecords(basis, { batches }),
     ray,
     trainer,
     proxy,

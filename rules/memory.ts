@@ -156,6 +156,25 @@ export const checkpointSize = defineRule({
   },
 });
 
+export const trialsSize = defineRule({
+  id: "trials-size",
+  title: "the trials' volume holds their records until the first checkpoint",
+  severity: "warn",
+  consequence: "the volume may be full, and no call be recorded, before anything is saved",
+  remedy: "raise it, lower training.save_freq, or have finished steps moved away",
+  source: "docs/trajectories.md#how-much-it-takes",
+  *check({ settings: { experiment }, plan: { trialRecords, checkpoints } }) {
+    if (!trialRecords) return;
+    const { perTrial, perStep, steps } = trialRecords;
+    const first = checkpoints.interval ?? 1;
+    if (steps >= first) return;
+    yield {
+      path: ["storage", "trials", "size"],
+      found: `is ${experiment.storage.trials.size}; trials that use their whole window write ${Math.round(perTrial / 2 ** 20)}Mi each, ${inGiB(perStep)} a step, so that it is full after step ${steps}, and the first checkpoint is that of step ${first}`,
+    };
+  },
+});
+
 function peakOf({ roles }: Memory): number {
   return Math.max(0, ...roles.map(({ peak }) => peak.bytes));
 }

@@ -93,7 +93,7 @@ function podSize(pod: RayPod): string {
   return `${pod.cpus} CPUs, ${inGiB(pod.memoryBytes)} memory, of which /dev/shm ${inGiB(pod.sharedMemoryBytes)} (object store ${inGiB(pod.objectStoreBytes)})`;
 }
 
-function step({ batches, asyncTraining, trainer, checkpoints }: Plan): string[] {
+function step({ batches, asyncTraining, trainer, checkpoints, trialRecords }: Plan): string[] {
   return [
     `${batches.prompts} prompts × ${batches.trialsPerPrompt} trials = ${batches.trialsPerStep} trials, updates of ${batches.miniBatchPrompts} prompts`,
     `window ${batches.promptTokens} + ${batches.responseTokens} = ${batches.windowTokens} of ${batches.modelLength} tokens; ${batches.tokensPerGpu} tokens per GPU`,
@@ -101,7 +101,16 @@ function step({ batches, asyncTraining, trainer, checkpoints }: Plan): string[] 
     ...(asyncTraining ? overlap(asyncTraining) : []),
     `at most ${trainer.maxRestarts} restarts, each from the newest checkpoint`,
     checkpointsLine(checkpoints),
+    ...(trialRecords
+      ? [
+          `records of a trial take at most ${inMiB(trialRecords.perTrial)}; the trials' volume holds those of ${counted(trialRecords.steps, "step")} or more`,
+        ]
+      : []),
   ];
+}
+
+function inMiB(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)}Mi`;
 }
 
 function checkpointsLine(checkpoints: Checkpoints): string {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -137,3 +138,25 @@ def test_without_what_was_asked_for_it_is_not_exact() -> None:
 def test_not_a_json_object(text: bytes) -> None:
     with pytest.raises(ValueError):
         parse(text)
+
+
+def test_how_much_a_line_takes() -> None:
+    """At most 12 bytes a prompt token and 36 a sampled one, of which the Plan makes a trial's records."""
+    chance = random.Random(1)
+    prompt = [chance.randrange(100_000, 248_000) for _ in range(5000)]
+    token_ids = [chance.randrange(100_000, 248_000) for _ in range(1000)]
+    logprobs = [-chance.expovariate(2.0) for _ in token_ids]
+    text = ("x" * 39 + "\n") * 500  # four characters a token
+    sampled = Sampled(CHAT, {})
+    choice = {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": text[:4000]},
+        "token_ids": token_ids,
+        "logprobs": {"content": [{"logprob": value} for value in logprobs]},
+    }
+    sampled.whole(json.dumps({"choices": [choice], "prompt_token_ids": prompt}).encode())
+    line = {"request_body": {"messages": [{"content": text}]}, **sampled.as_json()}
+    size = len(json.dumps(line, separators=(",", ":")))
+    most = 12 * len(prompt) + 36 * len(token_ids)
+    assert 0.8 * most < size < most

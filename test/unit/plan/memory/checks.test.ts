@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { summarize } from "../../../../plan/summary/index.ts";
 import { judge, type Judged, ConfigFolder, planWith } from "../../../support/settings.ts";
 
-const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size"]);
+const rules = new Set(["gpu-memory", "kv-cache", "host-memory", "checkpoint-size", "trials-size"]);
 
 /** What the rules of memory say, as `severity rule path`. */
 function said({ problems, warnings, unknowns }: Judged): string[] {
@@ -238,5 +238,32 @@ describe("the rest of the memory", () => {
       expect(memory?.margin).toBe(0.25);
       expect(memory?.roles[0]?.peak.bytes).toBeGreaterThan(10 * 2 ** 30);
     }
+  });
+});
+
+describe("the volume of the trials", () => {
+  it("holds the records of 31 steps of single-node, if every trial uses its whole window", () => {
+    const { trialRecords } = planWith("").plan;
+    expect(Math.round((trialRecords?.perTrial ?? 0) / 2 ** 20)).toBe(64);
+    expect(trialRecords?.steps).toBe(31);
+    expect(summarize(planWith("").plan)).toContain("the trials' volume holds those of 31 steps");
+  });
+
+  it.each([
+    ["a small volume", "storage: { trials: { size: 128Gi } }", /full after step 3, .* of step 5/],
+    ["a late first checkpoint", "training: { save_freq: 40 }", /full after step 31, .* of step 40/],
+    ["agents of many turns", "harbor_agent: { max_iterations: 800 }", /full after step 4,/],
+    ["more trials", "training: { n_resp_per_prompt: 64 }", /full after step 3,/],
+  ])("warns where it may be full before the first checkpoint: %s", (_what, yaml, message) => {
+    const { warnings } = planWith(yaml);
+    expect(warnings.find(({ rule }) => rule === "trials-size")?.message).toMatch(message);
+  });
+
+  it.each([
+    ["no checkpoint is saved, and one step fits", "training: { save_freq: -1 }"],
+    ["the agent loop writes what it writes", "proxy: { mode: in_process }"],
+    ["the smoke batch on a small volume", "smoke: true\nstorage: { trials: { size: 128Gi } }"],
+  ])("does not warn where %s", (_what, yaml) => {
+    expect(said(planWith(yaml))).toEqual([]);
   });
 });
