@@ -73,6 +73,13 @@ export const hardened = {
   seccompProfile: { type: "RuntimeDefault" },
 };
 
+/** Volumes of claims. */
+export function claimVolumes(
+  claims: readonly { readonly name: string; readonly claimName: pulumi.Input<string> }[],
+): k8s.types.input.core.v1.Volume[] {
+  return claims.map(({ name, claimName }) => ({ name, persistentVolumeClaim: { claimName } }));
+}
+
 /** Where a container finds its program's files. */
 export const programMount = { name: "programs", mountPath: programDirectory, readOnly: true };
 

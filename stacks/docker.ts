@@ -126,22 +126,20 @@ export function provisionHost(
     },
     { provider, dependsOn: [ray] },
   );
+  const records = {
+    host,
+    trainer,
+    trials: storage.directories.trials,
+    mounts: volumes.mounts["trials"] ? [volumes.mounts["trials"]] : [],
+    labels,
+    network: networks.train,
+    jobsUrl: ray.jobsUrl,
+    rayToken,
+    rolloutMinutes,
+  };
   const recorder = new RecorderContainer(
     "recorder",
-    {
-      names,
-      host,
-      recorder: proxy.recorder,
-      rolloutServers: proxy.rolloutServers,
-      trainer,
-      trials: storage.directories.trials,
-      mounts: volumes.mounts["trials"] ? [volumes.mounts["trials"]] : [],
-      labels,
-      network: networks.train,
-      jobsUrl: ray.jobsUrl,
-      rayToken,
-      rolloutMinutes,
-    },
+    { ...records, names, recorder: proxy.recorder, rolloutServers: proxy.rolloutServers },
     // Rollout servers exist only when the trainer has started them.
     { provider, dependsOn: [job] },
   );
@@ -153,18 +151,10 @@ export function provisionHost(
   const { served } = new PolicyCheck(
     "policy-check",
     {
-      host,
+      ...records,
       check: plan.policyCheck,
       proxy,
-      trainer,
-      trials: storage.directories.trials,
-      mounts: volumes.mounts["trials"] ? [volumes.mounts["trials"]] : [],
-      labels,
-      network: networks.train,
-      jobsUrl: ray.jobsUrl,
-      rayToken,
       sandboxKey,
-      rolloutMinutes,
       attempt: checked.attempts.policyCheck,
     },
     { provider, dependsOn: [litellm] },

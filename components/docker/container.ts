@@ -120,3 +120,18 @@ function duration(seconds: number): string {
   if (hours > 0) return `${hours}h${minutes}m${rest}s`;
   return minutes > 0 ? `${minutes}m${rest}s` : `${rest}s`;
 }
+
+/** Of a container that runs to its end before the update goes on, with what it printed as an output. */
+export const runToItsEnd = {
+  attach: true,
+  logs: true,
+  mustRun: false,
+  restart: "no",
+} as const;
+
+/** An error with which an update ends. Pulumi shows the stack of whatever a resource or an output is rejected with. */
+export function endOfUpdate(message: string): pulumi.RunError {
+  const error = new pulumi.RunError(message);
+  error.stack = error.message;
+  return error;
+}

@@ -5,7 +5,7 @@ import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/net
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { gateEnvironment } from "../sandbox/entry-gate.ts";
-import { containerBasis, memoryLimit } from "./container.ts";
+import { containerBasis, endOfUpdate, memoryLimit, runToItsEnd } from "./container.ts";
 import { sandboxBounds } from "./sandbox-files.ts";
 
 export interface EgressProofArgs {
@@ -59,11 +59,7 @@ export class EgressProof extends pulumi.ComponentResource {
         // Echo requests without a capability.
         sysctls: { "net.ipv4.ping_group_range": "0 2147483647" },
         ...memoryLimit(256 * 2 ** 20),
-        // Until it has ended, with the verdict in what it printed.
-        attach: true,
-        logs: true,
-        mustRun: false,
-        restart: "no",
+        ...runToItsEnd,
       },
       { parent: this, deleteBeforeReplace: true },
     );
@@ -105,12 +101,9 @@ function gateVariables({ host, isolation }: EgressProofArgs): Record<string, str
 }
 
 function refusal(words: string, { host, containers }: DockerHost): pulumi.RunError {
-  const error = new pulumi.RunError(
+  return endOfUpdate(
     `the egress proof of the sandboxes failed; nothing of the training was made or changed.\n${words}\nThe whole verdict: docker --host ${host} logs ${containers.proof}. The next pulumi up repeats the proof.`,
   );
-  // Pulumi shows the stack of whatever a resource that depends on it is rejected with, of this kind as well.
-  error.stack = error.message;
-  return error;
 }
 
 /** The proof prints its verdict as a line of JSON, and a sentence of it after that. An exit code alone proves nothing. */

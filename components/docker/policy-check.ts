@@ -2,26 +2,15 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
 import type { PolicyCheck as PolicyCheckPlan, Proxy } from "../../plan/serving/index.ts";
-import type { Trainer } from "../../plan/verl/index.ts";
-import type { Labels } from "../metadata.ts";
+import { discoveryVariables } from "../inference/discovery.ts";
 import { programDirectory } from "../runtime-program.ts";
-import { containerBasis, memoryLimit } from "./container.ts";
-import { discoveryVariables } from "./discovery.ts";
+import { containerBasis, endOfUpdate, memoryLimit, runToItsEnd } from "./container.ts";
+import type { RecordsArgs } from "./recorder-container.ts";
 
-export interface PolicyCheckArgs {
-  host: DockerHost;
+export interface PolicyCheckArgs extends RecordsArgs {
   check: PolicyCheckPlan;
   proxy: Proxy;
-  trainer: Pick<Trainer, "image" | "rayNamespace" | "fingerprint">;
-  /** Directory of the trials, and the volume that holds it. */
-  trials: string;
-  mounts: docker.types.input.ContainerVolume[];
-  labels: Labels;
-  network: pulumi.Input<string>;
-  jobsUrl: string;
-  rayToken: pulumi.Output<string>;
   sandboxKey: pulumi.Output<string>;
-  rolloutMinutes: number;
   /** Changes if an earlier check failed and is to be repeated. */
   attempt: string;
 }
@@ -64,13 +53,9 @@ export class PolicyCheck extends pulumi.ComponentResource {
         }),
         networksAdvanced: [{ name: args.network }],
         capabilities: { drops: ["ALL"] },
-        ...memoryLimit(256 * 2 ** 20),
+        ...memoryLimit(check.requests.memoryLimitBytes),
         volumes: args.mounts.map((mount) => ({ ...mount, readOnly: true })),
-        // Until it has ended, with what it printed.
-        attach: true,
-        logs: true,
-        mustRun: false,
-        restart: "no",
+        ...runToItsEnd,
       },
       { parent: this, deleteBeforeReplace: true },
     );
@@ -86,10 +71,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
 }
 
 function refusal(said: string, { host, containers }: DockerHost): pulumi.RunError {
-  const error = new pulumi.RunError(
+  return endOfUpdate(
     `the policy is not served.\n${said}\nThe whole check: docker --host ${host} logs ${containers.policyCheck}. The next pulumi up repeats it.`,
   );
-  // Pulumi shows the stack of whatever an output is rejected with, of this kind as well.
-  error.stack = error.message;
-  return error;
 }

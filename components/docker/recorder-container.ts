@@ -5,16 +5,14 @@ import type { Recorder } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
 import type { Labels } from "../metadata.ts";
+import { discoveryVariables } from "../inference/discovery.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
-import { discoveryVariables } from "./discovery.ts";
 
-export interface RecorderContainerArgs {
-  names: Names;
+/** What reads or writes the records of a run's calls. */
+export interface RecordsArgs {
   host: DockerHost;
-  recorder: Recorder;
-  rolloutServers: number;
-  trainer: Pick<Trainer, "image" | "rayNamespace">;
+  trainer: Pick<Trainer, "image" | "rayNamespace" | "fingerprint">;
   /** Directory of the trials, and the volume that holds it. */
   trials: string;
   mounts: docker.types.input.ContainerVolume[];
@@ -23,6 +21,12 @@ export interface RecorderContainerArgs {
   jobsUrl: string;
   rayToken: pulumi.Output<string>;
   rolloutMinutes: number;
+}
+
+export interface RecorderContainerArgs extends RecordsArgs {
+  names: Names;
+  recorder: Recorder;
+  rolloutServers: number;
 }
 
 const table = "/run/swe-rl/rollouts.json";
@@ -46,8 +50,7 @@ export class RecorderContainer extends pulumi.ComponentResource {
           labels: args.labels,
           command: ["sh", "-c", `${run("discover_rollouts.py")} && exec ${run("recorder.py")}`],
           environment: {
-            ...discoveryVariables({ ...args, ...trainer }),
-            ROLLOUT_TABLE: table,
+            ...discoveryVariables({ ...args, ...trainer, table }),
             RECORDER_PORT: String(recorder.port),
             TRAJECTORIES_DIRECTORY: args.trials,
             MOST_CALL_TOKENS: String(recorder.callTokens),

@@ -3,11 +3,10 @@ import type * as pulumi from "@pulumi/pulumi";
 import { programDirectory } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
-/** What `runtime/recorder/discover_rollouts.py` must know. */
+/** What `runtime/recorder/discover_rollouts.py` must know, beside Ray's token. */
 export interface DiscoveryArgs {
   /** Address of Ray's job API, which discovery asks for the rollout servers. */
   jobsUrl: pulumi.Input<string>;
-  rayToken: SecretKey;
   /** Ray namespace of the run's actors. */
   rayNamespace: string;
   /** Rollout servers that must answer. */
@@ -19,14 +18,24 @@ export interface DiscoveryArgs {
 }
 
 /** Its variables. */
-export function discoveryEnvironment(args: DiscoveryArgs): k8s.types.input.core.v1.EnvVar[] {
+export function discoveryVariables(args: DiscoveryArgs): Record<string, pulumi.Input<string>> {
+  return {
+    RAY_JOBS_URL: args.jobsUrl,
+    RAY_NAMESPACE: args.rayNamespace,
+    ROLLOUT_SERVERS: String(args.rolloutServers),
+    LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
+    ...(args.table === undefined ? {} : { ROLLOUT_TABLE: args.table }),
+    DISCOVERY_TIMEOUT_SECONDS: String(args.rolloutMinutes * 60),
+  };
+}
+
+/** The same and the token, as a container on a cluster takes them. */
+export function discoveryEnvironment(
+  args: DiscoveryArgs & { rayToken: SecretKey },
+): k8s.types.input.core.v1.EnvVar[] {
+  const variables = Object.entries(discoveryVariables(args));
   return [
-    { name: "RAY_JOBS_URL", value: args.jobsUrl },
     fromSecret("RAY_AUTH_TOKEN", args.rayToken),
-    { name: "RAY_NAMESPACE", value: args.rayNamespace },
-    { name: "ROLLOUT_SERVERS", value: String(args.rolloutServers) },
-    { name: "LIST_PROGRAM", value: `${programDirectory}/list_rollouts.py` },
-    ...(args.table === undefined ? [] : [{ name: "ROLLOUT_TABLE", value: args.table }]),
-    { name: "DISCOVERY_TIMEOUT_SECONDS", value: String(args.rolloutMinutes * 60) },
+    ...variables.map(([name, value]) => ({ name, value })),
   ];
 }

@@ -12,6 +12,7 @@ import {
   labelsOf,
 } from "../metadata.ts";
 import {
+  claimVolumes,
   failurePolicy,
   type Nodes,
   podBasis,
@@ -21,6 +22,7 @@ import {
   resourcesOf,
   unprivileged,
 } from "../pod.ts";
+import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 import { type Transform, transformed } from "../transform.ts";
@@ -33,7 +35,7 @@ export interface LiteLlmWay {
   /** Directory of the trials. */
   trials: string;
   /** The volume that holds it. */
-  mounts: readonly { name: string; mountPath: string; claimName: pulumi.Input<string> }[];
+  mounts: readonly Mount[];
 }
 
 export interface PolicyCheckArgs {
@@ -131,13 +133,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
           ...podBasis(args.nodes, this.account.metadata.name),
           securityContext: { seccompProfile: { type: "RuntimeDefault" } },
           containers: [checker(args)],
-          volumes: [
-            programVolume(files),
-            ...(args.litellm?.mounts ?? []).map(({ name: volume, claimName }) => ({
-              name: volume,
-              persistentVolumeClaim: { claimName },
-            })),
-          ],
+          volumes: [programVolume(files), ...claimVolumes(args.litellm?.mounts ?? [])],
         },
       },
     };

@@ -6,7 +6,14 @@ import type { Recorder as RecorderPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
 import type { Labels } from "../metadata.ts";
-import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } from "../pod.ts";
+import {
+  claimVolumes,
+  type Nodes,
+  programMount,
+  programVolume,
+  resourcesOf,
+  unprivileged,
+} from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory } from "../runtime-program.ts";
@@ -75,10 +82,7 @@ export class Recorder extends ProgramDeployment {
           volumes: [
             { name: "table", emptyDir: {} },
             programVolume(files),
-            ...args.mounts.map(({ name: volume, claimName }) => ({
-              name: volume,
-              persistentVolumeClaim: { claimName },
-            })),
+            ...claimVolumes(args.mounts),
           ],
         }),
         service: { ports: [{ name: "http", port: recorder.port, targetPort: recorder.port }] },

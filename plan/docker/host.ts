@@ -1,7 +1,7 @@
 import { type FixedAddresses, fixedAddresses, addressIn, upperHalf } from "../network/index.ts";
 import type { Scaffold } from "../run/index.ts";
 import type { Storage } from "../storage/index.ts";
-import { createHash } from "node:crypto";
+import { digest } from "../digest.ts";
 import type { Basis, DockerFacts } from "../host.ts";
 import type { Names } from "../names.ts";
 
@@ -108,7 +108,7 @@ export function planDockerHost(
     mounts: storage.volumes.map((volume) => mountOf(volume, docker, stack)),
     agentRuntime: {
       // Another image is another volume: what is in one is never changed under running sandboxes.
-      volume: of(`agent-runtime-${digest(scaffold.runtimeImage)}`),
+      volume: of(`agent-runtime-${digest(scaffold.runtimeImage, 8)}`),
       image: scaffold.runtimeImage,
       path: scaffold.mountPath,
     },
@@ -128,8 +128,4 @@ function mountOf(
   if (backing.kind === "host_path") return { ...seen, path: backing.path };
   const given = name === "models" || name === "data" ? docker.volumes[name] : undefined;
   return { ...seen, volume: given ?? `${stack}-${name}`, own: given === undefined };
-}
-
-function digest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }

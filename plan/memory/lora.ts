@@ -9,17 +9,18 @@ export const loraRankKeys = [
   "actor_rollout_ref.model.lora.rank",
 ] as const;
 
-/** Rank of the adapters that the engine fsdp trains; 0: it trains the whole model. */
-export function loraRank({ verl }: Experiment): number {
+/** Parameters of the adapters that the engine fsdp trains; undefined: it trains the whole model. */
+export function adaptersOf({ verl }: Experiment, model: Architecture): number | undefined {
   const [key] = loraRankKeys;
-  return verl.engine === "fsdp" ? Math.max(0, Number(verl.overrides[key] ?? 0)) : 0;
+  const rank = Number(verl.overrides[key] ?? 0);
+  return verl.engine === "fsdp" && rank > 0 ? adapterParameters(model, rank) : undefined;
 }
 
 /**
  * Parameters of adapters on every linear layer, verl's default: rank × (inputs + outputs) each. Experts are no linear
  * layers in transformers 5, but tensors of three dimensions, which PEFT leaves out.
  */
-export function adapterParameters(model: Architecture, rank: number): number {
+function adapterParameters(model: Architecture, rank: number): number {
   const { hidden_size: hidden, layers } = model;
   const full = fullAttentionLayers(model);
   const sides = full * attentionSides(model) + (layers - full) * linearSides(model);

@@ -2,10 +2,9 @@
 import type { Basis } from "../host.ts";
 import type { Architecture } from "../../config/schema/models.ts";
 import { bytesOf } from "../../config/schema/scalars.ts";
-import type { Experiment } from "../../config/schema/experiment.ts";
 import type { Batches, Engine, Topology } from "../run/index.ts";
 import { hostBytes } from "./host.ts";
-import { adapterParameters, loraRank } from "./lora.ts";
+import { adaptersOf } from "./lora.ts";
 import { type LogitsLoss, planLogitsLoss } from "./logits.ts";
 import { megatronPeak } from "./megatron.ts";
 import { contextBytes, type Peak, peak, together, withHeadroom } from "./parts.ts";
@@ -63,32 +62,26 @@ export function planMemory(settings: Basis, inputs: MemoryInputs): Memory | unde
   const trained = trainedRoles(settings, model, inputs);
   const { total } = parametersOf(model);
   const hasCritic = experiment.algorithm.adv_estimator === "ppo";
-  const trainable = trainableOf(experiment, model);
+  const adapters = adaptersOf(experiment, model);
   // Of all trained models: fp32 weights, and two moments of what is trained.
-  const restingBytes = 4 * total + 8 * trainable + (hasCritic ? 12 * total : 0);
+  const restingBytes = 4 * total + 8 * (adapters ?? total) + (hasCritic ? 12 * total : 0);
   const rollout =
     capacity === undefined
       ? undefined
       : rolloutMemory(rolloutSetup(settings, model, { ...inputs, capacity }));
   return {
     capacity,
-    margin: engine.name === "fsdp" && trainable === total ? measured : derived,
+    margin: engine.name === "fsdp" && adapters === undefined ? measured : derived,
     roles: [...trained, ...rolloutRoles(settings, model, { ...inputs, rollout })],
     loss: engine.name === "megatron" ? undefined : planLogitsLoss(experiment),
     rollout,
     hostBytes: hostBytes(settings, {
       ...{ total, restingBytes, topology, engine },
-      hasReference: experiment.algorithm.use_kl_loss && trainable === total,
+      hasReference: experiment.algorithm.use_kl_loss && adapters === undefined,
       offloaded: offloadedInputBytes(trainingSetup(settings, model, inputs)),
     }),
     checkpointBytes: restingBytes,
   };
-}
-
-/** Parameters of the actor that are trained: all, or its adapters. */
-function trainableOf(experiment: Experiment, model: Architecture): number {
-  const rank = loraRank(experiment);
-  return rank > 0 ? adapterParameters(model, rank) : parametersOf(model).total;
 }
 
 /** Roles of the trainer, one after the other on the same GPUs; what is not offloaded stays beside the others. */
@@ -154,8 +147,7 @@ function trainingSetup(
       ? batches.tokensPerGpu
       : Math.ceil(batches.windowTokens / engine.sequenceParallel),
     shards: engine.shardingSize === -1 ? topology.trainerGpus : engine.shardingSize,
-    trainable:
-      loraRank(settings.experiment) > 0 ? trainableOf(settings.experiment, model) : undefined,
+    trainable: adaptersOf(settings.experiment, model),
     sharding: engine.name === "fsdp" ? "flat" : "by parameter",
     logitsCopies: planLogitsLoss(settings.experiment).copies,
     checkpointing: true,

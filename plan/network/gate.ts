@@ -4,7 +4,7 @@ import { fixedAddresses } from "./docker-addresses.ts";
 import { dockerProofTargets } from "./docker-targets.ts";
 import type { Flow, Role } from "./flows.ts";
 import { proofTargets, type ProofTarget } from "./targets.ts";
-import { createHash } from "node:crypto";
+import { digest } from "../digest.ts";
 import type { Basis } from "../host.ts";
 import type { NamespaceRole } from "../names.ts";
 import { type Requests, requestsOf } from "../requests.ts";
@@ -122,9 +122,9 @@ export function planIsolation(
     proofRequests: requestsOf(100, { memory: 64, limit: 256 }),
     targets,
     accepted: Object.fromEntries(accepted.map(({ target, reason }) => [target, reason])),
-    fingerprint: createHash("sha256")
-      .update(JSON.stringify([flows, experiment.proxy, isLiteLlm && host.images.litellm]))
-      .digest("hex")
-      .slice(0, 16),
+    fingerprint: digest(
+      JSON.stringify([flows, experiment.proxy, isLiteLlm && host.images.litellm]),
+      16,
+    ),
   };
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { digest } from "../digest.ts";
 import type { Basis } from "../host.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 import type { Topology } from "../run/index.ts";
@@ -27,6 +27,6 @@ export function planPolicyCheck(
     model: experiment.model.served_model_name,
     rolloutServers: topology.rolloutServers,
     requests: requestsOf(100, { memory: 64, limit: 256 }),
-    fingerprint: createHash("sha256").update(JSON.stringify(way)).digest("hex").slice(0, 10),
+    fingerprint: digest(JSON.stringify(way), 10),
   };
 }

@@ -24,6 +24,19 @@ export function isOwn({ backing }: Volume): boolean {
   return backing.kind === "nfs" || backing.kind === "host_path";
 }
 
+/** Where the data of a volume lies that several claims can point to; undefined: it is its claim's alone. */
+export function placeOf(backing: Backing): string | undefined {
+  switch (backing.kind) {
+    case "nfs":
+      return `nfs ${backing.server}:${backing.path}`;
+    case "host_path":
+      return `host_path ${backing.path}`;
+    case "claim":
+    case "existing":
+      return undefined;
+  }
+}
+
 /** Directories of a run inside the training pods. */
 export interface Directories {
   readonly project: string;

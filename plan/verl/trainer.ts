@@ -7,7 +7,7 @@ import {
 } from "./environment/types.ts";
 import type { Override } from "./override.ts";
 import { rayNamespaceOverride } from "./sections.ts";
-import { createHash } from "node:crypto";
+import { digest } from "../digest.ts";
 import type { Basis } from "../host.ts";
 import { type Requests, requestsOf } from "../requests.ts";
 
@@ -42,10 +42,10 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
     experiment.trainer.agent_loop_config ??
     `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;
   const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
-  const fingerprint = createHash("sha256")
-    .update(JSON.stringify([commandLine(experiment, run), environment.map(withoutSource), image]))
-    .digest("hex")
-    .slice(0, 10);
+  const fingerprint = digest(
+    JSON.stringify([commandLine(experiment, run), environment.map(withoutSource), image]),
+    10,
+  );
   const rayNamespace = `${names.stack}-${fingerprint}`;
   const overrides = [...run, rayNamespaceOverride(rayNamespace)];
   return {

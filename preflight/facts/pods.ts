@@ -1,4 +1,5 @@
 import type {
+  V1Container,
   V1ObjectMeta,
   V1Pod,
   V1PodSpec,
@@ -118,10 +119,9 @@ function isOfDaemonSet(metadata: V1ObjectMeta | undefined): boolean {
 
 /** NVIDIA's container runtime gives the GPUs that this variable names, whatever Kubernetes knows of it. */
 function seesGpus({ containers }: V1PodSpec, gpuResource: string): string | undefined {
-  return containers.find(({ env = [], resources }) => {
-    const visible = env.find(({ name }) => name === "NVIDIA_VISIBLE_DEVICES")?.value ?? "";
-    const asked = amountOf(resources?.limits?.[gpuResource] ?? resources?.requests?.[gpuResource]);
-    return asked === 0 && !["", "void", "none"].includes(visible);
+  return containers.find((container) => {
+    const visible = container.env?.find(({ name }) => name === "NVIDIA_VISIBLE_DEVICES")?.value;
+    return askedOf(container, gpuResource) === 0 && !["", "void", "none"].includes(visible ?? "");
   })?.name;
 }
 
@@ -142,12 +142,16 @@ const pullFailures = new Set(["ErrImagePull", "ImagePullBackOff", "InvalidImageN
 
 const noRequests: Requests = { cpus: 0, memoryBytes: 0, ephemeralBytes: 0, gpus: 0 };
 
+/** Where a container has only a limit, it asks for that. */
+function askedOf({ resources }: V1Container, resource: string): number {
+  return amountOf(resources?.requests?.[resource] ?? resources?.limits?.[resource]);
+}
+
 /** Containers run beside each other, init containers before them one by one. */
 function requestsOf(spec: V1PodSpec, gpuResource: string): Requests {
   const { containers, initContainers = [], overhead } = spec;
   const of = (resource: string) => {
-    const amount = ({ resources }: V1PodSpec["containers"][number]) =>
-      amountOf(resources?.requests?.[resource] ?? resources?.limits?.[resource]);
+    const amount = (container: V1Container) => askedOf(container, resource);
     const beside = containers.reduce((sum, container) => sum + amount(container), 0);
     return Math.max(beside, ...initContainers.map(amount)) + amountOf(overhead?.[resource]);
   };

@@ -5,6 +5,7 @@ import type {
   V1StorageClass,
 } from "@kubernetes/client-node";
 import { runAnnotation } from "../../plan/names.ts";
+import { placeOf } from "../../plan/storage/index.ts";
 import type { Fact } from "./fact.ts";
 import { amountOf } from "./quantity.ts";
 import { type Client, ifThere, read } from "./client.ts";
@@ -29,8 +30,8 @@ export interface VolumeFact {
   /** Whether it waits for that very claim, which may be gone, and not for one of the same name. */
   readonly bound: boolean;
   readonly stack: string | undefined;
-  /** Where its data lies, as `nfs SERVER:PATH` or `host_path PATH`; undefined for other kinds. */
-  readonly source: string | undefined;
+  /** Where its data lies, in the Plan's words; undefined for kinds that no stack makes. */
+  readonly place: string | undefined;
   /** Directory below it that a run of this project writes. */
   readonly runDirectory: string | undefined;
   /** Why nobody can write to it, by its own description; undefined: that says nothing against it. */
@@ -76,7 +77,7 @@ export function readVolumes(client: Client): Promise<Fact<readonly VolumeFact[]>
         claim: claim ? `${claim.namespace ?? ""}/${claim.name ?? ""}` : undefined,
         bound: claim?.uid !== undefined,
         stack: metadata?.labels?.["swe-rl.dev/stack"],
-        source: spec && sourceOf(spec),
+        place: spec && placeOfSource(spec),
         runDirectory: metadata?.annotations?.[runAnnotation],
         readOnly: spec && readOnlyBy(spec),
       };
@@ -84,9 +85,9 @@ export function readVolumes(client: Client): Promise<Fact<readonly VolumeFact[]>
   });
 }
 
-function sourceOf({ nfs, hostPath }: V1PersistentVolumeSpec): string | undefined {
-  if (nfs) return `nfs ${nfs.server}:${nfs.path}`;
-  return hostPath ? `host_path ${hostPath.path}` : undefined;
+function placeOfSource({ nfs, hostPath }: V1PersistentVolumeSpec): string | undefined {
+  if (nfs) return placeOf({ kind: "nfs", server: nfs.server, path: nfs.path });
+  return hostPath ? placeOf({ kind: "host_path", path: hostPath.path }) : undefined;
 }
 
 /** Every kind of volume that knows the word has it in the same place: `spec.nfs.readOnly`, `spec.csi.readOnly`, … */

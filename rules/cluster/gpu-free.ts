@@ -11,6 +11,7 @@ import {
   tolerates,
 } from "../../preflight/facts/placement.ts";
 import { gpuNodeClaim } from "./gpu-claim.ts";
+import { listed } from "./listed.ts";
 import { defineClusterRule, isBreach, met, notRead } from "../rule.ts";
 
 /** Most nodes that a message names. */
@@ -207,7 +208,6 @@ export const gpuUnrequested = defineClusterRule({
         : [],
     );
     if (found.length === 0) return [met("none")];
-    const more = found.length > mostNamed ? ` and ${found.length - mostNamed} more` : "";
-    return [{ found: found.slice(0, mostNamed).join(", ") + more }];
+    return [{ found: listed(found, mostNamed) }];
   },
 });

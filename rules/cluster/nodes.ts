@@ -4,6 +4,7 @@ import { bytesOf } from "../../config/schema/scalars.ts";
 import { gpuMemoryMiB, gpuProduct, type NodeFact } from "../../preflight/facts/nodes.ts";
 import { gpusFor, isOfStack, madeByKarpenter } from "../../preflight/facts/placement.ts";
 import { inGiB } from "../../preflight/facts/quantity.ts";
+import { listed } from "./listed.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** Most nodes that a message names. */
@@ -43,7 +44,7 @@ export const nodesFit = defineClusterRule({
     const [first] = ill;
     return [
       {
-        found: some(names),
+        found: listed(names, mostNamed),
         remedy: `look at what is wrong: kubectl describe node ${first?.name ?? ""}; free its disk or memory, or repair it`,
       },
     ];
@@ -70,7 +71,9 @@ export const gpuProducts = defineClusterRule({
       }
       products.set(product, [...(products.get(product) ?? []), node.name]);
     }
-    const found = [...products].map(([product, names]) => `${product} (${some(names)})`).join(", ");
+    const found = [...products]
+      .map(([product, names]) => `${product} (${listed(names, mostNamed)})`)
+      .join(", ");
     // No node at all: gpu-nodes says so.
     if (products.size === 0) return [];
     return [products.size === 1 ? met(found) : { found }];
@@ -103,7 +106,8 @@ export const gpuNodeMemory = defineClusterRule({
       if (Number.isNaN(bytes)) unlabelled.push(node.name);
       else if (bytes < said * sameGpu) smaller.push(`${node.name} has ${inGiB(bytes)}`);
     }
-    if (smaller.length > 0) return [{ found: `${some(smaller)}; the site says ${size}` }];
+    if (smaller.length > 0)
+      return [{ found: `${listed(smaller, mostNamed)}; the site says ${size}` }];
     const [first] = unlabelled;
     if (first !== undefined) return [notRead(`node ${first} has no label nvidia.com/gpu.memory`)];
     // No node at all: gpu-nodes says so.
@@ -118,9 +122,4 @@ function usable(plan: Plan, nodes: readonly NodeFact[]): readonly NodeFact[] {
       gpusFor(plan, { name, ...node }) > 0 &&
       (plan.nodeClaim?.nodes.includes(name) ?? true),
   );
-}
-
-function some(names: readonly string[]): string {
-  const more = names.length - mostNamed;
-  return `${names.slice(0, mostNamed).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

@@ -75,11 +75,9 @@ export const images = defineClusterRule({
       ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
       ...plan.serving.map(({ image }) => image),
       plan.scaffold.runtimeImage,
-      ...(settings.experiment.sandbox.profile === "sidecar"
-        ? [host.harbor.netadmin_image ?? ""]
-        : []),
-    ];
-    const missing = [...new Set(wanted)].filter((image) => image !== "" && !has(there, image));
+      settings.experiment.sandbox.profile === "sidecar" ? host.harbor.netadmin_image : undefined,
+    ].filter((image) => image !== undefined);
+    const missing = [...new Set(wanted)].filter((image) => !has(there, image));
     if (missing.length === 0) return [met("each is on some node")];
     if (nodes.value.every(({ simulated }) => simulated)) {
       return [notRead("simulated nodes pull nothing")];

@@ -1,3 +1,4 @@
+import { listed } from "./listed.ts";
 import { matches, tolerates } from "../../preflight/facts/placement.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 
@@ -24,9 +25,8 @@ export const sandboxGpuNodes = defineClusterRule({
       ({ allocatable }) => Number(allocatable[plan.gpuDemand.resource] ?? 0) > 0,
     );
     if (withGpus.length === 0) return [met(`${taking.length} nodes take sandboxes, none has GPUs`)];
-    const names = withGpus.slice(0, shownNodes).map(({ name }) => name);
-    const rest = withGpus.length - names.length;
-    const found = `${names.join(", ")}${rest > 0 ? ` and ${rest} more` : ""} would take sandboxes`;
+    const names = withGpus.map(({ name }) => name);
+    const found = `${listed(names, shownNodes)} would take sandboxes`;
     if (plan.topology.gpuNodes === 1) {
       return [met(`${found}; tier ${plan.topology.tier} may share its node`)];
     }

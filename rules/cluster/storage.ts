@@ -1,7 +1,7 @@
 /** Whether the claims of a stack will find their volumes. */
 import { runDirectory } from "../../plan/names.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { Volume } from "../../plan/storage/index.ts";
+import { placeOf, type Volume } from "../../plan/storage/index.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "../../preflight/facts/storage.ts";
 import { amountOf, inGiB } from "../../preflight/facts/quantity.ts";
 import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
@@ -230,36 +230,24 @@ export const ownDirectory = defineClusterRule({
   source: "docs/decisions.md#c-05",
   check: ({ plan, facts: { volumes } }) => {
     const { names, storage } = plan;
-    const own = storage.volumes.flatMap(({ name, backing, readOnly }) =>
-      readOnly ? [] : placeOf(backing).map((source) => ({ name, source })),
-    );
+    const own = storage.volumes.flatMap(({ name, backing, readOnly }) => {
+      const place = placeOf(backing);
+      return readOnly || place === undefined ? [] : [{ name, place }];
+    });
     if (own.length === 0) return [];
     if (!volumes.known) return [notRead(volumes.reason)];
     const directory = runDirectory(names);
-    const findings = own.flatMap(({ name, source }) =>
+    const findings = own.flatMap(({ name, place }) =>
       volumes.value
         .filter((other) => other.stack !== undefined && other.stack !== names.stack)
-        .filter((other) => other.source === source && other.runDirectory === directory)
+        .filter((other) => other.place === place && other.runDirectory === directory)
         .map(({ stack }) => ({
-          found: `stack ${stack ?? ""} has ${directory} on ${source}, too, for its ${name}`,
+          found: `stack ${stack ?? ""} has ${directory} on ${place}, too, for its ${name}`,
         })),
     );
     return findings.length > 0 ? findings : [met(directory)];
   },
 });
-
-/** As facts name it; a volume of another kind is its claim's alone. */
-function placeOf(backing: Volume["backing"]): string[] {
-  switch (backing.kind) {
-    case "nfs":
-      return [`nfs ${backing.server}:${backing.path}`];
-    case "host_path":
-      return [`host_path ${backing.path}`];
-    case "claim":
-    case "existing":
-      return [];
-  }
-}
 
 /** Space for checkpoints, as far as a cluster tells: what a server or a directory has left, it does not. */
 export const checkpointSpace = defineClusterRule({

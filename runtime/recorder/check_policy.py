@@ -28,12 +28,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import completion
 import discover_rollouts
 import pod
 import sampled
 from check_proxy import RECORD_SECONDS, SURFACES, NoRecord, ProxyWay
 from discover_rollouts import Server
-from http_client import HttpClient, NoAnswer
+from http_client import NoAnswer
 from pod import BadInput, GiveUp, Progress, say
 
 
@@ -44,9 +45,6 @@ class Exit(IntEnum):
 
 
 POLL_SECONDS = 5.0
-
-COMPLETION_SECONDS = 120.0
-"""The first one may compile kernels."""
 
 Answer = TypeVar("Answer")
 
@@ -64,11 +62,8 @@ def request_for(model: str) -> dict[str, Any]:
 
 def complete(server: Server, model: str) -> sampled.Choice:
     """One completion. Raises NoAnswer, also for answers that are none."""
-    client = HttpClient(f"http://{server.authority}", timeout=COMPLETION_SECONDS)
-    headers = {"content-type": "application/json"}
-    answer = client.send("POST", sampled.CHAT, headers=headers, body=request_for(model))
-    if answer.status != 200:
-        raise NoAnswer(f"it answers {answer.status}: {answer.text[:300]}")
+    client = completion.client_of(f"http://{server.authority}")
+    answer = completion.complete(client, sampled.CHAT, request_for(model))
     try:
         [choice] = sampled.parse(answer.content)["choices"]
         found = sampled.Choice()

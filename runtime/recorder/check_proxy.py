@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from http_client import HttpClient, NoAnswer
+import completion
 from sampled import parse
 from trajectories import FILE_NAME, PATH_HEADER
 
@@ -25,8 +25,6 @@ SURFACES = {"Anthropic": "/v1/messages", "OpenAI": "/v1/chat/completions"}
 RECORD_SECONDS = 60.0
 """A line is written when its call has ended; a network volume may show it late."""
 
-COMPLETION_SECONDS = 120.0
-
 
 class NoRecord(Exception):
     """The call was answered and cannot be trained on."""
@@ -36,7 +34,7 @@ class ProxyWay:
     """`trials`: the directory in which the recorder writes, as it is mounted here."""
 
     def __init__(self, url: str, key: str, model: str, trials: Path) -> None:
-        self._client = HttpClient(url, timeout=COMPLETION_SECONDS)
+        self._client = completion.client_of(url)
         self._key = key
         self._model = model
         self._records = trials / TRIAL / FILE_NAME
@@ -45,23 +43,17 @@ class ProxyWay:
         """One completion; returns the nonce of its request. Raises NoAnswer."""
         nonce = uuid.uuid4().hex
         content = f"Say one word. This is request {nonce}."
-        answer = self._client.send(
-            "POST",
-            SURFACES[surface],
-            headers={
-                "content-type": "application/json",
-                "authorization": f"Bearer {self._key}",
-                PATH_HEADER: f"/{TRIAL}/{FILE_NAME}",
-            },
-            body={
-                "model": self._model,
-                "max_tokens": 8,
-                "temperature": 1,
-                "messages": [{"role": "user", "content": content}],
-            },
-        )
-        if answer.status != 200:
-            raise NoAnswer(f"it answers {answer.status}: {answer.text[:300]}")
+        body = {
+            "model": self._model,
+            "max_tokens": 8,
+            "temperature": 1,
+            "messages": [{"role": "user", "content": content}],
+        }
+        headers = {
+            "authorization": f"Bearer {self._key}",
+            PATH_HEADER: f"/{TRIAL}/{FILE_NAME}",
+        }
+        completion.complete(self._client, SURFACES[surface], body, headers)
         return nonce
 
     def await_record(self, nonce: str, seconds: float) -> int:

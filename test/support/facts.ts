@@ -102,7 +102,7 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
         claim: undefined,
         bound: false,
         stack: undefined,
-        source: undefined,
+        place: undefined,
         runDirectory: undefined,
         readOnly: undefined,
       })),
