@@ -182,3 +182,52 @@ export const agentLoop = defineRule({
     };
   },
 });
+
+/** Scaffolds that the loop of `training/` drives (training/src/swe_rl_training/agents.py). */
+const ownScaffolds = ["claude-code", "opencode", "openhands-sdk"];
+
+export const stockLoop = defineRule({
+  id: "stock-loop",
+  title: "what the agent loop of this project can do, with the released verl",
+  severity: "fatal",
+  consequence: "every trial would fail",
+  remedy: "use verl.distribution fork",
+  source: "docs/training-image.md",
+  *check({ settings: { experiment }, plan: { scaffold } }) {
+    const { verl, proxy, harbor_agent: agent, harbor_runtime: runtime } = experiment;
+    if (verl.distribution !== "stock") return;
+    if (!ownScaffolds.includes(scaffold.name)) {
+      yield {
+        path: ["harbor_agent", "scaffold"],
+        found: `is ${scaffold.name}, and the loop drives ${ownScaffolds.join(", ")}`,
+        remedy: "choose one of these, or verl.distribution fork",
+      };
+    }
+    if (proxy.mode === "in_process") {
+      yield {
+        path: ["proxy", "mode"],
+        found: "is in_process, and the loop serves no policy itself",
+        remedy: "set proxy.mode to litellm, or verl.distribution to fork",
+      };
+    }
+    for (const key of ["agent_import_path", "agent_name"] as const) {
+      if (agent[key] === undefined) continue;
+      yield {
+        severity: "warn",
+        path: ["harbor_agent", key],
+        found: `is ${agent[key] ?? "null"}, and the loop takes the scaffold's own class`,
+        consequence: "it has no effect",
+        remedy: "leave it out",
+      };
+    }
+    if (runtime.tail_kill_target < 1) {
+      yield {
+        severity: "warn",
+        path: ["harbor_runtime", "tail_kill_target"],
+        found: `is ${runtime.tail_kill_target}, and the loop ends no slow trial before its deadline`,
+        consequence: "a step waits for its slowest trial",
+        remedy: "lower harbor_agent.max_timeout_sec",
+      };
+    }
+  },
+});

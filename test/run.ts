@@ -28,12 +28,21 @@ const suites = {
     file: /(^|\/)test_\w+\.py$/,
     run: pytest("test/runtime", { ignore: [network] }),
   },
+  training: {
+    folder: "test/training",
+    file: /(^|\/)test_\w+\.py$/,
+    run: pytest("test/training", { packets: true, training: true }),
+  },
 };
 
 type Suite = keyof typeof suites;
 
 /** Suites of one lane follow each other; lanes run side by side. */
-const lanes: readonly (readonly Suite[])[] = [["unit", "runtime"], ["engine"], ["network"]];
+const lanes: readonly (readonly Suite[])[] = [
+  ["unit", "runtime"],
+  ["engine"],
+  ["network", "training"],
+];
 
 const usage = `Usage: npm test [-- SUITE…]
        npm test -- FILE… [-t NAME]
@@ -43,6 +52,7 @@ Suites (default: all of them):
   runtime  test/runtime: the programs of runtime/ with the real Ray, LiteLLM and verl packages
   engine   test/engine: the real Pulumi engine on a lab that the tests start
   network  test/runtime/network: packets in network namespaces, and a real Docker daemon
+  training test/training: the training package with the real verl, Harbor and agents in containers
 
 FILE is a file or folder of a suite. It runs with the runner and the set-up of that suite and no more:
   npm test -- test/unit/plan/tiers.test.ts

@@ -52,10 +52,16 @@ export function vitest(project: string): Runner {
     });
 }
 
-/** @param packets Whether the tests need programs for networks and containers too. */
-export function pytest(folder: string, { ignore = [], packets = false }: PytestOptions): Runner {
+/**
+ * @param packets Whether the tests need programs for networks and containers too.
+ * @param training Whether they run in the environment of the training package.
+ */
+export function pytest(
+  folder: string,
+  { ignore = [], packets = false, training = false }: PytestOptions,
+): Runner {
   return async ({ paths, name }, print) => {
-    const python = await preparePython(packets);
+    const python = await preparePython({ packets, training });
     if (typeof python === "string") {
       print(`${python}\n`);
       return { passed: 0, failed: 1, skipped: 0 };
@@ -87,6 +93,7 @@ export function pytest(folder: string, { ignore = [], packets = false }: PytestO
 interface PytestOptions {
   readonly ignore?: readonly string[];
   readonly packets?: boolean;
+  readonly training?: boolean;
 }
 
 interface PythonReady {
@@ -96,21 +103,32 @@ interface PythonReady {
   readonly missing: string | undefined;
 }
 
-let python: Promise<PythonReady | string> | undefined;
+const pythons = new Map<boolean, Promise<PythonReady | string>>();
 let programs: Promise<Pick<PythonReady, "variables" | "missing">> | undefined;
 
 /** Makes what pytest needs, once for all suites. A text says why that cannot be. */
-async function preparePython(packets: boolean): Promise<PythonReady | string> {
-  const ready = await (python ??= makePython());
+async function preparePython({
+  packets,
+  training,
+}: {
+  packets: boolean;
+  training: boolean;
+}): Promise<PythonReady | string> {
+  const making = pythons.get(training) ?? makePython(training);
+  pythons.set(training, making);
+  const ready = await making;
   if (typeof ready === "string" || !packets) return ready;
   const { variables, missing } = await (programs ??= makePrograms());
   return { ...ready, variables: { ...ready.variables, ...variables }, missing };
 }
 
-async function makePython(): Promise<PythonReady | string> {
+async function makePython(training: boolean): Promise<PythonReady | string> {
   const { pythonEnvironment, PythonProblem } = await import("./runtime/environment.ts");
+  const { trainingEnvironment } = await import("./training/environment.ts");
   try {
-    const { python: interpreter, variables } = await pythonEnvironment();
+    const { python: interpreter, variables } = await (training
+      ? trainingEnvironment()
+      : pythonEnvironment());
     return { interpreter, variables, missing: undefined };
   } catch (error) {
     if (error instanceof PythonProblem) return error.message;

@@ -65,10 +65,23 @@ const ineffective: readonly Ineffective[] = [
   },
   {
     path: ["algorithm", "trajectory_filter"],
-    reason: "only the fork's asynchronous training filters trials",
+    reason: "the fork filters trials only in asynchronous training",
     when: (experiment) =>
-      (isSynchronous(experiment) || isStock(experiment)) &&
+      isSynchronous(experiment) &&
+      !isStock(experiment) &&
       experiment.algorithm.trajectory_filter.enable,
+  },
+  {
+    path: ["harbor_agent", "disable_tool_calls"],
+    reason: "only the fork's agent loop reads it (verl.distribution)",
+    harmless: false,
+    when: isStock,
+  },
+  {
+    path: ["harbor_agent", "max_consecutive_no_tool"],
+    reason: "only the fork's agent loop reads it (verl.distribution)",
+    harmless: 0,
+    when: isStock,
   },
   {
     path: ["algorithm", "kl_loss_coef"],

@@ -35,7 +35,7 @@ export const verl = z.strictObject({
     .enum(["fork", "stock"])
     .default("fork")
     .describe(
-      "`fork`: the original system's verl and its `verl_patch` configuration; `stock`: the released package.",
+      "`fork`: the original system's verl, `verl_patch` configuration and agent loop; `stock`: the released package, and the agent loop of this project (`training/`).",
     ),
   engine: z
     .enum(["fsdp", "veomni", "megatron"])
@@ -87,12 +87,14 @@ export const trainer = z.strictObject({
     ),
   agent_loop: z
     .string()
-    .default("builtin_swe_agent")
-    .describe("Name of the agent loop in the agent-loop configuration."),
+    .optional()
+    .describe(
+      "Name of the agent loop in the agent-loop configuration. Default: `harbor` with `verl.distribution: stock`, else `builtin_swe_agent`.",
+    ),
   agent_loop_config: absolutePath()
     .optional()
     .describe(
-      "Agent-loop configuration in the training image. Default: `src/verl_patch/config/agent_loop_config_cc.yaml` (claude-code) or `…_oh.yaml` (the others) below `project_dir`.",
+      "Agent-loop configuration in the training image. Default: with `verl.distribution: stock` `/opt/swe-rl/agent_loop.yaml`, else `src/verl_patch/config/agent_loop_config_cc.yaml` (claude-code) or `…_oh.yaml` (the others) below `project_dir`.",
     ),
   max_restarts: z
     .int()

@@ -198,5 +198,5 @@ export const algorithm = z.strictObject({
         .describe("Termination reasons whose trials teach nothing."),
     })
     .prefault({})
-    .describe("Filter of the asynchronous tiers. Only the fork has it."),
+    .describe("Which rewarded trials are not trained on. With `verl.distribution: fork` only on the asynchronous tiers."),
 });

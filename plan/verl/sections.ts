@@ -93,6 +93,9 @@ export function referenceOverrides(): Override[] {
   return [set(key, 1, noSetting)];
 }
 
+/** Names of the agent loops in their configurations. */
+const agentLoops = { fork: "builtin_swe_agent", stock: "harbor" } as const;
+
 export function rolloutOverrides(inputs: OverrideInputs): Override[] {
   const { experiment, batches, topology, engine: trainer } = inputs;
   const { vllm, algorithm, model } = experiment;
@@ -135,7 +138,11 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
       experiment.harbor_runtime.num_workers,
       "harbor_runtime.num_workers",
     ),
-    rollout("agent.default_agent_loop", experiment.trainer.agent_loop, "trainer.agent_loop"),
+    rollout(
+      "agent.default_agent_loop",
+      experiment.trainer.agent_loop ?? agentLoops[experiment.verl.distribution],
+      "trainer.agent_loop",
+    ),
     rollout("agent.agent_loop_config_path", inputs.agentLoopConfig, "trainer.agent_loop_config"),
     engine("served-model-name", model.served_model_name, "model.served_model_name"),
     engine("enable-auto-tool-choice", true, noSetting),

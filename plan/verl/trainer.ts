@@ -32,6 +32,9 @@ export interface Trainer {
   readonly submitterRequests: Requests;
 }
 
+/** Where our training image has the configuration of our own agent loop (images/training/Containerfile). */
+const stockAgentLoopConfig = "/opt/swe-rl/agent_loop.yaml";
+
 export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer {
   const { experiment, host } = settings;
   const { scaffold, names } = inputs;
@@ -40,7 +43,9 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
   const image = experiment.trainer.image ?? host.images.training;
   const agentLoopConfig =
     experiment.trainer.agent_loop_config ??
-    `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`;
+    (experiment.verl.distribution === "stock"
+      ? stockAgentLoopConfig
+      : `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`);
   const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
   const fingerprint = digest(
     JSON.stringify([commandLine(experiment, run), environment.map(withoutSource), image]),

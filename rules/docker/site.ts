@@ -140,6 +140,8 @@ export const trialsPath = defineRule({
   remedy: "leave harbor_agent.environment_import_path out",
   source: "https://pypi.org/project/harbor/0.24.0/",
   *check({ settings: { experiment }, plan: { dockerHost, storage } }) {
+    // Harbor 0.25 copies the files in and out (harbor/environments/base.py, auto_mounting).
+    if (experiment.verl.distribution === "stock") return;
     const isLocal = experiment.harbor_agent.environment_import_path === localDockerEnvironment;
     const trials = storage.volumes.find(({ name }) => name === "trials");
     if (!dockerHost || !isLocal || !trials) return;
@@ -160,8 +162,10 @@ export const openHands = defineRule({
   consequence: "the combination is not validated upstream, which wired only the OpenHands loop",
   remedy: "set harbor_agent.scaffold to openhands",
   source: "docs/decisions.md#c-33",
-  *check({ plan: { dockerHost, scaffold } }) {
+  *check({ settings: { experiment }, plan: { dockerHost, scaffold } }) {
     if (!dockerHost || ["openhands", "openhands-sdk"].includes(scaffold.name)) return;
+    // Our own loop is tried with each of its scaffolds on Docker (test/training/test_loop.py).
+    if (experiment.verl.distribution === "stock") return;
     yield { path: ["harbor_agent", "scaffold"], found: `is ${scaffold.name}` };
   },
 });

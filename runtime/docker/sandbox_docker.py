@@ -139,6 +139,8 @@ def bound_service(name: str, service: dict[str, Any], rules: dict[str, Any]) -> 
     memory = least(most, service.get("mem_limit"), limits.get("memory"))
     pids = least(PIDS, service.get("pids_limit"), limits.get("pids"))
     limits |= {"memory": str(memory), "pids": pids}
+    if cpus := limits.get("cpus") or service.get("cpus"):
+        limits["cpus"] = str(cpus)
     # A reservation over the limit would be refused as well.
     deploy["resources"] = {"limits": limits}
     path = rules["runtime"]["path"]
@@ -173,7 +175,7 @@ def bound_service(name: str, service: dict[str, Any], rules: dict[str, Any]) -> 
 
 PIDS = 4096
 
-MOVED = {"mem_limit", "mem_reservation", "pids_limit"}
+MOVED = {"cpus", "mem_limit", "mem_reservation", "pids_limit"}
 """Limits that are written below `deploy` instead."""
 
 

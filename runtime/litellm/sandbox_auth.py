@@ -4,6 +4,9 @@ Two keys, both from the environment:
     LITELLM_MASTER_KEY  opens everything; it never leaves the proxy's namespace
     SANDBOX_API_KEY     the key of untrusted code; opens exactly OPEN_TO_SANDBOXES
 
+A key of one trial, `sk-<trial>.<mac>`, opens the same; the mac is made with SANDBOX_API_KEY, so who
+has it calls in the name of that trial and of no other (training/src/swe_rl_training/trial_key.py).
+
 LiteLLM itself knows a second key only with a database, and it asks a custom_auth only on the routes
 that it guards. LiteLLM 1.106.2 answers 46 others without any key (API documentation, dashboard,
 discovery and log-in routes) and loads some 200 MB of code at the first request to some of them. So
@@ -30,6 +33,9 @@ from typing import Any, Literal
 from fastapi import Request
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 from litellm.proxy.proxy_server import app
+
+TRIAL = "swe-rl-trial"
+"""Where call_headers.py finds the trial of a key."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -74,11 +80,25 @@ if _keys["administrator"] == _keys["sandbox"]:
     raise RuntimeError("LITELLM_MASTER_KEY and SANDBOX_API_KEY are the same key")
 
 
+_sandbox_key = os.environ["SANDBOX_API_KEY"].encode()
+
+
 def caller_of(key: bytes) -> Caller | None:
     """Whose key this is. Takes the same time for every wrong key, whatever bytes it has."""
     digest = _digest(key)
     matches = [caller for caller, own in _keys.items() if hmac.compare_digest(digest, own)]
-    return matches[0] if matches else None
+    if matches:
+        return matches[0]
+    return None if trial_of(key) is None else "sandbox"
+
+
+def trial_of(key: bytes) -> str | None:
+    """The trial whose key this is; None: it is no trial's."""
+    name, _, mac = key.removeprefix(b"sk-").rpartition(b".")
+    own = hmac.digest(_sandbox_key, b"trial " + name, hashlib.sha256).hex().encode()
+    if not hmac.compare_digest(own, mac):
+        return None
+    return name.decode()
 
 
 def verdict(method: str, path: str, caller: Caller | None) -> int:
@@ -146,7 +166,8 @@ async def _refuse(status: int, send: Send) -> None:
 
 async def check(request: Request, api_key: str) -> UserAPIKeyAuth:
     """LiteLLM's custom_auth: the same decision once more, for the key that LiteLLM has picked."""
-    caller = caller_of(api_key.removeprefix("Bearer ").encode(errors="surrogateescape"))
+    key = api_key.removeprefix("Bearer ").encode(errors="surrogateescape")
+    caller = caller_of(key)
     status = verdict(request.method, path_of(request.scope), caller)
     if status != 200:
         kind, message = _refusals[status]
@@ -156,7 +177,9 @@ async def check(request: Request, api_key: str) -> UserAPIKeyAuth:
         if caller == "administrator"
         else LitellmUserRoles.INTERNAL_USER
     )
-    return UserAPIKeyAuth(api_key=caller, user_role=role)
+    trial = trial_of(key)
+    metadata = {} if trial is None else {TRIAL: trial}
+    return UserAPIKeyAuth(api_key=caller, user_role=role, metadata=metadata)
 
 
 def _put_gate_in_front() -> None:

@@ -38,8 +38,7 @@ const interpreters = ["python3", "python3.13", "python3.12", "python3.11", "pyth
  */
 export async function pythonEnvironment(): Promise<PythonEnvironment> {
   const base = await findPython();
-  const directory = join(cacheDirectory(), "python", keyOf(base));
-  if (!existsSync(directory)) await make(directory, base);
+  const directory = await madeOnce("python", keyOf(base), (draft) => fill(draft, base));
   const verl = Object.fromEntries(
     verlReleases.map((release) => [release, join(directory, `verl-${release}`)]),
   );
@@ -89,32 +88,46 @@ function keyOf(base: Interpreter): string {
   return `${base.version}-${hash.digest("hex").slice(0, 12)}`;
 }
 
-/** Fills a draft and renames it, so that the directory is complete or not there. */
-async function make(directory: string, base: Interpreter): Promise<void> {
-  const draft = `${directory}.${randomUUID()}`;
-  const begun = performance.now();
+async function fill(draft: string, base: Interpreter): Promise<void> {
   const venv = join(draft, "venv");
   const python = join(venv, "bin/python");
-  mkdirSync(dirname(draft), { recursive: true });
+  say("making the Python environment of the runtime tests (once, about 1 GB)");
+  await run(base.path, ["-m", "venv", venv]);
+  say("installing uv …");
+  await run(python, ["-m", "pip", "install", "--quiet", ...locked("uv.txt")]);
+  say("installing Ray, LiteLLM and what they need …");
+  await install(python, ["--compile-bytecode"], "requirements.txt");
+  for (const release of verlReleases) {
+    say(`unpacking verl ${release} …`);
+    const target = ["--no-deps", "--target", join(draft, `verl-${release}`)];
+    await install(python, target, verlLock(release));
+  }
+}
+
+/**
+ * A directory of the per-user cache. A draft is filled and then renamed, so that the directory is complete or not there.
+ * @returns Its path.
+ */
+export async function madeOnce(
+  kind: string,
+  key: string,
+  fillDraft: (draft: string) => Promise<void>,
+): Promise<string> {
+  const directory = join(cacheDirectory(), kind, key);
+  if (existsSync(directory)) return directory;
+  const draft = `${directory}.${randomUUID()}`;
+  const begun = performance.now();
+  mkdirSync(draft, { recursive: true });
   try {
-    say(`making the Python environment of the runtime tests in ${directory} (once, about 1 GB)`);
-    await run(base.path, ["-m", "venv", venv]);
-    say("installing uv …");
-    await run(python, ["-m", "pip", "install", "--quiet", ...locked("uv.txt")]);
-    say("installing Ray, LiteLLM and what they need …");
-    await install(python, ["--compile-bytecode"], "requirements.txt");
-    for (const release of verlReleases) {
-      say(`unpacking verl ${release} …`);
-      const target = ["--no-deps", "--target", join(draft, `verl-${release}`)];
-      await install(python, target, verlLock(release));
-    }
+    await fillDraft(draft);
     try {
       renameSync(draft, directory);
     } catch (error) {
       // Another process was faster; its result is as good.
       if (!existsSync(directory)) throw error;
     }
-    say(`Python environment ready after ${Math.round((performance.now() - begun) / 1000)} s`);
+    say(`${directory} ready after ${Math.round((performance.now() - begun) / 1000)} s`);
+    return directory;
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
@@ -137,7 +150,7 @@ function locked(file: string): string[] {
   return ["--require-hashes", "--requirement", join(import.meta.dirname, file)];
 }
 
-function say(text: string): void {
+export function say(text: string): void {
   process.stderr.write(`python: ${text}\n`);
 }
 
@@ -146,12 +159,16 @@ function say(text: string): void {
  * @returns What it printed.
  * @throws {PythonProblem} If it fails; with the end of what it said.
  */
-async function run(
+export async function run(
   command: string,
   args: readonly string[],
-  { quiet = false } = {},
+  { quiet = false, cwd, path }: { quiet?: boolean; cwd?: string; path?: string } = {},
 ): Promise<string> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(path === undefined ? {} : { env: { ...process.env, PATH: path } }),
+  });
   let output = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));

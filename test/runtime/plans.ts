@@ -210,7 +210,9 @@ function printPlans(): void {
         const changes = variations[title]!;
         const name = `${title}, verl ${version} ${distribution}`;
         const verl = { ...(changes["verl"] as object | undefined), version, distribution };
-        const settings = { extends: "single-node.yaml", ...changes, verl };
+        // The loop of this project serves no policy itself (rule stock-loop).
+        const proxy = distribution === "stock" ? { proxy: { mode: "litellm" } } : {};
+        const settings = { extends: "single-node.yaml", ...proxy, ...changes, verl };
         writeFileSync(join(root, "config/variation.yaml"), stringify(settings));
         return planned(root, name, "variation");
       }),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import importlib
 import sys
 import types
@@ -139,3 +141,42 @@ def test_custom_auth_decides_by_itself_too(
         assert refused.value.code == outcome
     else:
         assert asyncio.run(module.check(request, key))["user_role"] == outcome
+
+
+def trial_key(secret: str, trial: str) -> str:
+    mac = hmac.digest(secret.encode(), f"trial {trial}".encode(), hashlib.sha256).hex()
+    return f"sk-{trial}.{mac}"
+
+
+@pytest.mark.parametrize("trial", ["fix-sum__0a1b2c3d4e", "a.b.c", "x"])
+def test_a_trials_key_opens_what_sandboxes_may_open(
+    monkeypatch: pytest.MonkeyPatch, trial: str
+) -> None:
+    auth = load(monkeypatch)
+    key = trial_key("sk-box", trial)
+    assert auth.caller_of(key.encode()) == "sandbox"
+    assert auth.trial_of(key.encode()) == trial
+    request = SimpleNamespace(method="POST", scope={"path": "/v1/messages"})
+    found = asyncio.run(auth.check(request, f"Bearer {key}"))
+    assert found["metadata"] == {auth.TRIAL: trial}
+    plain = asyncio.run(auth.check(request, "Bearer sk-box"))
+    assert plain["metadata"] == {}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        trial_key("sk-other", "mine"),
+        trial_key("sk-box", "mine").replace("mine", "yours"),
+        trial_key("sk-box", "mine")[:-1],
+        trial_key("sk-box", "mine") + "0",
+        "sk-mine.",
+        "sk-.",
+        "sk-",
+        ".",
+        "sk-\udcff.00",
+    ],
+)
+def test_a_forged_key_of_a_trial_opens_nothing(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    auth = load(monkeypatch)
+    assert auth.caller_of(key.encode(errors="surrogateescape")) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import signal
 from collections.abc import Iterator
@@ -350,3 +352,24 @@ def test_many_trials_at_once(running: Chain, client: httpx.Client) -> None:
             [choice] = record["response_body"]["choices"]
             assert_exact(record, sampled.pop(tuple(choice["token_ids"])))
     assert sampled == {}
+
+
+@pytest.mark.parametrize("surface", [CHAT, MESSAGES])
+def test_the_key_of_a_trial_names_it_whatever_the_agent_says(
+    running: Chain, surface: str
+) -> None:
+    trial = f"keyed__{surface.count('/')}{len(surface)}"
+    mac = hmac.digest(SANDBOX_KEY.encode(), f"trial {trial}".encode(), hashlib.sha256).hex()
+    forged = {"x-trajectory-output-path": "/trials/somebody-else", "x-session-id": "other"}
+    body = {
+        "model": "vllm_model",
+        "messages": [{"role": "user", "content": "Whose call is this?"}],
+        "max_tokens": 64,
+        "metadata": {"user_id": "user_1_account__session_abc", "swe-rl-trial": "somebody-else"},
+    }
+    with running.proxy.client(f"sk-{trial}.{mac}") as client:
+        answer = client.post(surface, json=body, headers=forged)
+    assert answer.status_code == 200, answer.text
+    [record] = running.recorder.settled(trial, 1)
+    assert record["outcome"] == "complete"
+    assert not (running.recorder.trials / "somebody-else").exists()

@@ -10,7 +10,7 @@ import { judge, type RuleProblem, settingsWith } from "./settings.ts";
 import { complete, putSettings } from "./variants/settings.ts";
 import { type Variant, variantsOf } from "./variants/walk.ts";
 
-/** What decides which settings a run has use for; the proxy's mode is the tier's. */
+/** What decides which settings a run has use for; the proxy's mode is that of tier and distribution. */
 export interface Combination {
   readonly tier: (typeof tiers)[number];
   readonly engine: Experiment["verl"]["engine"];
@@ -86,7 +86,11 @@ const values: Readonly<Record<string, readonly unknown[]>> = {
 export function effectsFor(combination: Combination): Map<string, Effect> {
   const { tier, engine, distribution } = combination;
   const version = distribution === "fork" ? "0.8.0" : "0.9.1";
-  const given = `verl: { engine: ${engine}, distribution: ${distribution}, version: ${version} }`;
+  const given = [
+    `verl: { engine: ${engine}, distribution: ${distribution}, version: ${version} }`,
+    // The loop of this project serves no policy itself.
+    ...(distribution === "stock" ? ["proxy: { mode: litellm }"] : []),
+  ].join("\n");
   const { settings: base } = settingsWith(`${given}\ntraining: { sp_size: 1 }`, {
     base: tier,
     secrets: new Set(["wandbApiKey"]),

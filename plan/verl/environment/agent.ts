@@ -3,17 +3,14 @@ import type { Batches, Scaffold } from "../../run/index.ts";
 import { noSetting, row } from "./row.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
-/** How a trial's agent runs. */
-export function agentVariables(
+/** How a trial's agent runs, whatever drives it. */
+export function trialVariables(
   { experiment }: Basis,
-  { scaffold, batches }: EnvironmentInputs,
+  { scaffold }: EnvironmentInputs,
 ): EnvironmentVariable[] {
   const { harbor_agent: agent } = experiment;
   const from = (key: string) => `harbor_agent.${key}`;
   return [
-    ...row("HARBOR_AGENT_NAME", scaffold.agentName ?? "null", from("agent_name")),
-    ...row("HARBOR_AGENT_IMPORT_PATH", scaffold.importPath, from("agent_import_path")),
-    ...row("HARBOR_AGENT_VERSION", scaffold.version, from("scaffold")),
     ...row("HARBOR_AGENT_RUNTIME_IMAGE", scaffold.runtimeImage, from("runtime_image")),
     ...row("HARBOR_AGENT_RUNTIME_MOUNT_PATH", scaffold.mountPath, from("runtime_mount_path")),
     ...row(
@@ -21,8 +18,6 @@ export function agentVariables(
       scaffold.imageSubpath,
       from("runtime_image_subpath"),
     ),
-    ...runtimeVariables(scaffold),
-    ...(scaffold.name.startsWith("openhands") ? modelInfo(batches) : []),
     ...row("HARBOR_AGENT_MAX_ITERATIONS", agent.max_iterations, from("max_iterations")),
     ...row("HARBOR_MAX_RETRIES", agent.max_retries, from("max_retries")),
     ...row("HARBOR_AGENT_MAX_TIMEOUT_SEC", agent.max_timeout_sec, from("max_timeout_sec")),
@@ -31,13 +26,7 @@ export function agentVariables(
       agent.override_timeout_sec,
       from("override_timeout_sec"),
     ),
-    ...row("HARBOR_AGENT_DISABLE_TOOL_CALLS", agent.disable_tool_calls, from("disable_tool_calls")),
     ...row("HARBOR_AGENT_TEMPERATURE", agent.temperature, from("temperature")),
-    ...row(
-      "HARBOR_MAX_CONSECUTIVE_NO_TOOL",
-      agent.max_consecutive_no_tool,
-      from("max_consecutive_no_tool"),
-    ),
     ...row("HARBOR_VERIFIER_ENABLED", agent.verifier_enabled, from("verifier_enabled")),
     ...row(
       "HARBOR_AGENT_SETUP_TIMEOUT_MULTIPLIER",
@@ -60,6 +49,28 @@ export function agentVariables(
       from("val_max_timeout_sec"),
     ),
     ...row("HARBOR_VAL_MAX_RETRIES", 2, "docs/decisions.md#c-19"),
+  ];
+}
+
+/** What the fork's agent loop reads of the agent besides. */
+export function forkAgentVariables(
+  { experiment }: Basis,
+  { scaffold, batches }: EnvironmentInputs,
+): EnvironmentVariable[] {
+  const { harbor_agent: agent } = experiment;
+  const from = (key: string) => `harbor_agent.${key}`;
+  return [
+    ...row("HARBOR_AGENT_NAME", scaffold.agentName ?? "null", from("agent_name")),
+    ...row("HARBOR_AGENT_IMPORT_PATH", scaffold.importPath, from("agent_import_path")),
+    ...row("HARBOR_AGENT_VERSION", scaffold.version, from("scaffold")),
+    ...runtimeVariables(scaffold),
+    ...(scaffold.name.startsWith("openhands") ? modelInfo(batches) : []),
+    ...row("HARBOR_AGENT_DISABLE_TOOL_CALLS", agent.disable_tool_calls, from("disable_tool_calls")),
+    ...row(
+      "HARBOR_MAX_CONSECUTIVE_NO_TOOL",
+      agent.max_consecutive_no_tool,
+      from("max_consecutive_no_tool"),
+    ),
   ];
 }
 
@@ -89,9 +100,9 @@ function modelInfo({ agentWindow, callTokens }: Batches): EnvironmentVariable[] 
 }
 
 /** Source of the bound on one call, and of the window that an agent is told. */
-const callBound = "harbor_agent.max_call_tokens; docs/decisions.md#calls-of-agents";
+export const callBound = "harbor_agent.max_call_tokens; docs/decisions.md#calls-of-agents";
 
-/** Variables from which a scaffold reads the address of the policy. */
+/** Variables from which a scaffold of the fork reads the address of the policy. */
 export function modelAccessVariables(
   settings: Basis,
   { scaffold, batches }: EnvironmentInputs,
@@ -152,7 +163,6 @@ function openCodeAccess(
 ): EnvironmentVariable[] {
   const served = experiment.model.served_model_name;
   const temperature = experiment.harbor_agent.temperature;
-  const configuration = openCodeConfiguration(served, batches, !isLiteLlm);
   return [
     ...(isLiteLlm
       ? [
@@ -163,12 +173,21 @@ function openCodeAccess(
     ...row("OPENCODE_TEMPERATURE", temperature, "harbor_agent.temperature"),
     // The proxy in the agent loop refuses streamed calls.
     ...row("OPENCODE_DISABLE_STREAMING", isLiteLlm ? "false" : "true", "proxy.mode"),
-    ...row(
-      "HARBOR_OPENCODE_CONFIG_CONTENT",
-      JSON.stringify(configuration),
-      `model.served_model_name; proxy.mode; ${callBound}`,
-    ),
+    ...openCodeVariable(served, batches, !isLiteLlm),
   ];
+}
+
+/** OpenCode takes its configuration from a variable. */
+export function openCodeVariable(
+  served: string,
+  batches: Batches,
+  withoutStreaming: boolean,
+): EnvironmentVariable[] {
+  return row(
+    "HARBOR_OPENCODE_CONFIG_CONTENT",
+    JSON.stringify(openCodeConfiguration(served, batches, withoutStreaming)),
+    `model.served_model_name; proxy.mode; ${callBound}`,
+  );
 }
 
 /** OpenCode's configuration: one provider, the policy, which is also the model for its side jobs. */

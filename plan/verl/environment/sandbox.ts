@@ -4,8 +4,10 @@ import { harborVariables } from "./harbor.ts";
 import { noSetting, row } from "./row.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 
-const kubernetesEnvironment =
-  "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment";
+const kubernetesEnvironment = {
+  fork: "harbor_patch.environments.kubernetes.kubernetes:KubernetesEnvironment",
+  stock: "swe_rl_training.kubernetes_sandbox:KubernetesEnvironment",
+} as const;
 
 /** Where and how Harbor makes its sandboxes. */
 export function sandboxVariables(
@@ -39,7 +41,7 @@ export function sandboxVariables(
     ...harborVariables(settings),
     ...row(
       "HARBOR_ENVIRONMENT_IMPORT_PATH",
-      agent.environment_import_path ?? kubernetesEnvironment,
+      agent.environment_import_path ?? kubernetesEnvironment[experiment.verl.distribution],
       "docs/decisions.md#d-32",
     ),
     ...row(

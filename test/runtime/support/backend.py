@@ -20,7 +20,17 @@ from .http_stub import Handler, serving
 WORDS = ("the ", "answer ", "of ")
 ARGUMENTS = ('{"city": ', '"Paris"', "}")
 
-Fault = Literal["dies before it answers", "dies in mid-stream", "hangs", "aborts", "refuses"]
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+Fault = Literal[
+    "dies before it answers",
+    "dies in mid-stream",
+    "hangs",
+    "aborts",
+    "refuses",
+    "too many requests",
+    "overloaded",
+]
 
 
 @dataclass
@@ -33,6 +43,18 @@ class Call:
     token_ids: list[int] = field(default_factory=list)
     """Of the tokens that were sampled and sent."""
     logprobs: list[float] = field(default_factory=list)
+
+    def note(self, token: Token) -> None:
+        self.token_ids.append(token.id)
+        self.logprobs.append(token.logprob)
+
+
+@dataclass(frozen=True)
+class Token:
+    id: int
+    logprob: float
+    piece: dict[str, Any]
+    """What it says: a delta of a chat, empty for a token that says nothing."""
 
 
 @dataclass
@@ -65,8 +87,19 @@ class Backend:
             self.port = server.port
             yield
 
-    def pieces(self, body: dict[str, Any]) -> list[dict[str, Any]]:
-        """What each sampled token says: a delta of a chat, empty for tokens that say nothing."""
+    def prompt(self, body: dict[str, Any]) -> list[int]:
+        """Ids of the prompt's tokens."""
+        return [random.randrange(151_000) for _ in range(random.randrange(3, 30))]
+
+    def sampled(self, call: Call) -> list[Token]:
+        """What the server samples for a call."""
+        return [
+            # With all its digits.
+            Token(random.randrange(151_000), -random.expovariate(2.0), piece)
+            for piece in self._pieces(call.body)
+        ]
+
+    def _pieces(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         if self.tokens:
             return [{"content": f"w{number} "} for number in range(self.tokens)]
         if not body.get("tools"):
@@ -97,7 +130,7 @@ class Backend:
                 if self.path not in ("/v1/chat/completions", "/v1/completions"):
                     self.answer(404, b'{"error": "no such route"}')
                     return
-                prompt = [random.randrange(151_000) for _ in range(random.randrange(3, 30))]
+                prompt = backend.prompt(body)
                 authorization = self.headers.get("Authorization")
                 call = Call(self.path, body, authorization, dict(self.headers), prompt)
                 backend.calls.append(call)
@@ -110,6 +143,10 @@ class Backend:
                     self.answer(400, json.dumps(too_long(bound)).encode())
                 elif fault == "refuses":
                     self.answer(400, b'{"error": {"message": "prompt too long", "code": 400}}')
+                elif fault == "too many requests":
+                    self.answer(429, b'{"error": {"message": "too many requests", "code": 429}}')
+                elif fault == "overloaded":
+                    self.answer(529, b'{"error": {"message": "overloaded", "code": 529}}')
                 elif fault == "dies before it answers":
                     self.close_connection = True
                 elif body.get("stream"):
@@ -140,31 +177,20 @@ class Backend:
         while self.hanging.is_set():
             time.sleep(0.05)
 
-    def _sample(self, call: Call) -> tuple[int, float]:
-        """A token, and its log-probability with all its digits."""
-        token, logprob = random.randrange(151_000), -random.expovariate(2.0)
-        call.token_ids.append(token)
-        call.logprobs.append(logprob)
-        return token, logprob
-
     def completion(self, call: Call) -> dict[str, Any]:
         chat = call.path == "/v1/chat/completions"
         ids_wanted = bool(call.body.get("return_token_ids"))
-        pieces = self.pieces(call.body)
-        for _ in pieces:
-            self._sample(call)
-        text = "".join(piece.get("content", "") for piece in pieces)
-        message: dict[str, Any] = {"role": "assistant", "content": text}
-        if call.body.get("tools"):
-            function = {"name": "weather", "arguments": "".join(ARGUMENTS)}
-            message["tool_calls"] = [{"id": "call-1", "type": "function", "function": function}]
+        tokens = self.sampled(call)
+        for token in tokens:
+            call.note(token)
+        message = whole_message([token.piece for token in tokens])
         choice = {
             "index": 0,
             "finish_reason": "tool_calls" if "tool_calls" in message else "stop",
             "stop_reason": None,
             "logprobs": logprobs_for(call, call.token_ids, call.logprobs),
             "token_ids": call.token_ids if ids_wanted else None,
-            **({"message": message} if chat else {"text": text}),
+            **({"message": message} if chat else {"text": message["content"]}),
         }
         prompt = call.prompt_token_ids if ids_wanted else None
         return {
@@ -173,7 +199,7 @@ class Backend:
             "created": 1,
             "model": "vllm_model",
             "choices": [choice if chat else {**choice, "prompt_token_ids": prompt}],
-            "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+            "usage": USAGE,
             **({"prompt_token_ids": prompt} if chat else {}),
         }
 
@@ -186,27 +212,42 @@ class Backend:
         if chat:
             first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None}
             yield json.dumps({**chunk, "choices": [{**first, "finish_reason": None}], **prompt})
-        pieces = self.pieces(call.body)
-        for number, piece in enumerate(pieces):
-            is_last = number == len(pieces) - 1
-            token, logprob = self._sample(call)
-            if not (piece or ids_wanted):
+        tokens = self.sampled(call)
+        end = "tool_calls" if any("tool_calls" in token.piece for token in tokens) else "stop"
+        for number, token in enumerate(tokens):
+            is_last = number == len(tokens) - 1
+            call.note(token)
+            if not (token.piece or ids_wanted or is_last):
                 continue
-            end = "tool_calls" if call.body.get("tools") else "stop"
             choice = {
                 "index": 0,
-                "logprobs": logprobs_for(call, [token], [logprob]),
+                "logprobs": logprobs_for(call, [token.id], [token.logprob]),
                 "finish_reason": ("abort" if aborts else end) if is_last else None,
-                "token_ids": [token] if ids_wanted else None,
-                **({"delta": piece} if chat else {"text": piece["content"]}),
+                "token_ids": [token.id] if ids_wanted else None,
+                **({"delta": token.piece} if chat else {"text": token.piece["content"]}),
             }
             if not chat and number == 0:
                 choice |= prompt
             yield json.dumps({**chunk, "choices": [choice]})
         if (call.body.get("stream_options") or {}).get("include_usage"):
-            usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-            yield json.dumps({**chunk, "choices": [], "usage": usage})
+            yield json.dumps({**chunk, "choices": [], "usage": USAGE})
         yield "[DONE]"
+
+
+def whole_message(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    """The message that the deltas of a stream add up to."""
+    message: dict[str, Any] = {"role": "assistant", "content": ""}
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in pieces:
+        message["content"] += piece.get("content") or ""
+        for part in piece.get("tool_calls") or []:
+            call = calls.setdefault(part["index"], {"function": {"name": "", "arguments": ""}})
+            call |= {key: part[key] for key in ("id", "type") if key in part}
+            for key, text in part["function"].items():
+                call["function"][key] += text
+    if calls:
+        message["tool_calls"] = list(calls.values())
+    return message
 
 
 def logprobs_for(call: Call, ids: list[int], logprobs: list[float]) -> dict[str, Any] | None:

@@ -31,8 +31,10 @@ class Chain:
 
 
 @contextmanager
-def chain(directory: Path, backends: list[Backend] | None = None) -> Iterator[Chain]:
-    """All of it, running; with the Plan's two servers."""
+def chain(
+    directory: Path, backends: list[Backend] | None = None, *, host: str = "127.0.0.1"
+) -> Iterator[Chain]:
+    """All of it, running; with the Plan's two servers. `host`: where LiteLLM listens."""
     backends = backends or [Backend(f"server {index}") for index in range(2)]
     with ExitStack() as stack:
         ends = [stack.enter_context(ExitStack()) for _ in backends]
@@ -42,7 +44,7 @@ def chain(directory: Path, backends: list[Backend] | None = None) -> Iterator[Ch
         stack.callback(lambda: recorder.process.kill())
         recorder.wait()
         configuration = write_configuration(directory / "proxy", recorder.url)
-        proxy = Proxy(configuration, directory / "proxy.log")
+        proxy = Proxy(configuration, directory / "proxy.log", host=host)
         stack.callback(proxy.process.kill)
         proxy.wait()
         yield Chain(proxy, recorder, backends, ends)

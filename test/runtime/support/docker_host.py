@@ -37,10 +37,12 @@ exec dockerd --data-root {folder}/data --exec-root {folder}/exec --pidfile {fold
 
 
 class DockerHost:
-    def __init__(self) -> None:
+    def __init__(self, *, own_network: bool = True) -> None:
+        """`own_network`: whether it is in a network namespace of its own, or in this process's."""
         self.folder = Path(tempfile.mkdtemp(prefix="swe-rl-docker-"))
         self._log = (self.folder / "log").open("wb")
-        command = ["unshare", "--net", "--mount", "sh", "-c", _START.format(folder=self.folder)]
+        spaces = ["--net", "--mount"] if own_network else ["--mount"]
+        command = ["unshare", *spaces, "sh", "-c", _START.format(folder=self.folder)]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
 
     @property
@@ -58,6 +60,9 @@ class DockerHost:
                     lines = (self.folder / "log").read_text().strip().splitlines()
                     raise RuntimeError(f"the daemon does not start: {lines[-3:]}") from None
                 time.sleep(0.3)
+
+    def load_python(self) -> None:
+        """Makes the image `IMAGE`."""
         _write_image(self.folder / "image.tar")
         path = "ENV PATH=/swe-rl/bin:/usr/bin:/bin"
         self.docker("import", "--change", path, str(self.folder / "image.tar"), IMAGE)
@@ -261,6 +266,7 @@ def running() -> Iterator[DockerHost]:
     try:
         try:
             host.start()
+            host.load_python()
         except RuntimeError as error:
             pytest.skip(str(error))
         yield host

@@ -14,7 +14,7 @@ from pathlib import Path
 from .cluster import JOBS_URL, TOKEN
 from .processes import Tree
 
-SOURCES = Path(__file__).parents[3] / "runtime"
+SOURCES = Path(__file__).resolve().parents[3] / "runtime"
 """One folder a program, and `common`."""
 
 
@@ -30,13 +30,17 @@ def _flat_copy() -> Path:
 RUNTIME = _flat_copy()
 
 
+PYTHON = os.environ.get("SWE_RL_RUNTIME_PYTHON", sys.executable)
+"""Interpreter with the packages of the runtime tests."""
+
+
 def start_program(
     name: str, environment: Mapping[str, str], log: Path, options: Sequence[str] = ()
 ) -> Tree:
     """Runs it without any installed package: its image has the standard library, and no more."""
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
     return Tree(
-        [sys.executable, "-S", "-B", RUNTIME / name, *options],
+        [PYTHON, "-S", "-B", RUNTIME / name, *options],
         log=log,
         env={**inherited, **environment},
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from .network import free_port
 from .our_code import shipped_plan
 from .processes import Tree, wait_until
-from .programs import RUNTIME
+from .programs import PYTHON, RUNTIME
 
 MASTER_KEY = "sk-master-0123456789abcdef"
 SANDBOX_KEY = "sk-sandbox-0123456789abcdef"
@@ -39,19 +39,18 @@ def write_configuration(directory: Path, recorder_url: str) -> Path:
 class Proxy:
     """Started as its pod starts it: the same file, keys and variables."""
 
-    def __init__(self, configuration: Path, log: Path, **environment: str) -> None:
-        port = free_port()
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.begun = time.monotonic()
-        self.process = Tree(
-            [
-                *(sys.executable, "-c", _START, "--config", configuration),
-                *("--host", "127.0.0.1", "--port", str(port)),
+    def __init__(
+        self, configuration: Path, log: Path, *, host: str = "127.0.0.1", **environment: str
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._start: dict[str, Any] = {
+            "command": [
+                *(PYTHON, "-c", _START, "--config", configuration),
+                *("--host", host, "--port", str(self.port)),
             ],
-            log=log,
-            cwd=log.parent,
-            env={
+            "cwd": log.parent,
+            "env": {
                 "PATH": os.environ["PATH"],
                 "HOME": str(log.parent),
                 "LITELLM_MASTER_KEY": MASTER_KEY,
@@ -59,7 +58,16 @@ class Proxy:
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                 **environment,
             },
-        )
+        }
+        self._log = log
+        self._starts = 0
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, or once more after its end, on the same port."""
+        self.begun = time.monotonic()
+        self._starts += 1
+        self.process = Tree(**self._start, log=self._log.with_suffix(f".{self._starts}.log"))
 
     def wait(self) -> None:
         """Until its probe answers."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import httpx
 from .backend import Backend
 from .network import free_port
 from .processes import Tree, wait_until
-from .programs import RUNTIME, discovery_environment
+from .programs import PYTHON, RUNTIME, discovery_environment
 
 FILE_NAME = "litellm-trajectory.jsonl"
 
@@ -53,7 +52,7 @@ class Recorder:
         """Starts it, or once more after its end."""
         self._starts += 1
         self.process = Tree(
-            [sys.executable, "-u", RUNTIME / "recorder.py"],
+            [PYTHON, "-u", RUNTIME / "recorder.py"],
             log=self._directory / f"recorder-{self._starts}.log",
             env=self.environment,
         )

@@ -156,13 +156,13 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
       "verl: { router_replay: R3 }\ntraining: { sp_size: 4 }",
       "training: { sp_size: 4 }",
       "verl: { router_replay: disabled }",
-      "verl: { distribution: stock }",
+      "verl: { distribution: stock }\nproxy: { mode: litellm }",
     ],
     meets: "verl: { router_replay: R3 }",
   },
   "C-16": {
     common: veomni,
-    breaks: ["verl: { distribution: stock }"],
+    breaks: ["verl: { distribution: stock }\nproxy: { mode: litellm }"],
     meets: "verl: { distribution: fork }",
   },
   "C-17": {
@@ -398,7 +398,7 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   },
   "verl-configuration": {
     common: "verl: { config_name: mine }",
-    breaks: ["verl: { distribution: stock }"],
+    breaks: ["verl: { distribution: stock }\nproxy: { mode: litellm }"],
     meets: "verl: { distribution: fork }",
   },
   "policy-loss": {
@@ -472,6 +472,16 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     common: "harbor_agent: { scaffold: openhands-sdk }",
     breaks: ["trainer: { agent_loop_config: /x/agent_loop_config_cc.yaml }"],
     meets: "trainer: { agent_loop_config: /x/agent_loop_config_oh.yaml }",
+  },
+  "stock-loop": {
+    common: "verl: { distribution: stock, version: 0.9.1 }",
+    breaks: [
+      "harbor_agent: { scaffold: openhands }",
+      "proxy: { mode: in_process }",
+      "harbor_runtime: { tail_kill_target: 0.95 }",
+      `harbor_agent: { agent_import_path: "${claudeCode}" }`,
+    ],
+    meets: "harbor_agent: { scaffold: openhands-sdk }",
   },
   "scaffold-class": {
     common: "harbor_agent: { scaffold: claude-code }",

@@ -10,7 +10,6 @@ describe("a setting without effect beside others", () => {
   it.each([
     ["async_training: { staleness_threshold: 2 }", "single-node", "async_training"],
     ["algorithm: { trajectory_filter: { enable: true } }", "single-node", "trajectory_filter"],
-    [`algorithm: { trajectory_filter: { enable: true } }\n${stock}`, "two-node", "filter"],
     [
       `async_training: { validation_rollout_min_idle_workers: 4 }\n${stock}`,
       "two-node",
@@ -40,6 +39,7 @@ describe("a setting without effect beside others", () => {
     ["async_training: { staleness_threshold: 2 }", "two-node"],
     ["algorithm: { trajectory_filter: { enable: true } }", "two-node"],
     ["algorithm: { trajectory_filter: { enable: false } }", "single-node"],
+    [`algorithm: { trajectory_filter: { enable: true } }\n${stock}`, "single-node"],
     ["algorithm: { use_kl_loss: true, kl_loss_coef: 0.01 }", "single-node"],
     ["algorithm: { kl_loss_coef: 0.001 }", "single-node"],
     ["algorithm: { rollout_is: token, rollout_is_threshold: 3 }", "single-node"],

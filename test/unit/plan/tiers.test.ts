@@ -178,7 +178,7 @@ describe("an experiment that moves", () => {
 });
 
 describe("asynchronous training", () => {
-  const stock = "verl: { version: 0.9.1, distribution: stock }";
+  const stock = "verl: { version: 0.9.1, distribution: stock }\nproxy: { mode: litellm }";
 
   it("has half as many prompts in flight with stock verl, which can be told otherwise", () => {
     const derived = planWith(stock, { base: "two-node" }).plan;
@@ -253,12 +253,12 @@ describe("asynchronous training", () => {
     ],
     [
       "replay that the engine does not have",
-      "verl: { router_replay: R3, distribution: stock, version: 0.9.1 }",
+      "verl: { router_replay: R3, distribution: stock, version: 0.9.1 }\nproxy: { mode: litellm }",
       /^verl.router_replay: is R3, but stock verl has no replay for the engine fsdp/,
     ],
     [
       "a configuration of the fork for stock verl",
-      "verl: { distribution: stock, version: 0.9.1, config_name: mine }",
+      "verl: { distribution: stock, version: 0.9.1, config_name: mine }\nproxy: { mode: litellm }",
       /^verl.config_name: is mine, a configuration of the fork/,
     ],
   ])("refuses %s", (_what, yaml, message) => {

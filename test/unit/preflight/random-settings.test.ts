@@ -41,6 +41,7 @@ const right: Partial<Record<RuleId, string>> = {
   "sandbox-quota": "fewer sandboxes than trials at once",
   "scaffold-custom": "a scaffold of one's own without its image",
   "shared-volume": "a volume of one node for a stack of several",
+  "stock-loop": "the released verl with what only the fork's agent loop does",
   "sync-step": "65 prompts in steps of 64",
   "tool-parser-known": "a parser by the name of variant",
 };

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 
+FILE_NAME = "litellm-trajectory.jsonl"
+
+
 @dataclass(frozen=True)
 class Call:
     """One completion: the prompt as the server saw it, and what it sampled."""
 
     id: str
     started: float
-    """Unix time in seconds."""
+    """Unix time in seconds, as `ended`."""
+    ended: float
     prompt: array[int]
     """Token ids."""
     sampled: array[int]
@@ -84,6 +88,7 @@ def call_of(record: Mapping[str, Any]) -> Call | str:
     return Call(
         id=str(record.get("id")),
         started=float(record.get("started") or 0),
+        ended=float(record.get("ended") or record.get("started") or 0),
         prompt=array("q", prompt),
         sampled=array("q", ids),
         logprobs=array("d", logprobs),

@@ -21,7 +21,7 @@ LONG = {"prompt_length": 100_000, "response_length": 100_000}
 
 def call(name: str, prompt: Sequence[int], sampled: Sequence[int], started: float = 0) -> Call:
     logprobs = [-(token % 97) / 10 - 0.01 for token in sampled]
-    return Call(name, started, array("q", prompt), array("q", sampled), array("d", logprobs))
+    return Call(name, started, started, array("q", prompt), array("q", sampled), array("d", logprobs))
 
 
 def trained(found: Trajectory) -> list[int]:

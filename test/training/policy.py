@@ -1,0 +1,198 @@
+"""A policy that samples real tokens: a bigram model over a tokenizer made on the spot, behind vLLM's OpenAI surface.
+
+Its logits come from a fixed random matrix. Where a script has the next token, that token gets a
+bonus, so the text is nearly always the script's, every token is drawn from a softmax, and its
+log-probability is the one of the draw. Parsing is that of vLLM's `hermes` parser.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from support.backend import Backend, Call, Token
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+BEGIN, END, OPEN, CLOSE = "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"
+
+TEMPLATE = """
+{%- if tools %}<|im_start|>tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% elif message.content %}
+{%- for part in message.content %}{{ part.text }}{% endfor %}{% endif %}
+{%- for call in message.tool_calls or [] %}<tool_call>{"name": {{ call.function.name | tojson }}, "arguments":
+{{- ' ' }}{{ call.function.arguments | tojson if call.function.arguments is mapping else call.function.arguments }}}</tool_call>{% endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+CONFIGURATION = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}
+
+
+def write_model(folder: Path) -> PreTrainedTokenizerFast:
+    """A model's folder as verl reads it before it has a GPU: configuration, tokenizer, template."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000,
+        special_tokens=[BEGIN, END, OPEN, CLOSE],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    sources = sorted(Path(json.__file__).parent.parent.glob("*.py"))[:60]
+    tokenizer.train([str(source) for source in sources], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=TEMPLATE
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    fast.save_pretrained(folder)
+    size = {"vocab_size": len(fast), "eos_token_id": fast.eos_token_id}
+    (folder / "config.json").write_text(json.dumps({**CONFIGURATION, **size}))
+    return fast
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the policy means to say."""
+
+    text: str
+    command: str | None = None
+    """A shell command to run by the agent's tool, if it has one."""
+    compact: bool = False
+    """Whether the call's JSON is written as no template would write it again."""
+
+
+Script = Callable[[list[dict[str, Any]]], Turn]
+"""The next turn, after the messages of a request."""
+
+
+@dataclass
+class Policy(Backend):
+    """A rollout server."""
+
+    tokenizer: PreTrainedTokenizerFast = field(kw_only=True)
+    script: Script = field(kw_only=True)
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        size = len(self.tokenizer)
+        self._logits = np.random.default_rng(7).normal(size=(size, 1, size // 8))
+        self._random = random.Random(11)
+        self._lock = threading.Lock()
+        self._names = 0
+
+    def prompt(self, body: dict[str, Any]) -> list[int]:
+        messages = [_with_mappings(message) for message in body["messages"]]
+        ids = self.tokenizer.apply_chat_template(
+            messages, tools=body.get("tools"), add_generation_prompt=True, return_dict=False
+        )
+        return list(ids)
+
+    def sampled(self, call: Call) -> list[Token]:
+        turn = self.script(call.body["messages"])
+        tool = _shell_tool(call.body.get("tools") or []) if turn.command else None
+        parts = [turn.text]
+        if tool is not None:
+            parts.append(f"{OPEN}{_call_text(tool, turn)}{CLOSE}")
+        script = self.tokenizer.encode("".join(parts), add_special_tokens=False)
+        with self._lock:
+            drawn = self._draw(call.prompt_token_ids[-1], [*script, self.tokenizer.eos_token_id])
+            self._names += 1
+            name = f"call_{self._names:08d}"
+        return list(self._pieces_of(drawn, name))
+
+    def _draw(self, last: int, script: Sequence[int]) -> list[tuple[int, float]]:
+        """Tokens and log-probabilities, from logits of the token before and a bonus for the script."""
+        drawn: list[tuple[int, float]] = []
+        for wanted in script:
+            logits = np.resize(self._logits[last, 0], len(self.tokenizer)).copy()
+            logits[wanted] += 22.0
+            logits -= logits.max()
+            logprobs = logits - np.log(np.exp(logits).sum())
+            token = self._random.choices(range(len(logprobs)), np.exp(logprobs))[0]
+            drawn.append((token, float(logprobs[token])))
+            last = token
+        return drawn
+
+    def _pieces_of(self, drawn: Sequence[tuple[int, float]], name: str) -> Any:
+        """As vLLM streams them: text token by token, a tool call once it is whole."""
+        opened, closed = self.tokenizer.convert_tokens_to_ids([OPEN, CLOSE])
+        inside: list[int] | None = None
+        for id, logprob in drawn:
+            piece: dict[str, Any] = {}
+            if id == opened:
+                inside = []
+            elif id == closed and inside is not None:
+                piece, inside = _tool_call(self.tokenizer.decode(inside), name), None
+            elif inside is not None:
+                inside.append(id)
+            elif id != self.tokenizer.eos_token_id:
+                piece = {"content": self.tokenizer.decode([id])}
+            yield Token(id, logprob, piece)
+
+
+def _with_mappings(message: dict[str, Any]) -> dict[str, Any]:
+    """As vLLM does before it renders: arguments of tool calls as objects."""
+    calls = message.get("tool_calls")
+    if not calls:
+        return {**message, "tool_calls": None}
+    parsed = []
+    for call in calls:
+        function = call["function"]
+        arguments = function["arguments"]
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments or "{}")
+        parsed.append({**call, "function": {**function, "arguments": arguments}})
+    return {**message, "tool_calls": parsed}
+
+
+def _shell_tool(tools: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The tool that takes a command."""
+    for tool in tools:
+        function: dict[str, Any] = tool["function"]
+        if "command" in function["parameters"].get("properties", {}) and any(
+            word in function["name"].lower() for word in ("bash", "terminal")
+        ):
+            return function
+    return None
+
+
+def _call_text(tool: dict[str, Any], turn: Turn) -> str:
+    parameters = tool["parameters"]
+    arguments: dict[str, Any] = {"command": turn.command}
+    for name in parameters.get("required", []):
+        kind = parameters["properties"][name]
+        if name not in arguments:
+            arguments[name] = (kind.get("enum") or ["Runs a command"])[0]
+    call = {"name": tool["name"], "arguments": arguments}
+    return json.dumps(call, separators=(",", ":") if turn.compact else None)
+
+
+def _tool_call(text: str, name: str) -> dict[str, Any]:
+    try:
+        call = json.loads(text)
+        function = {"name": call["name"], "arguments": json.dumps(call["arguments"])}
+    except (ValueError, KeyError, TypeError):
+        return {"content": f"{OPEN}{text}{CLOSE}"}
+    return {"tool_calls": [{"index": 0, "id": name, "type": "function", "function": function}]}
