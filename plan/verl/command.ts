@@ -67,8 +67,16 @@ function isMap(value: OverrideValue): value is Readonly<Record<string, OverrideV
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The command that starts verl with these overrides. */
-export function commandLine(experiment: Experiment, overrides: readonly Override[]): string[] {
+/**
+ * The command that starts verl with these overrides. In our own training image a check of image and inputs comes first, which
+ * needs no GPU (training/src/swe_rl_training/check.py).
+ * @param programs Programs that the training image must have.
+ */
+export function commandLine(
+  experiment: Experiment,
+  overrides: readonly Override[],
+  programs: readonly string[],
+): string[] {
   const { verl, trainer, tier } = experiment;
   const configuration =
     verl.distribution === "fork"
@@ -81,7 +89,16 @@ export function commandLine(experiment: Experiment, overrides: readonly Override
     tier === "single-node"
       ? "verl.trainer.main_ppo"
       : "verl.experimental.fully_async_policy.fully_async_main";
-  return ["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)];
+  return [
+    ...(verl.distribution === "stock" ? checked(experiment, programs) : []),
+    ...["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)],
+  ];
+}
+
+function checked({ ray, verl }: Experiment, programs: readonly string[]): string[] {
+  const releases = ["--ray", ray.version, "--verl", verl.version];
+  const needed = programs.flatMap((program) => ["--program", program]);
+  return ["python3", "-m", "swe_rl_training.check", ...releases, ...needed, "--"];
 }
 
 /** The asynchronous names are those of the fork's public successor; the fork's own are not published. */

@@ -47,8 +47,10 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
       ? stockAgentLoopConfig
       : `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`);
   const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
+  // Harbor makes sandboxes by the one, and the sandboxes' firewall writes its table with the other.
+  const programs = host.docker ? ["docker", "nft"] : [];
   const fingerprint = digest(
-    JSON.stringify([commandLine(experiment, run), environment.map(withoutSource), image]),
+    JSON.stringify([commandLine(experiment, run, programs), environment.map(withoutSource), image]),
     10,
   );
   const rayNamespace = `${names.stack}-${fingerprint}`;
@@ -56,7 +58,7 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
   return {
     image,
     verl: { version: experiment.verl.version, distribution: experiment.verl.distribution },
-    argv: commandLine(experiment, overrides),
+    argv: commandLine(experiment, overrides, programs),
     overrides,
     environment,
     agentLoopConfig,

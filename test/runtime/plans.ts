@@ -200,6 +200,7 @@ function printPlans(): void {
     const shipped = [
       "single-node",
       "single-node-dense",
+      "single-node-stock",
       "smoke",
       "two-node",
       "three-node",

@@ -300,7 +300,8 @@ def test_every_variation_was_tried() -> None:
     assert SHIPPED < set(all_outcomes()["0.8.0"])
 
 
-SHIPPED = {"single-node", "smoke", "two-node", "three-node", "three-node-veomni", "single-node-dense"}
+SHIPPED = {"single-node", "smoke", "two-node", "three-node", "three-node-veomni", "single-node-dense",
+           "single-node-stock"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

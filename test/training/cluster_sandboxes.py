@@ -1,4 +1,4 @@
-"""Sandboxes of Harbor's environment on Kubernetes in the fake cluster, as all its tests make them."""
+"""Sandboxes of Harbor's environment on Kubernetes in the fake cluster, as its tests make them."""
 
 from __future__ import annotations
 

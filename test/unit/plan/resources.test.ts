@@ -38,6 +38,7 @@ describe("the Plan's list of resources, against what is registered", () => {
     ["three-node", "proxy: { mode: litellm }"],
     ["three-node-veomni", ""],
     ["single-node-dense", ""],
+    ["single-node-stock", ""],
     ["single-node", everything],
   ])("%s %s", async (base, yaml) => {
     await expectSame(shipped(yaml, base), base);

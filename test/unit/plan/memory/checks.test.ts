@@ -21,12 +21,16 @@ function onSite(gpuNodes: string, experiment = ""): Judged {
 }
 
 describe("the shipped experiments on H200s", () => {
-  it.each(["single-node", "single-node-dense", "smoke", "three-node", "three-node-veomni"])(
-    "%s fits",
-    (base) => {
-      expect(said(planWith("", { base }))).toEqual([]);
-    },
-  );
+  it.each([
+    "single-node",
+    "single-node-dense",
+    "single-node-stock",
+    "smoke",
+    "three-node",
+    "three-node-veomni",
+  ])("%s fits", (base) => {
+    expect(said(planWith("", { base }))).toEqual([]);
+  });
 
   it("two-node fits within the error of the estimate, with the loss that it assumes", () => {
     const judged = planWith("", { base: "two-node" });
