@@ -121,6 +121,7 @@ def _model(found: str, consequence: str, remedy: str = "Copy the model anew") ->
 @dataclass(frozen=True)
 class Index:
     file: Path
+    split: str
     tasks: dict[str, str | None]
     """Image of each task, by its folder."""
     rows: int
@@ -137,27 +138,28 @@ def indexes(configuration: DictConfig) -> tuple[list[Index], list[Finding]]:
             findings += faults
             if index is not None:
                 read.append(index)
-    batch = data.train_batch_size or 1
-    if read and read[0].rows < batch:
+    train = [index for index in read if index.split == "train"]
+    rows, batch = sum(index.rows for index in train), data.train_batch_size or 1
+    if train and rows < batch:
         findings.append(
             _data(
-                f"{read[0].file} has {read[0].rows} tasks, and a batch takes {batch}",
+                f"{train[0].file} has {rows} tasks, and a batch takes {batch}",
                 "verl has no batch to train on",
                 "Add tasks, or lower training.train_batch_size",
             )
         )
-    if len(read) == 2:
-        both = sorted(read[0].tasks.keys() & read[1].tasks.keys())
-        if both:
-            findings.append(
-                Finding(
-                    "index",
-                    "warn",
-                    f"{len(both)} tasks are in both indexes: {_some(both)}",
-                    "validation measures what was trained on",
-                    "Leave them out of one",
-                )
+    validated = {task for index in read if index.split == "val" for task in index.tasks}
+    both = sorted({task for index in train for task in index.tasks} & validated)
+    if both:
+        findings.append(
+            Finding(
+                "index",
+                "warn",
+                f"{len(both)} tasks are in both indexes: {_some(both)}",
+                "validation measures what was trained on",
+                "Leave them out of one",
             )
+        )
     return read, findings
 
 
@@ -196,7 +198,7 @@ def _index(file: Path, split: str) -> tuple[Index | None, list[Finding]]:
                 f"{anew} --split val",
             )
         )
-    return Index(file, tasks, len(about)), findings
+    return Index(file, split, tasks, len(about)), findings
 
 
 def images(read: list[Index]) -> Iterator[Finding]:
