@@ -24,6 +24,8 @@ export interface Names {
   readonly proxy: string;
   readonly recorder: string;
   readonly policyCheck: string;
+  /** Job that checks image, model and task indexes before Ray starts. */
+  readonly inputsCheck: string;
   /** Job that shows what sandboxes reach. */
   readonly egressProof: string;
   /** Listener at the proxy's place, the allowed target of the egress proof. */
@@ -63,6 +65,7 @@ export function planNames({ stack, experiment }: Basis): Names {
     proxy: "litellm",
     recorder: "recorder",
     policyCheck: "policy-check",
+    inputsCheck: "inputs-check",
     egressProof: "egress-proof",
     allowedTarget: "proof-door",
     decoy: "proof-ray",

@@ -19,6 +19,7 @@ import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Recorder } from "../components/inference/recorder.ts";
 import { RunNamespace } from "../components/network/run-namespace.ts";
 import { containerEnvironment } from "../components/ray/pod-template.ts";
+import { InputsCheck } from "../components/training/inputs-check.ts";
 import { RayCluster } from "../components/ray/ray-cluster.ts";
 import { EgressProof } from "../components/sandbox/egress-proof.ts";
 import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
@@ -83,7 +84,12 @@ export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets
   const { account, ready } = boundSandboxes(base);
   const endpoint = plan.proxy.mode === "litellm" ? openEndpoint(base) : undefined;
   const { before, isolation } = closeSandboxes(base, { ready, proxyUrl: endpoint?.url });
-  const ray = startRay(base, { account, before: [...ready, ...before], proxyUrl: endpoint?.url });
+  const environment = containerEnvironment(plan.trainer.environment, {
+    secrets: secrets.training,
+    proxyUrl: endpoint?.url,
+  });
+  const inputs = checkInputs(base, { environment, before: [...ready, ...before] });
+  const ray = startRay(base, { account, environment, before: [...ready, ...before, ...inputs] });
   serveFrozenModels(base, ray);
   reapSandboxes(base, ray);
   const trainer = startTrainer(base, ray, account);
@@ -305,19 +311,43 @@ function listen(base: Base, name: string, listener: ListenerPlan): ProofListener
   );
 }
 
+// What is wrong with image, model or indexes ends the update before Ray takes a GPU. Only our own image can tell.
+function checkInputs(
+  { plan, cluster, train, secrets, mounts }: Base,
+  parts: {
+    environment: ReturnType<typeof containerEnvironment>;
+    before: readonly pulumi.Resource[];
+  },
+): InputsCheck[] {
+  const { labels, names, ray, trainer } = plan;
+  if (!trainer.check) return [];
+  const check = new InputsCheck(
+    names.inputsCheck,
+    {
+      labels,
+      names,
+      check: trainer.check,
+      trainer,
+      nodes: ray.head,
+      namespace: train.namespace,
+      environment: parts.environment,
+      mounts,
+      pullSecret: secrets.pull.train,
+    },
+    { provider: cluster.provider, dependsOn: [...parts.before] },
+  );
+  return [check];
+}
+
 function startRay(
   { plan, cluster, train, secrets, mounts }: Base,
   parts: {
     account: TrainerAccount;
+    environment: ReturnType<typeof containerEnvironment>;
     before: readonly pulumi.Resource[];
-    proxyUrl: pulumi.Output<string> | undefined;
   },
 ): RayCluster {
-  const { labels, names, trainer, disruption } = plan;
-  const environment = containerEnvironment(trainer.environment, {
-    secrets: secrets.training,
-    proxyUrl: parts.proxyUrl,
-  });
+  const { labels, names, disruption } = plan;
   return new RayCluster(
     "ray",
     {
@@ -326,7 +356,7 @@ function startRay(
       ray: plan.ray,
       namespace: train.namespace,
       serviceAccount: parts.account.serviceAccount,
-      environment,
+      environment: parts.environment,
       mounts,
       authenticationSecret: secrets.rayAuthentication,
       startupMinutes: plan.rolloutMinutes,

@@ -67,6 +67,7 @@ export function objectsOf(plan: Plan): PlannedObject[] {
     ...volumesOf(plan),
     ...trainingOf(plan),
     ...proxyOf(plan),
+    ...inputsCheckOf(plan),
     ...policyCheckOf(plan),
     ...servingOf(plan),
     ...sandboxOf(plan),
@@ -154,6 +155,15 @@ function program(namespace: string, name: string, isCalled = true): PlannedObjec
     object("ServiceAccount", { namespace, name }),
     object("Deployment", { namespace, name }),
     ...(isCalled ? [object("Service", { namespace, name })] : []),
+  ];
+}
+
+function inputsCheckOf({ names, trainer }: Plan): PlannedObject[] {
+  const namespace = names.namespaces.train;
+  if (!trainer.check) return [];
+  return [
+    object("ServiceAccount", { namespace, name: names.inputsCheck }),
+    object("Job", { namespace, name: names.inputsCheck }),
   ];
 }
 

@@ -89,16 +89,26 @@ export function commandLine(
     tier === "single-node"
       ? "verl.trainer.main_ppo"
       : "verl.experimental.fully_async_policy.fully_async_main";
-  return [
-    ...(verl.distribution === "stock" ? checked(experiment, programs) : []),
-    ...["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)],
-  ];
+  const command = ["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)];
+  return verl.distribution === "stock" ? checked(experiment, programs, command) : command;
 }
 
-function checked({ ray, verl }: Experiment, programs: readonly string[]): string[] {
+const checkProgram = ["python3", "-m", "swe_rl_training.check"];
+
+function checked(
+  { ray, verl }: Experiment,
+  programs: readonly string[],
+  command: readonly string[],
+): string[] {
   const releases = ["--ray", ray.version, "--verl", verl.version];
   const needed = programs.flatMap((program) => ["--program", program]);
-  return ["python3", "-m", "swe_rl_training.check", ...releases, ...needed, "--"];
+  return [...checkProgram, ...releases, ...needed, "--", ...command];
+}
+
+/** The check of a command line that begins with it, alone, and of the tasks' images too; undefined for any other. */
+export function checkAlone(argv: readonly string[]): string[] | undefined {
+  if (!checkProgram.every((word, i) => argv[i] === word)) return undefined;
+  return [...checkProgram, "--only", "--images", ...argv.slice(checkProgram.length)];
 }
 
 /** The asynchronous names are those of the fork's public successor; the fork's own are not published. */

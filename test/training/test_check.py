@@ -302,6 +302,6 @@ def test_registries_are_asked_once_for_each_image() -> None:
         assert found[f"{host}/gone/b:1"] == Found(None, f"{host} answers 404", is_missing=True)
         assert len(asked) == 3
         refused = Registries().look_up({f"{host}/there/a:1"})
-    assert refused[f"{host}/there/a:1"].is_missing
+    assert refused[f"{host}/there/a:1"] == Found(None, f"{host} answers 401")
     nobody = Registries(timeout=2).look_up({"127.0.0.1:9/a:1"})["127.0.0.1:9/a:1"]
     assert (nobody.digest, nobody.is_missing) == (None, False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import swe_rl_training
 from laboratory import Laboratory
 from policy import Turn
 from scripts import TASKS, Solver
@@ -244,7 +245,7 @@ def test_trainer_that_is_killed_in_the_middle_of_32_trials(
     variables = {
         **laboratory.variables("claude-code", SWE_RL_PARALLEL_TRIALS="12"),
         **laboratory.sandboxes.with_deadline(30),
-        "PYTHONPATH": ":".join(sys.path),
+        "PYTHONPATH": str(Path(swe_rl_training.__file__).parents[1]),
         "HOME": str(tmp_path),
     }
     program = Path(__file__).with_name("many_trials.py")
@@ -269,3 +270,13 @@ def test_trainer_that_is_killed_in_the_middle_of_32_trials(
         wait_until(lambda: laboratory.sandboxes.left() == [], 120, "the reaper's work")
     finally:
         reaper.kill()
+
+
+def test_agent_that_has_had_all_its_turns(
+    run: Callable[..., Sample], laboratory: Laboratory
+) -> None:
+    laboratory.follow(Solver(right=1))
+    sample = run(HARBOR_AGENT_MAX_ITERATIONS="2")
+    assert (sample.drop, sample.reward) == (None, 1)
+    dropped = run(HARBOR_AGENT_MAX_ITERATIONS="2", SWE_RL_DROP_REASONS="max_turns_reached")
+    assert dropped.drop == Drop.MAX_TURNS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from harbor.models.trial.error_policy import FailureCause
 from harbor.models.trial.result import TrialResult
@@ -56,7 +57,13 @@ _CAUSES = {
 }
 
 
-def failure_of(result: TrialResult) -> Drop | None:
+ALL_TURNS = (b'"subtype":"error_max_turns"', b'"terminal_reason":"max_turns"')
+"""What Claude Code 2.1 writes last when `--max-turns` is over; it then exits with 1, as after a failure."""
+
+TAIL_BYTES = 65536
+
+
+def failure_of(result: TrialResult, agent_logs: Path) -> Drop | None:
     """Why Harbor says that the trial failed; None where its reward holds."""
     info = result.exception_info
     if info is None:
@@ -70,8 +77,18 @@ def failure_of(result: TrialResult) -> Drop | None:
     if info.policy.cause in _CAUSES:
         return _CAUSES[info.policy.cause]
     if info.exception_type == "NonZeroAgentExitCodeError":
-        return Drop.AGENT_FAILED
+        return Drop.MAX_TURNS if _had_all_turns(agent_logs) else Drop.AGENT_FAILED
     return Drop.SANDBOX_LOST
+
+
+def _had_all_turns(agent_logs: Path) -> bool:
+    try:
+        with (agent_logs / "claude-code.txt").open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - TAIL_BYTES))
+            end = log.read()
+    except OSError:
+        return False
+    return any(mark in end for mark in ALL_TURNS)
 
 
 def reward_of(result: TrialResult) -> float | None:

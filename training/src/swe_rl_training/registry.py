@@ -101,8 +101,8 @@ class Registries:
             return Found(None, f"{type(error).__name__}: {error}")
         if answer.status_code == 200:
             return Found(answer.headers.get("docker-content-digest", reference.version))
-        # Docker Hub says 401, and not 404, of a repository that is not there.
-        is_missing = answer.status_code in (401, 403, 404)
+        # Who is not let in learns nothing; Docker Hub also says 401 of a repository that is not there.
+        is_missing = answer.status_code == 404
         return Found(None, f"{reference.registry} answers {answer.status_code}", is_missing)
 
     def _head(self, reference: Reference) -> httpx.Response:

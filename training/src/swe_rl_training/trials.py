@@ -157,7 +157,8 @@ class Trials:
         reward = reward_of(result) if result else None
         if not self._settings.verifies:
             reward = 0.0
-        drop = failure_of(result) if result else Drop.DEADLINE
+        folder = self._settings.trials_directory / name
+        drop = failure_of(result, folder / "agent") if result else Drop.DEADLINE
         if drop not in ALWAYS and reward is None:
             drop = Drop.VERIFIER_FAILED
         trajectory = None

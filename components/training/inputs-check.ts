@@ -1,0 +1,152 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Names } from "../../plan/names.ts";
+import { roleLabel } from "../../plan/network/index.ts";
+import type { Trainer } from "../../plan/verl/index.ts";
+import {
+  deletedInBackground,
+  deletedInForeground,
+  type Identity,
+  type Labels,
+  labelsOf,
+} from "../metadata.ts";
+import {
+  claimVolumes,
+  failurePolicy,
+  type Nodes,
+  podBasis,
+  pullSecrets,
+  resourcesOf,
+} from "../pod.ts";
+import type { Mount } from "../ray/pod-template.ts";
+import { type Transform, transformed } from "../transform.ts";
+
+export interface InputsCheckArgs {
+  names: Names;
+  check: NonNullable<Trainer["check"]>;
+  trainer: Pick<Trainer, "fingerprint" | "image">;
+  /** Where the pod runs: on the nodes of the head, which have the image. */
+  nodes: Nodes;
+  namespace: pulumi.Input<string>;
+  labels: Labels;
+  /** That of the run, which the check reads. */
+  environment: k8s.types.input.core.v1.EnvVar[];
+  /** Volumes of the run: model and data to be read, the others to be written. */
+  mounts: readonly Mount[];
+  /** Secret with registry credentials, by which the tasks' images are looked up, too. */
+  pullSecret?: pulumi.Input<string> | undefined;
+  /** @default no change */
+  transform?: {
+    /** @default no change */
+    job?: Transform<k8s.batch.v1.JobArgs>;
+  };
+}
+
+/** Exit codes after which another pod would only fail again: see `training/src/swe_rl_training/check.py`. */
+const finalFailures = [1, 2, 3];
+
+/** The training image is pulled in it, and up to a thousand images are looked up. */
+const minutes = 30;
+
+/** Where `docker login` would have left its file. */
+const dockerDirectory = "/run/swe-rl-registries";
+
+/** Checks image, model and task indexes in the very image and on the very volumes, before a GPU is held. Awaited. */
+export class InputsCheck extends pulumi.ComponentResource {
+  public readonly account: k8s.core.v1.ServiceAccount;
+  public readonly job: k8s.batch.v1.Job;
+
+  constructor(name: string, args: InputsCheckArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { transform = {}, ...inputs } = args;
+    super("swe-rl:training:InputsCheck", name, inputs, opts);
+    const { labels, namespace, names } = args;
+    const identity = { labels, namespace, app: "inputs-check", component: "training" };
+    this.account = new k8s.core.v1.ServiceAccount(
+      `${name}-account`,
+      {
+        metadata: deletedInBackground(identity, names.inputsCheck),
+        automountServiceAccountToken: false,
+        ...pullSecrets(args.pullSecret),
+      },
+      { parent: this },
+    );
+    const job = {
+      name,
+      args: {
+        metadata: deletedInForeground(identity, names.inputsCheck),
+        spec: this.#jobSpec(identity, args),
+      },
+      opts: {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["spec.template"],
+        customTimeouts: { create: `${minutes + 1}m` },
+      },
+    };
+    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+    this.registerOutputs({ job: this.job.metadata.name });
+  }
+
+  #jobSpec(identity: Identity, args: InputsCheckArgs) {
+    return {
+      backoffLimit: 2,
+      activeDeadlineSeconds: minutes * 60,
+      podFailurePolicy: failurePolicy("check", finalFailures),
+      template: {
+        metadata: {
+          labels: { ...labelsOf(identity), [roleLabel]: "inputs-check" },
+          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+        },
+        spec: {
+          restartPolicy: "Never",
+          automountServiceAccountToken: false,
+          ...podBasis(args.nodes, this.account.metadata.name),
+          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          containers: [checker(args)],
+          volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
+        },
+      },
+    };
+  }
+}
+
+function checker({
+  check,
+  trainer,
+  environment,
+  mounts,
+  pullSecret,
+}: InputsCheckArgs): k8s.types.input.core.v1.Container {
+  return {
+    name: "check",
+    image: trainer.image,
+    command: [...check.argv],
+    // The provider shows the last lines where the Job fails: what is wrong, a line each.
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    // As Ray's pods: what is checked is also what they may do on the volumes.
+    securityContext: { allowPrivilegeEscalation: false },
+    env: [
+      ...environment,
+      ...(pullSecret === undefined ? [] : [{ name: "DOCKER_CONFIG", value: dockerDirectory }]),
+    ],
+    resources: resourcesOf(check.requests),
+    volumeMounts: [
+      ...mounts.map(({ name, mountPath, readOnly }) => ({
+        name,
+        mountPath,
+        readOnly,
+      })),
+      ...(pullSecret === undefined
+        ? []
+        : [{ name: "registries", mountPath: dockerDirectory, readOnly: true }]),
+    ],
+  };
+}
+
+function registryVolumes(
+  pullSecret: pulumi.Input<string> | undefined,
+): k8s.types.input.core.v1.Volume[] {
+  if (pullSecret === undefined) return [];
+  const items = [{ key: ".dockerconfigjson", path: "config.json" }];
+  return [{ name: "registries", secret: { secretName: pullSecret, items } }];
+}
