@@ -82,7 +82,7 @@ class Run:
         said = io.StringIO()
         with mock.patch.dict(os.environ, self.environment, clear=True), redirect_stderr(said):
             code = check.main(arguments)
-        return code, said.getvalue().splitlines()
+        return code, [line for line in said.getvalue().splitlines() if line.startswith("check: ")]
 
 
 @pytest.fixture

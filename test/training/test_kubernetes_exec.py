@@ -220,7 +220,7 @@ class TestExec:
             return [int(line) for line in (cluster.root / "pid").read_text().split()]
 
         pids = do(work())
-        assert len(pids) == 2 and not any(runs(pid) for pid in pids)
+        assert len(pids) == 2 and all(ends(pid) for pid in pids)
 
     def test_that_is_cancelled_lets_go_at_once_and_is_killed(
         self, make: Make, cluster: FakeCluster

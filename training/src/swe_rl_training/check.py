@@ -55,6 +55,8 @@ def findings(options: argparse.Namespace, command: Command) -> Iterator[Finding]
 
 def main(arguments: list[str] | None = None) -> int:
     options, argv = _parse(sys.argv[1:] if arguments is None else arguments)
+    # Otherwise Harbor's LiteLLM asks the internet for prices as it is imported, and waits in vain.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     try:
         command = Command.of(argv)
     except ValueError as error:
@@ -76,7 +78,8 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="python3 -m swe_rl_training.check",
         usage="%(prog)s [OPTION...] -- COMMAND",
         description="Checks the image and the inputs of a run, and then starts it.",
-        epilog="Exit codes: 0 all is well and --only is given, else the command's; 2 wrong usage; 3 something is at fault.",
+        epilog="Exit codes: 0 all is well and --only is given, else the command's; 2 wrong usage; "
+        "3 something is at fault.",
     )
     parser.add_argument("--ray", help="release of Ray that the Plan names")
     parser.add_argument("--verl", help="release of verl that the Plan names")

@@ -81,23 +81,19 @@ def releases(expected: dict[str, str], *, needs_vllm: bool) -> Iterator[Finding]
                 "what one pod starts another cannot join or read",
                 f"{REBUILD}; or set the release in the experiment",
             )
-    wanted = [Requirement(text) for text in metadata.requires("verl") or []] if _release("verl") else []
-    for requirement in wanted:
+    own = _release("verl")
+    extras = ("", "vllm") if needs_vllm else ("",)
+    for requirement in map(Requirement, metadata.requires("verl") or [] if own else []):
         marker = requirement.marker
-        of_vllm = marker is not None and marker.evaluate({"extra": "vllm"})
-        if marker is not None and not of_vllm:
-            continue
-        if of_vllm and not marker.evaluate({"extra": ""}) and not needs_vllm:
+        if marker and not any(marker.evaluate({"extra": extra}) for extra in extras):
             continue
         found = _release(requirement.name)
         if found is not None and requirement.specifier.contains(found, prereleases=True):
             continue
-        if found is None and requirement.extras:
-            continue
         yield Finding(
             requirement.name,
             "fatal" if found is None else "warn",
-            f"is {found or 'not installed'}, and verl {_release('verl')} asks for {requirement}",
+            f"is {found or 'not installed'}, and verl {own} asks for {requirement}",
             "verl may not start, or may sample otherwise than it trains",
             REBUILD,
         )

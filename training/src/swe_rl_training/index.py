@@ -84,7 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python3 -m swe_rl_training.index",
         description="Makes a task index for verl from a folder of Harbor tasks.",
-        epilog="Exit codes: 0 written, 1 a task or an image is at fault and nothing is written, 2 wrong usage.",
+        epilog="Exit codes: 0 written; 1 a task or an image is at fault and nothing is written; "
+        "2 wrong usage.",
     )
     parser.add_argument("directory", type=Path, help="folder with one folder a task")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Parquet file to write")

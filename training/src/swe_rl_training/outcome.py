@@ -10,7 +10,10 @@ from harbor.models.trial.result import TrialResult
 
 
 class Drop(StrEnum):
-    """Why no token of a trial is trained on (docs/trajectories.md). Values of `algorithm.trajectory_filter.drop_reasons`, too."""
+    """Why no token of a trial is trained on (docs/trajectories.md).
+
+    Some are values of `algorithm.trajectory_filter.drop_reasons`.
+    """
 
     TASK_INVALID = "task_invalid"
     """Harbor cannot read the task."""
@@ -43,7 +46,7 @@ class Drop(StrEnum):
 
 
 ALWAYS = frozenset(Drop) - {Drop.TIMEOUT, Drop.OVERLONG, Drop.MAX_TURNS}
-"""Reasons after which there is no reward or no token. The others drop a trial only where the settings say so."""
+"""Reasons after which there is no reward or no token. The others drop a trial only if settings say so."""
 
 RETRIED = frozenset(
     {Drop.ENV_SETUP_FAILED, Drop.SANDBOX_LOST, Drop.POLICY_UNREACHABLE, Drop.AGENT_FAILED, Drop.NO_CALL}

@@ -1,4 +1,4 @@
-"""What the Plan has decided about trials, from the environment of the training pods (docs/training-image.md)."""
+"""What the Plan has decided about trials, from the environment of the training pods."""
 
 from __future__ import annotations
 
