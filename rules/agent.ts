@@ -203,6 +203,14 @@ export const stockLoop = defineRule({
         remedy: "choose one of these, or verl.distribution fork",
       };
     }
+    if (scaffold.name === "openhands-sdk" && agent.runtime_image === undefined) {
+      yield {
+        path: ["harbor_agent", "runtime_image"],
+        found:
+          "is not set, and the scaffold's default image has no Python that runs where it is mounted",
+        remedy: "build one with: npm run image -- build openhands-sdk",
+      };
+    }
     if (proxy.mode === "in_process") {
       yield {
         path: ["proxy", "mode"],

@@ -41,7 +41,8 @@ type Suite = keyof typeof suites;
 const lanes: readonly (readonly Suite[])[] = [
   ["unit", "runtime"],
   ["engine"],
-  ["network", "training"],
+  ["network"],
+  ["training"],
 ];
 
 const usage = `Usage: npm test [-- SUITE…]

@@ -198,5 +198,7 @@ export const algorithm = z.strictObject({
         .describe("Termination reasons whose trials teach nothing."),
     })
     .prefault({})
-    .describe("Which rewarded trials are not trained on. With `verl.distribution: fork` only on the asynchronous tiers."),
+    .describe(
+      "Which rewarded trials are not trained on. With `verl.distribution: fork` only on the asynchronous tiers.",
+    ),
 });

@@ -70,9 +70,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
         ]
       : []),
     one("the check of the policy", plan.policyCheck.requests),
-    ...(plan.trainer.check
-      ? [one("the check of the inputs", plan.trainer.check.requests)]
-      : []),
+    ...(plan.trainer.check ? [one("the check of the inputs", plan.trainer.check.requests)] : []),
     ...ray.groups.map((group) =>
       one(`Ray group ${group.name}`, guaranteed(group), {
         ...gpu,

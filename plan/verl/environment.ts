@@ -1,9 +1,5 @@
 import type { Basis } from "../host.ts";
-import {
-  forkAgentVariables,
-  modelAccessVariables,
-  trialVariables,
-} from "./environment/agent.ts";
+import { forkAgentVariables, modelAccessVariables, trialVariables } from "./environment/agent.ts";
 import { asyncVariables } from "./environment/async.ts";
 import { dockerVariables } from "./environment/docker.ts";
 import { loopVariables } from "./environment/loop.ts";

@@ -477,11 +477,12 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     common: "verl: { distribution: stock, version: 0.9.1 }",
     breaks: [
       "harbor_agent: { scaffold: openhands }",
+      "harbor_agent: { scaffold: openhands-sdk }",
       "proxy: { mode: in_process }",
       "harbor_runtime: { tail_kill_target: 0.95 }",
       `harbor_agent: { agent_import_path: "${claudeCode}" }`,
     ],
-    meets: "harbor_agent: { scaffold: openhands-sdk }",
+    meets: "harbor_agent: { scaffold: openhands-sdk, runtime_image: r.example/oh-sdk:1 }",
   },
   "scaffold-class": {
     common: "harbor_agent: { scaffold: claude-code }",
