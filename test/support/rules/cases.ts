@@ -366,15 +366,14 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "verl: { overrides: { trainer.balance_batch: false } }",
   },
   "override-key": {
-    common: "verl: { distribution: stock }",
     breaks: [
-      "verl: { overrides: { actor_rollout_ref.rollout.max_num_batched_token: 8192 } }",
-      "verl: { overrides: { actor_rollout_ref.rolout.x: 1 } }",
-      "verl: { overrides: { actor_rollout_ref.rollout: { max_num_seq: 8 } } }",
-      "verl: { overrides: { actor_rollout_ref.actor.megatron.use_mbridge: true } }",
-      "verl: { overrides: { async_training.partial_rolout: true } }",
-      "verl: { distribution: fork, overrides: { algorithm.of_the_fork: 1 } }",
-      "verl: { distribution: fork, overrides: { trainer.balance_batches: false } }",
+      "verl: { distribution: stock, overrides: { actor_rollout_ref.rollout.max_num_batched_token: 8192 } }",
+      "verl: { distribution: stock, overrides: { actor_rollout_ref.rolout.x: 1 } }",
+      "verl: { distribution: stock, overrides: { actor_rollout_ref.rollout: { max_num_seq: 8 } } }",
+      "verl: { distribution: stock, overrides: { actor_rollout_ref.actor.megatron.use_mbridge: true } }",
+      "verl: { distribution: stock, overrides: { async_training.partial_rolout: true } }",
+      "verl: { overrides: { algorithm.of_the_fork: 1 } }",
+      "verl: { overrides: { trainer.balance_batches: false } }",
     ],
     meets:
       "verl: { overrides: { actor_rollout_ref.actor.checkpoint.save_contents: [model, hf_model], actor_rollout_ref.model.override_config.attn_implementation: eager, actor_rollout_ref.rollout.engine_kwargs.vllm: { kv_cache_dtype: fp8, max-num-partial-prefills: 2 }, data.apply_chat_template_kwargs: { enable_thinking: false } } }",
