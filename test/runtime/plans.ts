@@ -211,9 +211,8 @@ function printPlans(): void {
         const changes = variations[title]!;
         const name = `${title}, verl ${version} ${distribution}`;
         const verl = { ...(changes["verl"] as object | undefined), version, distribution };
-        // The loop of this project serves no policy itself (rule stock-loop).
-        const proxy = distribution === "stock" ? { proxy: { mode: "litellm" } } : {};
-        const settings = { extends: "single-node.yaml", ...proxy, ...changes, verl };
+        const own = distribution === "stock" ? forOwnLoop(changes) : {};
+        const settings = { extends: "single-node.yaml", ...changes, ...own, verl };
         writeFileSync(join(root, "config/variation.yaml"), stringify(settings));
         return planned(root, name, "variation");
       }),
@@ -222,6 +221,15 @@ function printPlans(): void {
   } finally {
     rmSync(root, { recursive: true });
   }
+}
+
+/** What the loop of this project needs (rule stock-loop): it serves no policy itself, and mounts runtimes of its own form. */
+function forOwnLoop(changes: Readonly<Record<string, unknown>>): object {
+  const agent = changes["harbor_agent"] as object | undefined;
+  return {
+    proxy: { mode: "litellm" },
+    harbor_agent: { ...agent, runtime_image: "registry.example/agent:1" },
+  };
 }
 
 function planned(root: string, name: string, stack: string): unknown {
