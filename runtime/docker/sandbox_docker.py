@@ -139,8 +139,8 @@ def bound_service(name: str, service: dict[str, Any], rules: dict[str, Any]) -> 
     memory = least(most, service.get("mem_limit"), limits.get("memory"))
     pids = least(PIDS, service.get("pids_limit"), limits.get("pids"))
     limits |= {"memory": str(memory), "pids": pids}
-    if cpus := limits.get("cpus") or service.get("cpus"):
-        limits["cpus"] = str(cpus)
+    if service.get("cpus"):
+        limits.setdefault("cpus", service["cpus"])
     # A reservation over the limit would be refused as well.
     deploy["resources"] = {"limits": limits}
     path = rules["runtime"]["path"]

@@ -68,6 +68,17 @@ def test_limits_of_the_task_stay_bounded_where_harbor_writes_them() -> None:
     assert main["deploy"]["resources"] == {"limits": expected}
 
 
+def test_cpus_that_harbor_writes_in_both_places_stay_in_one() -> None:
+    """As 0.25 does; compose refuses what differs, and 1 and 1.0 differ."""
+    service = {"cpus": 1, "deploy": {"resources": {"limits": {"cpus": 1.0}}}}
+    main = bound(config(service), RULES)["services"]["main"]
+    assert main["deploy"]["resources"]["limits"]["cpus"] == 1.0
+    assert "cpus" not in main
+    alone = bound(config({"cpus": 2}), RULES)["services"]["main"]
+    assert alone["deploy"]["resources"]["limits"]["cpus"] == 2
+    assert "cpus" not in alone
+
+
 @pytest.mark.parametrize(
     "main",
     [

@@ -272,11 +272,11 @@ def test_trainer_that_is_killed_in_the_middle_of_32_trials(
         reaper.kill()
 
 
+@pytest.mark.parametrize("dropped", [True, False])
 def test_agent_that_has_had_all_its_turns(
-    run: Callable[..., Sample], laboratory: Laboratory
+    run: Callable[..., Sample], laboratory: Laboratory, dropped: bool
 ) -> None:
     laboratory.follow(Solver(right=1))
-    sample = run(HARBOR_AGENT_MAX_ITERATIONS="2")
-    assert (sample.drop, sample.reward) == (None, 1)
-    dropped = run(HARBOR_AGENT_MAX_ITERATIONS="2", SWE_RL_DROP_REASONS="max_turns_reached")
-    assert dropped.drop == Drop.MAX_TURNS
+    reasons = "max_turns_reached" if dropped else ""
+    sample = run(HARBOR_AGENT_MAX_ITERATIONS="2", SWE_RL_DROP_REASONS=reasons)
+    assert (sample.drop, sample.reward) == (Drop.MAX_TURNS if dropped else None, 1)
