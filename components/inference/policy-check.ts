@@ -1,31 +1,22 @@
-import * as k8s from "@pulumi/kubernetes";
+import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { roleLabel } from "../../plan/network/index.ts";
 import type { Names } from "../../plan/names.ts";
 import type { PolicyCheck as PolicyCheckPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
-import {
-  deletedInBackground,
-  deletedInForeground,
-  type Identity,
-  type Labels,
-  labelsOf,
-} from "../metadata.ts";
+import { makeCheck } from "../check-job.ts";
+import type { Labels } from "../metadata.ts";
 import {
   claimVolumes,
-  failurePolicy,
   type Nodes,
-  podBasis,
   programMount,
   programVolume,
-  pullSecrets,
   resourcesOf,
   unprivileged,
 } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
-import { type Transform, transformed } from "../transform.ts";
+import type { Transform } from "../transform.ts";
 import { discoveryEnvironment } from "./discovery.ts";
 
 /** The agents' way through LiteLLM, whose calls the recorder writes to the trials' volume. */
@@ -87,56 +78,26 @@ export class PolicyCheck extends pulumi.ComponentResource {
       { identity: { ...identity, app: "policy-check-programs" }, program: "recorder" },
       { parent: this },
     );
-    this.account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      {
-        metadata: deletedInBackground(identity, names.policyCheck),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
+    const { account, job } = makeCheck(this, name, {
+      identity,
+      object: names.policyCheck,
+      nodes: args.nodes,
+      pullSecret: args.pullSecret,
+      container: checker(args),
+      volumes: [programVolume(files), ...claimVolumes(args.litellm?.mounts ?? [])],
+      // Another run has other rollout servers, in another namespace of Ray.
+      annotations: {
+        "swe-rl.dev/run": args.trainer.fingerprint,
+        "swe-rl.dev/proxy": args.check.fingerprint,
       },
-      { parent: this },
-    );
-    const job = {
-      name,
-      args: {
-        metadata: deletedInForeground(identity, names.policyCheck),
-        spec: this.#jobSpec(identity, args, files),
-      },
-      opts: {
-        parent: this,
-        deleteBeforeReplace: true,
-        replaceOnChanges: ["spec.template"],
-        customTimeouts: { create: `${minutesOf(args) + 1}m` },
-      },
-    };
-    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+      minutes: minutesOf(args),
+      retries: 3,
+      finalFailures,
+      transform: transform.job,
+    });
+    this.account = account;
+    this.job = job;
     this.registerOutputs({ job: this.job.metadata.name });
-  }
-
-  #jobSpec(identity: Identity, args: PolicyCheckArgs, files: pulumi.Output<string>) {
-    return {
-      backoffLimit: 3,
-      activeDeadlineSeconds: minutesOf(args) * 60,
-      podFailurePolicy: failurePolicy("check", finalFailures),
-      template: {
-        metadata: {
-          labels: { ...labelsOf(identity), [roleLabel]: "policy-check" },
-          // Another run has other rollout servers, in another namespace of Ray.
-          annotations: {
-            "swe-rl.dev/run": args.trainer.fingerprint,
-            "swe-rl.dev/proxy": args.check.fingerprint,
-          },
-        },
-        spec: {
-          restartPolicy: "Never",
-          automountServiceAccountToken: false,
-          ...podBasis(args.nodes, this.account.metadata.name),
-          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-          containers: [checker(args)],
-          volumes: [programVolume(files), ...claimVolumes(args.litellm?.mounts ?? [])],
-        },
-      },
-    };
   }
 }
 

@@ -1,25 +1,12 @@
-import * as k8s from "@pulumi/kubernetes";
+import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
-import { roleLabel } from "../../plan/network/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
-import {
-  deletedInBackground,
-  deletedInForeground,
-  type Identity,
-  type Labels,
-  labelsOf,
-} from "../metadata.ts";
-import {
-  claimVolumes,
-  failurePolicy,
-  type Nodes,
-  podBasis,
-  pullSecrets,
-  resourcesOf,
-} from "../pod.ts";
+import { makeCheck } from "../check-job.ts";
+import type { Labels } from "../metadata.ts";
+import { claimVolumes, type Nodes, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
-import { type Transform, transformed } from "../transform.ts";
+import type { Transform } from "../transform.ts";
 
 export interface InputsCheckArgs {
   names: Names;
@@ -60,53 +47,22 @@ export class InputsCheck extends pulumi.ComponentResource {
     const { transform = {}, ...inputs } = args;
     super("swe-rl:training:InputsCheck", name, inputs, opts);
     const { labels, namespace, names } = args;
-    const identity = { labels, namespace, app: "inputs-check", component: "training" };
-    this.account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      {
-        metadata: deletedInBackground(identity, names.inputsCheck),
-        automountServiceAccountToken: false,
-        ...pullSecrets(args.pullSecret),
-      },
-      { parent: this },
-    );
-    const job = {
-      name,
-      args: {
-        metadata: deletedInForeground(identity, names.inputsCheck),
-        spec: this.#jobSpec(identity, args),
-      },
-      opts: {
-        parent: this,
-        deleteBeforeReplace: true,
-        replaceOnChanges: ["spec.template"],
-        customTimeouts: { create: `${minutes + 1}m` },
-      },
-    };
-    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+    const { account, job } = makeCheck(this, name, {
+      identity: { labels, namespace, app: "inputs-check", component: "training" },
+      object: names.inputsCheck,
+      nodes: args.nodes,
+      pullSecret: args.pullSecret,
+      container: checker(args),
+      volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
+      annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+      minutes,
+      retries: 2,
+      finalFailures,
+      transform: transform.job,
+    });
+    this.account = account;
+    this.job = job;
     this.registerOutputs({ job: this.job.metadata.name });
-  }
-
-  #jobSpec(identity: Identity, args: InputsCheckArgs) {
-    return {
-      backoffLimit: 2,
-      activeDeadlineSeconds: minutes * 60,
-      podFailurePolicy: failurePolicy("check", finalFailures),
-      template: {
-        metadata: {
-          labels: { ...labelsOf(identity), [roleLabel]: "inputs-check" },
-          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
-        },
-        spec: {
-          restartPolicy: "Never",
-          automountServiceAccountToken: false,
-          ...podBasis(args.nodes, this.account.metadata.name),
-          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
-          containers: [checker(args)],
-          volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
-        },
-      },
-    };
   }
 }
 

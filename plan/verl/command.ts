@@ -105,9 +105,8 @@ function checked(
   return [...checkProgram, ...releases, ...needed, "--", ...command];
 }
 
-/** The check of a command line that begins with it, alone, and of the tasks' images too; undefined for any other. */
-export function checkAlone(argv: readonly string[]): string[] | undefined {
-  if (!checkProgram.every((word, i) => argv[i] === word)) return undefined;
+/** The check with which a command line begins, alone, and of the tasks' images too. */
+export function checkAlone(argv: readonly string[]): string[] {
   return [...checkProgram, "--only", "--images", ...argv.slice(checkProgram.length)];
 }
 

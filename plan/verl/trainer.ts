@@ -43,9 +43,10 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
   const tracked = trackingMode(settings) === "online";
   const environment = planEnvironment(settings, inputs);
   const image = experiment.trainer.image ?? host.images.training;
+  const isStock = experiment.verl.distribution === "stock";
   const agentLoopConfig =
     experiment.trainer.agent_loop_config ??
-    (experiment.verl.distribution === "stock"
+    (isStock
       ? stockAgentLoopConfig
       : `${experiment.trainer.project_dir}/src/verl_patch/config/${scaffold.loopConfig}`);
   const run = planOverrides({ experiment, ...inputs, agentLoopConfig, tracked });
@@ -58,13 +59,14 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
   const rayNamespace = `${names.stack}-${fingerprint}`;
   const overrides = [...run, rayNamespaceOverride(rayNamespace)];
   const argv = commandLine(experiment, overrides, programs);
-  const check = checkAlone(argv);
   return {
     image,
     verl: { version: experiment.verl.version, distribution: experiment.verl.distribution },
     argv,
     // It imports all of verl: 1.1 GiB seen with 0.9.1.
-    check: check && { argv: check, requests: requestsOf(500, { memory: 2048, limit: 8192 }) },
+    check: isStock
+      ? { argv: checkAlone(argv), requests: requestsOf(500, { memory: 2048, limit: 8192 }) }
+      : undefined,
     overrides,
     environment,
     agentLoopConfig,

@@ -6,22 +6,9 @@ from pathlib import Path
 import pytest
 from support.programs import RUNTIME
 from support.cluster import Cluster
-from support.network import enter_private_network
+from support.private_network import private_network, pytest_configure
 
-_network = pytest.StashKey[str | None]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Before anything else: a user namespace can be entered only while there is one thread.
-    config.stash[_network] = enter_private_network()
-
-
-@pytest.fixture(scope="session")
-def private_network(pytestconfig: pytest.Config) -> None:
-    """Nothing is reachable but what the tests start themselves."""
-    reason = pytestconfig.stash[_network]
-    if reason:
-        pytest.skip(reason)
+__all__ = ["private_network", "pytest_configure"]
 
 
 @pytest.fixture(scope="session")

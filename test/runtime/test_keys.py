@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import importlib
 import sys
 import types
@@ -13,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.proxy import trial_key
 
 
 class Refused(Exception):
@@ -141,11 +140,6 @@ def test_custom_auth_decides_by_itself_too(
         assert refused.value.code == outcome
     else:
         assert asyncio.run(module.check(request, key))["user_role"] == outcome
-
-
-def trial_key(secret: str, trial: str) -> str:
-    mac = hmac.digest(secret.encode(), f"trial {trial}".encode(), hashlib.sha256).hex()
-    return f"sk-{trial}.{mac}"
 
 
 @pytest.mark.parametrize("trial", ["fix-sum__0a1b2c3d4e", "a.b.c", "x"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import signal
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ import pytest
 from support.backend import Call
 from support.chain import Chain, chain
 from support.processes import wait_until
-from support.proxy import MASTER_KEY, SANDBOX_KEY
+from support.proxy import MASTER_KEY, SANDBOX_KEY, trial_key
 from support.recorder import FILE_NAME
 
 CHAT, MESSAGES, COMPLETIONS = "/v1/chat/completions", "/v1/messages", "/v1/completions"
@@ -359,7 +357,6 @@ def test_the_key_of_a_trial_names_it_whatever_the_agent_says(
     running: Chain, surface: str
 ) -> None:
     trial = f"keyed__{surface.count('/')}{len(surface)}"
-    mac = hmac.digest(SANDBOX_KEY.encode(), f"trial {trial}".encode(), hashlib.sha256).hex()
     forged = {"x-trajectory-output-path": "/trials/somebody-else", "x-session-id": "other"}
     body = {
         "model": "vllm_model",
@@ -367,7 +364,7 @@ def test_the_key_of_a_trial_names_it_whatever_the_agent_says(
         "max_tokens": 64,
         "metadata": {"user_id": "user_1_account__session_abc", "swe-rl-trial": "somebody-else"},
     }
-    with running.proxy.client(f"sk-{trial}.{mac}") as client:
+    with running.proxy.client(trial_key(SANDBOX_KEY, trial)) as client:
         answer = client.post(surface, json=body, headers=forged)
     assert answer.status_code == 200, answer.text
     [record] = running.recorder.settled(trial, 1)

@@ -93,11 +93,10 @@ class Policy(Backend):
 
     tokenizer: PreTrainedTokenizerFast = field(kw_only=True)
     script: Script = field(kw_only=True)
-    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         size = len(self.tokenizer)
-        self._logits = np.random.default_rng(7).normal(size=(size, 1, size // 8))
+        self._logits = np.random.default_rng(7).normal(size=(size, size // 8))
         self._random = random.Random(11)
         self._lock = threading.Lock()
         self._names = 0
@@ -126,7 +125,7 @@ class Policy(Backend):
         """Tokens and log-probabilities, from logits of the token before and a bonus for the script."""
         drawn: list[tuple[int, float]] = []
         for wanted in script:
-            logits = np.resize(self._logits[last, 0], len(self.tokenizer)).copy()
+            logits = np.resize(self._logits[last], len(self.tokenizer)).copy()
             logits[wanted] += 22.0
             logits -= logits.max()
             logprobs = logits - np.log(np.exp(logits).sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -18,6 +20,12 @@ from .programs import PYTHON, RUNTIME
 
 MASTER_KEY = "sk-master-0123456789abcdef"
 SANDBOX_KEY = "sk-sandbox-0123456789abcdef"
+
+
+def trial_key(secret: str, trial: str) -> str:
+    """The key of a trial, as the agent loop makes it, which this environment does not have."""
+    mac = hmac.digest(secret.encode(), f"trial {trial}".encode(), hashlib.sha256).hex()
+    return f"sk-{trial}.{mac}"
 
 
 _START = "from litellm import run_server; run_server()"
