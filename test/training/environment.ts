@@ -21,7 +21,7 @@ const agents = join(import.meta.dirname, "../../images/agents");
 const requirements = join(import.meta.dirname, "requirements.txt");
 
 /**
- * The environment, made first if it is not there yet (about two minutes and 7 GB; needs a package index and npm).
+ * The environment, made first if it is not there yet (about a minute and 7 GB; needs a package index and npm).
  * @throws {PythonProblem} If there is no Python 3.12, or the packages cannot be installed.
  */
 export async function trainingEnvironment(): Promise<TrainingEnvironment> {
