@@ -28,6 +28,16 @@ export default defineConfig({
           hookTimeout: 300_000,
         },
       },
+      {
+        test: {
+          name: "node",
+          include: ["test/node/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 240_000,
+          // Its tools may have to be built.
+          hookTimeout: 3_600_000,
+        },
+      },
     ],
   },
 });

@@ -11,6 +11,7 @@ import { type LabPaths, labPaths } from "./paths.ts";
 import { UsageError } from "./problem.ts";
 import { platformOf } from "./tools/tool.ts";
 import { Progress } from "./progress.ts";
+import type { NodeKind } from "./record.ts";
 
 export interface Invocation {
   /** undefined: help about all commands. */
@@ -18,6 +19,7 @@ export interface Invocation {
   readonly help: boolean;
   readonly stack: string;
   readonly gpuNodes: number | undefined;
+  readonly nodes: NodeKind | undefined;
   readonly json: boolean;
 }
 
@@ -31,6 +33,7 @@ export function readCommandLine(args: readonly string[]): Invocation {
       help: true,
       stack: defaultStack,
       gpuNodes: undefined,
+      nodes: undefined,
       json: false,
     };
   }
@@ -46,6 +49,7 @@ export function readCommandLine(args: readonly string[]): Invocation {
     help: values.help === true,
     stack: readStack(positionals[0] ?? defaultStack),
     gpuNodes: readCount(values["gpu-nodes"]),
+    nodes: readKind(values.node),
     json: values.json === true,
   };
 }
@@ -54,9 +58,13 @@ function readOptions(command: CommandName, args: readonly string[]) {
   const options = {
     help: { type: "boolean", short: "h" },
     "gpu-nodes": { type: "string" },
+    node: { type: "string" },
     json: { type: "boolean" },
   } as const;
-  const allowed: Partial<Record<CommandName, string[]>> = { up: ["gpu-nodes"], env: ["json"] };
+  const allowed: Partial<Record<CommandName, string[]>> = {
+    up: ["gpu-nodes", "node"],
+    env: ["json"],
+  };
   try {
     const parsed = parseArgs({ args: [...args], options, allowPositionals: command === "start" });
     const unknown = Object.keys(parsed.values).find(
@@ -89,6 +97,13 @@ function readCount(text: string | undefined): number | undefined {
   );
 }
 
+function readKind(text: string | undefined): NodeKind | undefined {
+  if (text === undefined || text === "real" || text === "simulated") return text;
+  throw new UsageError(
+    `--node ${text}: the value must be real or simulated. See npm run lab -- up --help`,
+  );
+}
+
 /** @returns The exit code. */
 export async function main(root: string, args: readonly string[]): Promise<number> {
   const invocation = readCommandLine(args);
@@ -106,7 +121,7 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
 async function runCommand(
   command: CommandName,
   paths: LabPaths,
-  { stack, gpuNodes, json }: Invocation,
+  { stack, gpuNodes, nodes, json }: Invocation,
 ): Promise<number> {
   const progress = new Progress(process.stdout);
   switch (command) {
@@ -114,9 +129,10 @@ async function runCommand(
       return await start(paths, stack, progress);
     case "up": {
       const begin = performance.now();
-      const { record, done } = await up(paths, { gpuNodes, progress });
+      const { record, done } = await up(paths, { gpuNodes, nodes, progress });
       const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-      for (const line of [...realAndSimulated, ...standIns(record.tools)]) progress.line(line);
+      for (const line of [...realAndSimulated(record), ...standIns(record.tools)])
+        progress.line(line);
       const how = done.length === 0 ? "is up" : `is up after ${seconds} s`;
       progress.line(`lab ${paths.name} ${how}. Work with it: eval "$(npm run -s lab -- env)"`);
       return 0;

@@ -17,9 +17,14 @@ export interface Process {
 /** Clock ticks per second in /proc (USER_HZ): 100 on every architecture. */
 const ticksPerSecond = 100;
 
+/** All processes of this machine. */
+export async function allProcesses(): Promise<Process[]> {
+  return process.platform === "linux" ? readProc() : await askPs();
+}
+
 /** All processes whose executable is inside the directory. */
 export async function processesIn(directory: string): Promise<Process[]> {
-  const all = process.platform === "linux" ? readProc() : await askPs();
+  const all = await allProcesses();
   return all.filter(({ pid, command }) => runsIn(directory, command) && pid !== process.pid);
 }
 

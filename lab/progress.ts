@@ -84,6 +84,6 @@ export function formatSeconds(seconds: number): string {
 }
 
 /** `1 node`, `3 nodes`. */
-export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+export function formatCount(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
 }

@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, writeWhole } from "./files.ts";
 import type { LabPaths } from "./paths.ts";
-import { catalogue } from "./tools/catalogue.ts";
+import { debianPrograms } from "./node/debian.ts";
+import { catalogue, nodeCatalogue } from "./tools/catalogue.ts";
 import type { ObtainedTool } from "./tools/tool.ts";
 
 export interface Ports {
@@ -16,13 +17,23 @@ export interface Ports {
   readonly kwok: number;
 }
 
+/** Simulated nodes, or one real node. */
+export type NodeKind = "simulated" | "real";
+
 export interface LabRecord {
   /** Version of the format; other versions are ignored. */
   readonly form: 1;
   /** The record of a moved or copied lab is ignored. */
   readonly directory: string;
   readonly tools: readonly ObtainedTool[];
+  /** Programs of the real node. */
+  readonly nodeTools?: readonly ObtainedTool[];
+  /** Simulated ones. */
   readonly gpuNodes: number;
+  /** undefined: simulated. */
+  readonly nodes?: NodeKind;
+  /** For what nodes the running control plane was started. */
+  readonly startedFor?: NodeKind;
   readonly ports?: Ports;
   /** Hash of the kwok.yaml that the running control plane uses. */
   readonly kwokConfig?: string;
@@ -50,7 +61,19 @@ export function kwokConfigHash(paths: LabPaths): string | undefined {
 
 /** Whether the files of all tools still exist. */
 export function hasTools({ tools }: LabRecord): boolean {
-  return catalogue.every(({ name }) => {
+  return areThere(
+    tools,
+    catalogue.map(({ name }) => name),
+  );
+}
+
+/** Whether the files of all programs of the real node still exist. */
+export function hasNodeTools({ nodeTools = [] }: LabRecord): boolean {
+  return areThere(nodeTools, [...nodeCatalogue.map(({ name }) => name), ...debianPrograms]);
+}
+
+function areThere(tools: readonly ObtainedTool[], names: readonly string[]): boolean {
+  return names.every((name) => {
     const tool = tools.find((obtained) => obtained.name === name);
     return tool !== undefined && existsSync(tool.path);
   });

@@ -23,6 +23,7 @@ const suites = {
     file: /(^|\/)test_\w+\.py$/,
     run: pytest(network, { packets: true }),
   },
+  node: { folder: "test/node", file: /\.test\.ts$/, run: vitest("node") },
   runtime: {
     folder: "test/runtime",
     file: /(^|\/)test_\w+\.py$/,
@@ -41,7 +42,7 @@ type Suite = keyof typeof suites;
 const lanes: readonly (readonly Suite[])[] = [
   ["unit", "runtime"],
   ["engine"],
-  ["network"],
+  ["network", "node"],
   ["training"],
 ];
 
@@ -52,6 +53,7 @@ Suites (default: all of them):
   unit     test/unit: settings, Plan, rules, components; no engine, no cluster
   runtime  test/runtime: the programs of runtime/ with the real Ray, LiteLLM and verl packages
   engine   test/engine: the real Pulumi engine on a lab that the tests start
+  node     test/node: pods and packets on a real node of a lab that the tests start (root, Linux)
   network  test/runtime/network: packets in network namespaces, and a real Docker daemon
   training test/training: the training package with the real verl, Harbor and agents in containers
 

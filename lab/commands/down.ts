@@ -2,6 +2,7 @@
 import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { withLock } from "../lock.ts";
+import { endNode } from "../node/bring-up.ts";
 import type { LabPaths } from "../paths.ts";
 import { endProcesses, processesIn } from "../processes.ts";
 import { cleanStackFiles } from "../pulumi/stack-files.ts";
@@ -18,7 +19,8 @@ export async function down(paths: LabPaths, tell: (line: string) => void): Promi
       tell(`lab ${paths.name} does not exist: nothing to do`);
       return;
     }
-    await endProcesses(paths.directory, running, 2);
+    await endNode(paths);
+    await endProcesses(paths.directory, await processesIn(paths.directory), 2);
     tell(`${running.length} processes ended`);
     for (const { file, removed } of cleanStackFiles(paths)) {
       tell(

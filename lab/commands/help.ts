@@ -1,6 +1,6 @@
 /** What `--help` prints. */
 
-const general = `The embedded lab: a real Kubernetes control plane with simulated nodes and a real Pulumi engine, on this machine only.
+const general = `The embedded lab: a real Kubernetes control plane with simulated nodes or one real node, and a real Pulumi engine, on this machine only.
 
   npm start [-- STACK]       brings the lab up and provisions a stack on it (default: single-node)
   npm run lab -- up          brings the lab up, or repairs it
@@ -20,12 +20,19 @@ const commands = {
 Brings the lab up, then runs "pulumi up" for the stack (default: single-node). config/STACK.yaml has the settings of
 the stack. The exit code is pulumi's.
 `,
-  up: `npm run lab -- up [--gpu-nodes N]
+  up: `npm run lab -- up [--gpu-nodes N] [--node simulated|real]
 
 Brings the lab up. Keeps running parts, restarts ended ones, and repairs interrupted starts. Uses tools on the PATH if
 their versions fit; downloads the others from their vendors or, where that fails, builds them with Go, once per user.
 
   --gpu-nodes N   simulated nodes with 8 GPUs each, 1 to 500 (default: unchanged; 3 for a new lab)
+  --node KIND     simulated: nodes on which no program runs; real: instead of them one node of this machine, on which pods
+                  run and network policies hold (default: unchanged; simulated for a new lab)
+
+A real node needs Linux, root, and Debian's or Ubuntu's packages: --node real installs those of iptables, ipset,
+conntrack, iproute2 and openssl that are missing. Containers of the node are processes of this machine, in
+namespaces without any other network. The node says that it has 192 CPUs, 2 TiB of memory and 8 GPUs; pods share what
+the machine has.
 `,
   down: `npm run lab -- down
 

@@ -12,7 +12,11 @@ import { up } from "./up.ts";
 
 /** @returns The exit code of pulumi. */
 export async function start(paths: LabPaths, stack: string, progress: Progress): Promise<number> {
-  const { record, phases, done } = await up(paths, { gpuNodes: undefined, progress });
+  const { record, phases, done } = await up(paths, {
+    gpuNodes: undefined,
+    nodes: undefined,
+    progress,
+  });
   if (done.length === 0) progress.line(`lab ${paths.name} is up`);
   for (const line of standIns(record.tools)) progress.line(line);
 
@@ -44,7 +48,13 @@ export async function start(paths: LabPaths, stack: string, progress: Progress):
     );
     return code;
   }
-  for (const line of ["", ...realAndSimulated, ...standIns(record.tools), "", ...next(stack)]) {
+  for (const line of [
+    "",
+    ...realAndSimulated(record),
+    ...standIns(record.tools),
+    "",
+    ...next(stack),
+  ]) {
     progress.line(line);
   }
   progress.line(`\nstack ${stack} is provisioned: ${times}`);

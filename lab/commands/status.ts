@@ -4,12 +4,16 @@ import { openApi } from "../control-plane/bring-up.ts";
 import { isReady, type NodeObject } from "../control-plane/nodes.ts";
 import { findRunning, type Part, parts, toolOf } from "../control-plane/parts.ts";
 import type { VolumeObject } from "../control-plane/volumes.ts";
+import { processesInPods } from "../node/cgroups.ts";
+import { nodeFiles } from "../node/layout.ts";
+import { nodeParts, type RunningNode, shimsOf } from "../node/parts.ts";
 import { contextName, type LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import { nameOf, type Process } from "../processes.ts";
 import { stacksOf } from "../pulumi/state.ts";
+import { formatCount } from "../progress.ts";
 import { readRecord, type LabRecord } from "../record.ts";
-import { catalogue } from "../tools/catalogue.ts";
+import { catalogue, nodeCatalogue } from "../tools/catalogue.ts";
 import type { ObtainedTool, Source } from "../tools/tool.ts";
 import { realAndSimulated, standIns } from "./limits.ts";
 
@@ -24,16 +28,23 @@ export async function status(paths: LabPaths): Promise<Status> {
   const api = record?.ports && openApi(paths, record.ports);
   // Without etcd the API server answers some requests and hangs on others.
   const answers = running.parts.has("etcd") && ((await api?.isReady()) ?? false);
-  const exitCode =
-    running.parts.size === 0 ? 3 : answers && running.parts.size === parts.length ? 0 : 4;
+  const isReal = record?.nodes === "real";
+  const isWhole =
+    running.parts.size === parts.length &&
+    running.node.parts.size === (isReal ? nodeParts.length : 0);
+  const isDown = running.parts.size === 0 && running.node.parts.size === 0;
+  const exitCode = isDown ? 3 : answers && isWhole ? 0 : 4;
   const lines = [
     headline(paths, exitCode),
-    ...(running.parts.size > 0 ? ["", ...partLines(running.parts, record)] : []),
+    ...(isDown ? [] : ["", ...partLines(running.parts, record)]),
+    ...(isReal || running.node.parts.size > 0 ? await nodeLines(paths, running.node, record) : []),
     ...processLines(paths, "left by a killed command (up and down end them)", running.leftovers),
     ...processLines(paths, "using the lab", running.clients),
     ...(api && answers ? ["", ...(await clusterLines(paths, api).catch(tellFailure))] : []),
-    ...(record ? ["", "tools", ...record.tools.map(toolLine)] : []),
-    ...(record && exitCode !== 3 ? ["", ...realAndSimulated, ...standIns(record.tools)] : []),
+    ...(record ? ["", "tools", ...toolsOf(record).map(toolLine)] : []),
+    ...(record && exitCode !== 3
+      ? ["", ...realAndSimulated(record), ...standIns(record.tools)]
+      : []),
   ];
   api?.close();
   return { text: `${lines.join("\n")}\n`, exitCode };
@@ -62,6 +73,36 @@ function partLines(running: ReadonlyMap<Part, Process>, record: LabRecord | unde
     const state = found ? `process ${found.pid} since ${since(found)}` : "does not run";
     return row(part, version, state);
   });
+}
+
+async function nodeLines(
+  paths: LabPaths,
+  running: RunningNode,
+  record: LabRecord | undefined,
+): Promise<string[]> {
+  const { parts, others } = running;
+  const lines = nodeParts.map((part) => {
+    const found = parts.get(part);
+    const version = record?.nodeTools?.find(({ name }) => name === part)?.version ?? "";
+    return row(
+      part,
+      version,
+      found ? `process ${found.pid} since ${since(found)}` : "does not run",
+    );
+  });
+  const named = [
+    ...others.map((found) => [nameOf(paths.directory, found), found] as const),
+    ...(await shimsOf(running)).map((found) => ["containerd-shim-runc-v2", found] as const),
+  ];
+  const rest = named.map(([name, found]) =>
+    row(name, "", `process ${found.pid} since ${since(found)}`),
+  );
+  const inPods = formatCount(processesInPods(nodeFiles(paths).id).size, "process", "processes");
+  return ["", "real node", ...lines, ...rest, row("pods", "", inPods)];
+}
+
+function toolsOf({ tools, nodes, nodeTools = [] }: LabRecord): readonly ObtainedTool[] {
+  return nodes === "real" ? [...tools, ...nodeTools] : tools;
 }
 
 function processLines(paths: LabPaths, title: string, processes: readonly Process[]): string[] {
@@ -97,12 +138,13 @@ const sources: Readonly<Record<Source, string>> = {
   machine: "found on this machine",
   download: "downloaded",
   go: "built with Go",
+  debian: "unpacked",
   "stand-in": "stand-in",
 };
 
 function toolLine({ name, version, source, origin }: ObtainedTool): string {
-  const role = catalogue.find((tool) => tool.name === name)?.role ?? "";
-  return row(name, version, `${role}; ${sources[source]}: ${origin}`);
+  const role = [...catalogue, ...nodeCatalogue].find((tool) => tool.name === name)?.role;
+  return row(name, version, `${role ? `${role}; ` : ""}${sources[source]}: ${origin}`);
 }
 
 function row(name: string, version: string, text: string): string {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { bringUp, openApi, survey } from "../control-plane/bring-up.ts";
-import { defaultGpuNodes, provideNodes } from "../control-plane/nodes.ts";
+import { defaultGpuNodes, nodeObjects, provideNodes } from "../control-plane/nodes.ts";
 import { installDefinitions, startOperator } from "../control-plane/operator.ts";
 import { findRunning, operatorPart } from "../control-plane/parts.ts";
 import { freePorts } from "../control-plane/ports.ts";
@@ -11,19 +11,34 @@ import { writeWhole } from "../files.ts";
 import { writeKubeconfig } from "../kubeconfig.ts";
 import { linkTools } from "../links.ts";
 import { withLock } from "../lock.ts";
+import { endNode } from "../node/bring-up.ts";
+import { obtainPrograms } from "../node/debian.ts";
+import { demandMachine, demandNamespaces } from "../node/machine.ts";
+import { removeSystemObjects } from "../node/objects.ts";
 import type { LabPaths } from "../paths.ts";
 import { endProcesses } from "../processes.ts";
 import { removeDeadLocks } from "../pulumi/state.ts";
-import { hasTools, readRecord, type LabRecord, writeRecord } from "../record.ts";
+import {
+  hasNodeTools,
+  hasTools,
+  type LabRecord,
+  type NodeKind,
+  readRecord,
+  writeRecord,
+} from "../record.ts";
+import { nodeCatalogue } from "../tools/catalogue.ts";
 import { Cache, cacheDirectory } from "../tools/cache.ts";
 import { Network } from "../tools/network.ts";
-import { obtainTools } from "../tools/provide.ts";
-import { type ObtainedTool, platformOf } from "../tools/tool.ts";
+import { obtainTools, type Workshop } from "../tools/provide.ts";
+import { platformOf } from "../tools/tool.ts";
 import { formatCount, type Progress } from "../progress.ts";
+import { provideRealNode } from "./real-node.ts";
 
 export interface UpOptions {
   /** undefined: the number that the lab has, else the default. */
   readonly gpuNodes: number | undefined;
+  /** undefined: the kind that the lab has, else simulated. */
+  readonly nodes: NodeKind | undefined;
   readonly progress: Progress;
 }
 
@@ -45,6 +60,8 @@ export async function up(paths: LabPaths, options: UpOptions): Promise<Upped> {
   const onWait = (pid: number | undefined) => {
     progress.line(`waiting for another command on this lab${pid ? ` (process ${pid})` : ""}`);
   };
+  // Before anything is written: whoever cannot have a real node may not be able to write here either.
+  if ((options.nodes ?? readRecord(paths)?.nodes) === "real") demandMachine(paths);
   return await withLock(paths.lock, onWait, async () => {
     mkdirSync(paths.directory, { recursive: true });
     // It contains administrator keys and the passphrase of the stacks.
@@ -58,9 +75,20 @@ export async function up(paths: LabPaths, options: UpOptions): Promise<Upped> {
       phases.push({ name, seconds: (performance.now() - begin) / 1000 });
       return result;
     };
-    const tools = await timed("tools", () => provideTools(paths, old, { progress, done }));
+    const nodes = options.nodes ?? old?.nodes ?? "simulated";
+    if (nodes === "real") await demandNamespaces(paths);
+    const obtained = await timed("tools", () =>
+      provideTools(paths, old, { nodes, progress, done }),
+    );
     const gpuNodes = options.gpuNodes ?? old?.gpuNodes ?? defaultGpuNodes;
-    const record: LabRecord = { ...old, form: 1, directory: paths.directory, tools, gpuNodes };
+    const record: LabRecord = {
+      ...old,
+      form: 1,
+      directory: paths.directory,
+      ...obtained,
+      gpuNodes,
+      nodes,
+    };
     writeRecord(paths, record);
     providePulumi(paths, { progress, done });
     const running = await timed("control plane", () =>
@@ -72,6 +100,9 @@ export async function up(paths: LabPaths, options: UpOptions): Promise<Upped> {
     const complete = await timed("KubeRay, nodes, volumes", () =>
       provideObjects(paths, running, { progress, done }),
     );
+    if (nodes === "real") {
+      await timed("real node", () => provideRealNode(paths, complete, { progress, done }));
+    }
     return { record: complete, phases, done };
   });
 }
@@ -84,22 +115,28 @@ interface Log {
 async function provideTools(
   paths: LabPaths,
   old: LabRecord | undefined,
-  { progress, done }: Log,
-): Promise<readonly ObtainedTool[]> {
-  if (old && hasTools(old)) {
-    if (linkTools(paths, old.tools)) tell("links to the tools restored", { progress, done });
-    return old.tools;
-  }
-  const tools = await obtainTools({
+  { nodes, progress, done }: Log & { readonly nodes: NodeKind },
+): Promise<Required<Pick<LabRecord, "tools" | "nodeTools">>> {
+  const shop: Workshop = {
     cache: new Cache(cacheDirectory()),
     network: new Network(),
     platform: platformOf(),
     progress,
     root: paths.root,
-  });
-  linkTools(paths, tools);
-  done.push(formatCount(tools.length, "tool"));
-  return tools;
+  };
+  const isReal = nodes === "real";
+  const kept = old && hasTools(old) ? old.tools : undefined;
+  const keptOfNode = old && (hasNodeTools(old) || !isReal) ? old.nodeTools : undefined;
+  // Packages first: they take seconds, and fail where there is no apt.
+  const programs = isReal && !keptOfNode ? await obtainPrograms(shop) : [];
+  const tools = kept ?? (await obtainTools(shop));
+  const built = isReal && !keptOfNode ? await obtainTools(shop, nodeCatalogue) : [];
+  const nodeTools = keptOfNode ?? [...built, ...programs];
+  const all = [...tools, ...(isReal ? nodeTools : [])];
+  const linked = linkTools(paths, all);
+  if (!kept || (isReal && !keptOfNode)) done.push(formatCount(all.length, "tool"));
+  else if (linked) tell("links to the tools restored", { progress, done });
+  return { tools, nodeTools };
 }
 
 /** Reports a step that takes no noticeable time. */
@@ -125,6 +162,12 @@ async function provideControlPlane(
 ): Promise<LabRecord> {
   const found = await survey(paths, record);
   const { decision } = found;
+  const { parts: node } = found.running.node;
+  // Its addresses are those of a running control plane.
+  if (record.nodes !== "real" || decision.kind === "create") {
+    await endNode(paths);
+    if (node.size > 0) done.push("real node ended");
+  }
   if (decision.kind === "nothing") return await bringUp(paths, record, found);
   const what =
     decision.kind === "start"
@@ -141,10 +184,12 @@ async function provideObjects(paths: LabPaths, record: LabRecord, log: Log): Pro
   const api = record.ports && openApi(paths, record.ports);
   if (!api) throw new Error("the control plane has no ports or certificates");
   try {
+    const isReal = record.nodes === "real";
+    if (!isReal) await removeSystemObjects(api);
     const definitions = log.progress.task("KubeRay, nodes, volumes", 10, async () => {
       const [installed, nodes, volumes] = await Promise.all([
         installDefinitions(api, record.tools),
-        provideNodes(api, record.gpuNodes),
+        provideNodes(api, isReal ? [] : nodeObjects(record.gpuNodes)),
         provideVolumes(api),
       ]);
       const made = [

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { pause } from "../interrupt.ts";
 import type { LabPaths } from "../paths.ts";
 import { endProcesses } from "../processes.ts";
+import { extendServingCertificate } from "../node/certificates.ts";
+import { writeEgressSelector } from "../node/bring-up.ts";
 import { kwokConfigHash, type Ports, type LabRecord, writeRecord } from "../record.ts";
 import { Api } from "./api.ts";
 import { decide, type Decision } from "./decision.ts";
@@ -25,6 +27,7 @@ export async function survey(paths: LabPaths, record: LabRecord | undefined): Pr
     running: new Set(running.parts.keys()),
     answers: await answersSoon(paths, record, running),
     intact: record?.kwokConfig !== undefined && record.kwokConfig === kwokConfigHash(paths),
+    fits: (record?.startedFor ?? "simulated") === (record?.nodes ?? "simulated"),
     hasData: existsSync(etcd) && readdirSync(etcd).length > 0,
   });
   return { running, decision };
@@ -81,10 +84,15 @@ async function create(paths: LabPaths, record: LabRecord, attempts: number): Pro
   const [apiServer = 0, etcd = 0, etcdPeer = 0, controllerManager = 0, scheduler = 0, kwok = 0] =
     await freePorts(6);
   const ports = { apiServer, etcd, etcdPeer, controllerManager, scheduler, kwok };
+  const nodes = record.nodes ?? "simulated";
   try {
-    await createControlPlane(paths, ports);
+    if (nodes === "real") {
+      writeEgressSelector(paths);
+      await extendServingCertificate(paths);
+    }
+    await createControlPlane(paths, ports, nodes);
     const { operatorPorts: _stopped, ...rest } = record;
-    return await finish(paths, { ...rest, ports });
+    return await finish(paths, { ...rest, ports, startedFor: nodes });
   } catch (error) {
     // Most likely another program took one of the ports after `freePorts`.
     if (!(error instanceof PartEnded) || attempts < 2) throw error;

@@ -7,6 +7,8 @@ export interface Finding {
   readonly answers: boolean;
   /** Whether the last complete start wrote the present configuration. */
   readonly intact: boolean;
+  /** Whether it was started for the nodes that are wanted. */
+  readonly fits: boolean;
   /** Whether an earlier control plane left data. */
   readonly hasData: boolean;
 }
@@ -16,10 +18,11 @@ export type Decision =
   | { readonly kind: "start"; readonly missing: readonly Part[] }
   | { readonly kind: "create"; readonly because: string };
 
-export function decide({ running, answers, intact, hasData }: Finding): Decision {
+export function decide({ running, answers, intact, fits, hasData }: Finding): Decision {
   const missing = kwokParts.filter((part) => !running.has(part));
   if (!hasData && missing.length === kwokParts.length) return { kind: "create", because: "" };
   if (missing.length === kwokParts.length) return { kind: "create", because: "it did not run" };
+  if (!fits) return { kind: "create", because: "it was started for other nodes" };
   if (!intact)
     return { kind: "create", because: "an earlier start was cut short or its files damaged" };
   // The other parts do not recover reliably from the loss of etcd or the API server.

@@ -6,7 +6,9 @@ import { lastLines, writeWhole } from "../files.ts";
 import { clusterName, type LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import { interruption } from "../interrupt.ts";
-import type { Ports } from "../record.ts";
+import { apiNames } from "../node/certificates.ts";
+import { apiAddress, nodeFiles, nodePorts, serviceRange } from "../node/layout.ts";
+import type { NodeKind, Ports } from "../record.ts";
 import { run } from "../run.ts";
 import { kubernetesVersion } from "../tools/catalogue.ts";
 import { PartEnded } from "./health.ts";
@@ -18,7 +20,11 @@ const certificates = ["ca.crt", "ca.key", "admin.crt", "admin.key"];
  * Creates the control plane around existing data, if any. Discards kwokctl's own files: after a killed start they may
  * be damaged.
  */
-export async function createControlPlane(paths: LabPaths, ports: Ports): Promise<void> {
+export async function createControlPlane(
+  paths: LabPaths,
+  ports: Ports,
+  nodes: NodeKind,
+): Promise<void> {
   rmSync(paths.kwok, { recursive: true, force: true });
   const etcd = join(paths.data, "etcd");
   const pki = join(paths.data, "pki");
@@ -29,7 +35,7 @@ export async function createControlPlane(paths: LabPaths, ports: Ports): Promise
   symlinkSync(etcd, join(paths.cluster, "etcd"));
   if (hasCertificates(pki)) cpSync(pki, join(paths.cluster, "pki"), { recursive: true });
   const config = join(paths.kwok, "config.json");
-  writeWhole(config, JSON.stringify(configuration(paths, ports), undefined, 2));
+  writeWhole(config, JSON.stringify(configuration(paths, ports, nodes), undefined, 2));
   await kwokctl(paths, ["--config", config, "create", "cluster", "--kubeconfig", ""]);
   if (!hasCertificates(pki)) {
     const draft = `${pki}.draft`;
@@ -59,7 +65,7 @@ function hasCertificates(pki: string): boolean {
 }
 
 /** kwokctl's configuration. All parts listen on the loopback address: etcd has no authentication. */
-export function configuration(paths: LabPaths, ports: Ports): object {
+export function configuration(paths: LabPaths, ports: Ports, nodes: NodeKind): object {
   const tool = (name: string) => join(paths.bin, name);
   return {
     apiVersion: "config.kwok.x-k8s.io/v1alpha1",
@@ -83,21 +89,52 @@ export function configuration(paths: LabPaths, ports: Ports): object {
       kubeControllerManagerPort: ports.controllerManager,
       kubeSchedulerPort: ports.scheduler,
       kwokControllerPort: ports.kwok,
+      // Of a new certificate; the address of an old one comes from `extendServingCertificate`.
+      kubeApiserverCertSANs: apiNames,
     },
     componentsPatches: [
       {
         name: "kube-apiserver",
         // The API server rejects the loopback address here and needs another one, even on a machine without a
         // network. This one is reserved for documentation and receives no requests.
-        extraArgs: [{ key: "advertise-address", value: "192.0.2.1" }],
+        extraArgs: [
+          { key: "advertise-address", value: apiAddress },
+          ...(nodes === "real" ? forRealNode(paths) : []),
+        ],
       },
       {
         name: "kube-controller-manager",
         // The binder often binds a claim with a volume name only in its next round, by default 15 seconds later.
         extraArgs: [{ key: "pvclaimbinder-sync-period", value: "1s" }],
       },
+      ...(nodes === "real"
+        ? [
+            {
+              name: "kwok-controller",
+              extraArgs: [
+                { key: "manage-all-nodes", value: "false" },
+                { key: "manage-nodes-with-annotation-selector", value: simulatedNodes },
+              ],
+            },
+          ]
+        : []),
     ],
   };
+}
+
+const simulatedNodes = "kwok.x-k8s.io/node=fake";
+
+/** Arguments with which the API server reaches kubelet and pods. */
+function forRealNode(paths: LabPaths): { readonly key: string; readonly value: string }[] {
+  const pki = join(paths.cluster, "pki");
+  return [
+    { key: "egress-selector-config-file", value: nodeFiles(paths).egress },
+    { key: "kubelet-preferred-address-types", value: "InternalIP" },
+    { key: "kubelet-client-certificate", value: join(pki, "admin.crt") },
+    { key: "kubelet-client-key", value: join(pki, "admin.key") },
+    { key: "service-cluster-ip-range", value: serviceRange },
+    { key: "service-node-port-range", value: nodePorts },
+  ];
 }
 
 /** Runs kwokctl, and ends it as soon as a started part ends: kwokctl would wait for that part for minutes. */

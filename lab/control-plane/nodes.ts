@@ -90,8 +90,7 @@ function nodeObject(pool: Pool, name: string): NodeObject {
  * Creates, updates and removes nodes, and waits until all are ready.
  * @returns Descriptions of the changes.
  */
-export async function provideNodes(api: Api, gpuNodes: number): Promise<string[]> {
-  const wanted = nodeObjects(gpuNodes);
+export async function provideNodes(api: Api, wanted: readonly NodeObject[]): Promise<string[]> {
   const existing = await api.list<NodeObject>(path);
   const hashOf = (node: NodeObject | undefined) => node?.metadata.annotations?.[hashAnnotation];
   const find = (list: readonly NodeObject[], { metadata }: NodeObject) =>

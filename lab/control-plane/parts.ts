@@ -1,6 +1,7 @@
 /** The processes of a control plane, and which of them run. */
 import { join } from "node:path";
 import type { LabPaths } from "../paths.ts";
+import { type RunningNode, sortOutNode } from "../node/parts.ts";
 import { type Process, processesIn, runs } from "../processes.ts";
 
 /** The names are kwokctl's. */
@@ -32,6 +33,7 @@ export function logOf(paths: LabPaths, part: Part): string {
 
 export interface Running {
   readonly parts: ReadonlyMap<Part, Process>;
+  readonly node: RunningNode;
   /** Left by a killed `up`: kwokctl, or a second copy of a part. */
   readonly leftovers: readonly Process[];
   /** Programs that use the lab: Pulumi and its plugins. */
@@ -46,7 +48,8 @@ export function sortOut(paths: LabPaths, processes: readonly Process[]): Running
   const found = new Map<Part, Process>();
   const leftovers: Process[] = [];
   const clients: Process[] = [];
-  for (const running of processes) {
+  const { node, rest } = sortOutNode(paths, processes);
+  for (const running of rest) {
     const part = parts.find((name) => runs(executableOf(paths, name), running));
     // kwokctl runs each program with a version argument before the start.
     if (part && / (--)?version$/.test(running.command)) continue;
@@ -54,5 +57,5 @@ export function sortOut(paths: LabPaths, processes: readonly Process[]): Running
     else if (part || runs(join(paths.bin, "kwokctl"), running)) leftovers.push(running);
     else clients.push(running);
   }
-  return { parts: found, leftovers, clients };
+  return { parts: found, node, leftovers, clients };
 }

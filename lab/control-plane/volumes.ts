@@ -1,4 +1,5 @@
 /** Volumes for the claims of the stacks, created in advance because the lab has no provisioner. */
+import { pause } from "../interrupt.ts";
 import { formatCount } from "../progress.ts";
 import type { Api, KubernetesObject } from "./api.ts";
 
@@ -10,6 +11,7 @@ const sizes = ["200Gi", "1Ti", "5Ti"];
 const volumesPerSize = 20;
 
 export interface VolumeObject extends KubernetesObject {
+  readonly spec?: { readonly hostPath?: { readonly path: string } };
   readonly status?: { readonly phase?: string };
 }
 
@@ -29,8 +31,8 @@ export function volumeObjects(): VolumeObject[] {
           capacity: { storage },
           accessModes: ["ReadWriteOnce", "ReadWriteMany"],
           persistentVolumeReclaimPolicy: "Retain",
-          // Simulated nodes mount nothing, so this path does not exist.
-          hostPath: { path: `/swe-rl-lab/${name}` },
+          // Simulated nodes mount nothing. On a real node this is a folder of the lab.
+          hostPath: { path: `/run/swe-rl-lab/${name}`, type: "DirectoryOrCreate" },
         },
       };
     }),
@@ -53,12 +55,32 @@ const storageClass = {
 export async function provideVolumes(api: Api): Promise<string[]> {
   await api.apply(`${storageClasses}/${storageClassName}`, storageClass);
   const existing = await api.list<VolumeObject>(volumes);
-  const isThere = (name: string) => existing.some(({ metadata }) => metadata.name === name);
   const ours = volumeObjects();
+  // The path of a volume cannot change.
+  const outdated = existing.filter(
+    (volume) =>
+      volume.status?.phase !== "Bound" &&
+      ours.some(
+        ({ metadata, spec }) =>
+          metadata.name === volume.metadata.name &&
+          spec?.hostPath?.path !== volume.spec?.hostPath?.path,
+      ),
+  );
+  await Promise.all(
+    outdated.map(async ({ metadata }) => {
+      const path = `${volumes}/${metadata.name}`;
+      await api.delete(path);
+      while (await api.get(path)) await pause(50);
+    }),
+  );
+  const isThere = (name: string) =>
+    existing.some((volume) => volume.metadata.name === name && !outdated.includes(volume));
   const missing = ours.filter(({ metadata }) => !isThere(metadata.name));
   const released = existing.filter(
-    ({ metadata, status }) =>
-      status?.phase === "Released" && ours.some((volume) => volume.metadata.name === metadata.name),
+    (volume) =>
+      volume.status?.phase === "Released" &&
+      !outdated.includes(volume) &&
+      ours.some(({ metadata }) => metadata.name === volume.metadata.name),
   );
   await Promise.all(
     missing.map((volume) => api.apply(`${volumes}/${volume.metadata.name}`, volume)),

@@ -9,7 +9,7 @@ import { withLock } from "../lock.ts";
 /** The description in an entry. */
 export interface Contents {
   readonly version: string;
-  readonly source: "download" | "go";
+  readonly source: "download" | "go" | "debian";
   readonly origin: string;
 }
 

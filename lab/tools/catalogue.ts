@@ -15,6 +15,7 @@ export const kubernetesVersion = "1.34.4";
 const etcdVersion = "3.6.5";
 const kwokVersion = "0.8.0";
 const kuberayVersion = "1.6.0";
+const containerdVersion = "2.1.9";
 
 /** The newest engine that builds from the Go module proxy. */
 const builtPulumi = "3.230.0";
@@ -119,10 +120,67 @@ export const catalogue: readonly Tool[] = [
   },
 ];
 
-function kubernetes(name: string, role: string, seconds: number): Tool {
-  const isClient = name === "kubectl";
+/** The programs of the real node that are built. Debian's containerd is too old for image volumes, and Debian has none of the others. */
+export const nodeCatalogue: readonly Tool[] = [
+  nodeTool("kubelet", "runs the pods", {
+    version: kubernetesVersion,
+    module: "kubelet",
+    package: ".",
+    ldflags: kubernetesStamp(),
+    seconds: 260,
+  }),
+  nodeTool("kube-proxy", "services", {
+    version: kubernetesVersion,
+    module: "kubelet",
+    package: "k8s.io/kubernetes/cmd/kube-proxy",
+    ldflags: kubernetesStamp(),
+    seconds: 15,
+  }),
+  containerd("containerd", "runs the containers", 65),
+  containerd("containerd-shim-runc-v2", "containerd's part in a pod", 5),
+  containerd("ctr", "containerd's command line", 5),
+  nodeTool("kube-router", "enforces network policies", {
+    version: "2.1.0",
+    module: "kube-router",
+    package: "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    ldflags: [],
+    seconds: 125,
+  }),
+  nodeTool("coredns", "resolves names", {
+    version: "1.12.4",
+    module: "coredns",
+    package: ".",
+    ldflags: [],
+    seconds: 85,
+  }),
+];
+
+function containerd(name: string, role: string, seconds: number): Tool {
+  return nodeTool(name, role, {
+    version: containerdVersion,
+    module: "containerd",
+    package: `github.com/containerd/containerd/v2/cmd/${name}`,
+    ldflags: [`-X github.com/containerd/containerd/v2/version.Version=${containerdVersion}`],
+    seconds,
+  });
+}
+
+function nodeTool(name: string, role: string, build: GoBuild): Tool {
+  return { name, role, range: { atLeast: build.version }, find: { on: "nowhere" }, build };
+}
+
+function kubernetesStamp(): string[] {
   const [major = "", minor = ""] = kubernetesVersion.split(".");
   const stamp = "k8s.io/component-base/version";
+  return [
+    `-X ${stamp}.gitVersion=v${kubernetesVersion}`,
+    `-X ${stamp}.gitMajor=${major}`,
+    `-X ${stamp}.gitMinor=${minor}`,
+  ];
+}
+
+function kubernetes(name: string, role: string, seconds: number): Tool {
+  const isClient = name === "kubectl";
   // kubectl may differ by one minor version; the control plane's parts must have the same one.
   const range: Range = isClient
     ? { atLeast: "1.33.0", below: "1.36.0" }
@@ -131,11 +189,7 @@ function kubernetes(name: string, role: string, seconds: number): Tool {
     version: kubernetesVersion,
     module: "kubernetes",
     package: `k8s.io/kubernetes/cmd/${name}`,
-    ldflags: [
-      `-X ${stamp}.gitVersion=v${kubernetesVersion}`,
-      `-X ${stamp}.gitMajor=${major}`,
-      `-X ${stamp}.gitMinor=${minor}`,
-    ],
+    ldflags: kubernetesStamp(),
     seconds,
   };
   return {

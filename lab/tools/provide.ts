@@ -1,4 +1,4 @@
-/** Provides every tool of the catalogue: from the machine, the cache, a download, or a build. */
+/** Provides the tools of a catalogue: from the machine, the cache, a download, or a build. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { LabError } from "../problem.ts";
@@ -22,10 +22,13 @@ export interface Workshop {
 }
 
 /** @throws {LabError} If every way to a tool fails. */
-export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
+export async function obtainTools(
+  shop: Workshop,
+  tools: readonly Tool[] = catalogue,
+): Promise<ObtainedTool[]> {
   const obtained: ObtainedTool[] = [];
   const missing: Tool[] = [];
-  for (const tool of catalogue) {
+  for (const tool of tools) {
     const found = await findOnMachine(tool, obtained);
     if (!("tool" in found) && found.reason !== undefined) {
       shop.progress.line(`${tool.name}: ${found.reason}`);
@@ -42,7 +45,7 @@ export async function obtainTools(shop: Workshop): Promise<ObtainedTool[]> {
     const ready = found && "tool" in found ? found.tool : fromCache(tool, shop);
     obtained.push(ready ?? (await obtain(tool, `[${i + 1}/${missing.length}]`, shop)));
   }
-  return catalogue.flatMap(({ name }) => obtained.filter((tool) => tool.name === name));
+  return tools.flatMap(({ name }) => obtained.filter((tool) => tool.name === name));
 }
 
 /** Finds the hosts that answer, and announces builds and their expected time. */

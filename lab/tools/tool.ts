@@ -82,7 +82,7 @@ export interface StandIn {
 }
 
 /** The way by which a tool was obtained. */
-export type Source = "machine" | "download" | "go" | "stand-in";
+export type Source = "machine" | "download" | "go" | "debian" | "stand-in";
 
 export interface ObtainedTool {
   readonly name: string;

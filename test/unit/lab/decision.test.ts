@@ -4,7 +4,7 @@ import { kwokParts, type Part } from "../../../lab/control-plane/parts.ts";
 
 const all = new Set<Part>(kwokParts);
 const without = (...gone: Part[]) => new Set(kwokParts.filter((part) => !gone.includes(part)));
-const healthy = { running: all, answers: true, intact: true, hasData: true };
+const healthy = { running: all, answers: true, intact: true, fits: true, hasData: true };
 
 describe("decision about a control plane", () => {
   it.each([
@@ -28,6 +28,11 @@ describe("decision about a control plane", () => {
       "a start was cut short before any data",
       { ...healthy, running: without("etcd"), intact: false, hasData: false },
       { kind: "create", because: "an earlier start was cut short or its files damaged" },
+    ],
+    [
+      "other nodes are wanted",
+      { ...healthy, fits: false },
+      { kind: "create", because: "it was started for other nodes" },
     ],
     [
       "the scheduler is gone",

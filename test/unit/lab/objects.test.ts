@@ -63,7 +63,7 @@ describe("control plane", () => {
       scheduler: 5,
       kwok: 6,
     };
-    const text = JSON.stringify(configuration(labPaths("/tmp", "test"), ports));
+    const text = JSON.stringify(configuration(labPaths("/tmp", "test"), ports, "simulated"));
     expect(text).toContain('"bindAddress":"127.0.0.1"');
     expect(text).not.toContain("0.0.0.0");
     expect([...text.matchAll(/Port":(\d)/g)].map(([, port]) => port)).toEqual([
