@@ -5,14 +5,15 @@ import sys
 from pathlib import Path
 
 from swe_rl_training.settings import Settings
-from swe_rl_training.trials import Lengths, Trials
+from swe_rl_training.trials import Trials
+from trial_run import WANTED, recorded
 
 
 async def main(count: int, task: Path) -> None:
-    trials = Trials(Settings.from_environment())
-    lengths = Lengths(65536, 16384)
+    settings = Settings.from_environment()
+    trials = Trials(settings)
     await asyncio.gather(
-        *(trials.sample(task, lengths, is_validation=False) for _ in range(count))
+        *(trials.sample(task, recorded(settings), WANTED) for _ in range(count))
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,19 +109,26 @@ class Policy(Backend):
         return list(ids)
 
     def sampled(self, call: Call) -> list[Token]:
-        turn = self.script(call.body["messages"])
-        tool = _shell_tool(call.body.get("tools") or []) if turn.command else None
-        parts = [turn.text]
-        if tool is not None:
-            parts.append(f"{OPEN}{_call_text(tool, turn)}{CLOSE}")
-        script = self.tokenizer.encode("".join(parts), add_special_tokens=False)
+        script = self.script_of(call.body["messages"], call.body.get("tools") or [])
         with self._lock:
-            drawn = self._draw(call.prompt_token_ids[-1], [*script, self.tokenizer.eos_token_id])
+            drawn = self.draw(call.prompt_token_ids[-1], script)
             self._names += 1
             name = f"call_{self._names:08d}"
         return list(self._pieces_of(drawn, name))
 
-    def _draw(self, last: int, script: Sequence[int]) -> list[tuple[int, float]]:
+    def script_of(
+        self, messages: list[dict[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> list[int]:
+        """Tokens of what the policy means to say."""
+        turn = self.script(messages)
+        tool = _shell_tool(tools) if turn.command else None
+        parts = [turn.text]
+        if tool is not None:
+            parts.append(f"{OPEN}{_call_text(tool, turn)}{CLOSE}")
+        script = self.tokenizer.encode("".join(parts), add_special_tokens=False)
+        return [*script, self.tokenizer.eos_token_id]
+
+    def draw(self, last: int, script: Sequence[int]) -> list[tuple[int, float]]:
         """Tokens and log-probabilities, from logits of the token before and a bonus for the script."""
         drawn: list[tuple[int, float]] = []
         for wanted in script:
@@ -166,7 +173,7 @@ def _with_mappings(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "tool_calls": parsed}
 
 
-def _shell_tool(tools: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _shell_tool(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The tool that takes a command."""
     for tool in tools:
         function: dict[str, Any] = tool["function"]

@@ -22,11 +22,10 @@ from scripts import TASKS, Solver
 from support.processes import Tree, wait_until
 from support.programs import RUNTIME
 from swe_rl_training.outcome import Drop
-from swe_rl_training.settings import Settings
-from swe_rl_training.trials import Lengths, Sample, Trials
+from swe_rl_training.trials import Sample
+from trial_run import one_trial
 
 TASK = TASKS / "sum-of-digits"
-LENGTHS = Lengths(65536, 16384)
 
 
 class Stopping:
@@ -53,8 +52,7 @@ def run(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     def once(
         task: Path = TASK, meanwhile: Callable[[], None] = lambda: None, **changes: str
     ) -> Sample:
-        settings = Settings.from_environment(laboratory.variables("claude-code", **changes))
-        trial = Trials(settings).sample(task, LENGTHS, is_validation=False)
+        trial = one_trial(task, laboratory.variables("claude-code", **changes))
         with ThreadPoolExecutor(1) as pool:
             # What is started beside it lives no longer than the thread that starts it.
             sample = pool.submit(asyncio.run, trial)

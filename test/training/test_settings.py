@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from swe_rl_training.policy import Access
 from swe_rl_training.settings import (
     Agent,
     BadSetting,
+    InProcessProxy,
     Limits,
+    LiteLlm,
     Multipliers,
     Sandbox,
     Settings,
+    TailKill,
 )
 from swe_rl_training.trials import Trials
 
@@ -22,6 +26,9 @@ VARIABLES = {
     "SWE_RL_PROXY_KEY": "sk-proxy",
     "NUM_WORKERS": "3",
     "SWE_RL_PARALLEL_TRIALS": "10",
+    "HARBOR_TAIL_KILL_TARGET": "0.95",
+    "HARBOR_TAIL_KILL_GRACE_SEC": "106",
+    "HARBOR_TAIL_KILL_MIN_TASKS": "107",
     "SWE_RL_DROP_REASONS": "timeout,overlong",
     "HARBOR_VERIFIER_ENABLED": "True",
     "SWE_RL_SCAFFOLD": "opencode",
@@ -72,8 +79,7 @@ TEXTS = {
 def test_every_variable_lands_where_it_should() -> None:
     assert Settings.from_environment(VARIABLES) == Settings(
         trials_directory=Path("/trials"),
-        proxy_url="http://proxy:4000",
-        proxy_key="sk-proxy",
+        proxy=LiteLlm(url="http://proxy:4000", key="sk-proxy"),
         agent=Agent(
             scaffold="opencode",
             runtime=Path("/opt/agent"),
@@ -96,6 +102,7 @@ def test_every_variable_lands_where_it_should() -> None:
         training=Limits(agent_seconds=201, trial_seconds=202.5, retries=203, startup_seconds=204),
         validation=Limits(agent_seconds=301, trial_seconds=302, retries=303, startup_seconds=304),
         parallel_trials=3,
+        tail_kill=TailKill(target=0.95, grace_seconds=106, least_trials=107),
         drop_reasons=frozenset({"timeout", "overlong"}),
         verifies=True,
     )
@@ -146,5 +153,23 @@ def test_only_a_cluster_gets_bounds_of_its_sandboxes(
     for variables, expected in ((VARIABLES, bounds), (docker, {})):
         settings = Settings.from_environment(variables)
         limits = settings.limits(is_validation=is_validation)
-        config = Trials(settings)._config(Path("/task"), "trial", limits)
+        config = Trials(settings)._config(Path("/task"), "trial", limits, Access("http://x", "sk-x"))
         assert config.environment.kwargs == expected
+
+
+IN_PROCESS = {
+    **{name: value for name, value in VARIABLES.items() if "SWE_RL_PROXY" not in name},
+    "SWE_RL_POLICY_PORTS": "8100-8103",
+    "SWE_RL_TOOL_PARSER": "hermes",
+}
+
+
+def test_a_worker_that_serves_the_policy_itself_needs_no_proxy() -> None:
+    settings = Settings.from_environment(IN_PROCESS)
+    assert settings.proxy == InProcessProxy(range(8100, 8104), "hermes")
+
+
+@pytest.mark.parametrize("value", ["", "8100", "8103-8100", "0-3", "65000-65536", "a-b"])
+def test_a_malformed_range_of_ports_is_named(value: str) -> None:
+    with pytest.raises(BadSetting, match=r"^SWE_RL_POLICY_PORTS is .*must be "):
+        Settings.from_environment({**IN_PROCESS, "SWE_RL_POLICY_PORTS": value})

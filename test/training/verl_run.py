@@ -52,13 +52,15 @@ def configuration(model: Path, index: Path, *, workers: int, trials: int) -> Dic
 
 
 @contextmanager
-def running_ray(variables: Mapping[str, str]) -> Iterator[None]:
-    """A Ray of its own, whose workers have these variables."""
+def running_ray(variables: Mapping[str, str], *, address: str = "127.0.0.1") -> Iterator[None]:
+    """A Ray of its own at that address, whose workers have these variables and find these tests."""
     folder = tempfile.mkdtemp(prefix="swe-rl-ray-")
-    source = str(Path(swe_rl_training.__file__).parents[1])
+    here = Path(__file__).parent
+    source = ":".join(str(one) for one in (Path(swe_rl_training.__file__).parents[1], here, here.parent / "runtime"))
     try:
         ray.init(
             address="local",
+            _node_ip_address=address,
             num_cpus=8,
             include_dashboard=False,
             log_to_driver=True,
@@ -82,8 +84,9 @@ def batch_of(config: DictConfig, *, trials: int, validate: bool = False) -> Data
     return batch.repeat(trials, interleave=True)
 
 
-def generate(config: DictConfig, batch: DataProto) -> DataProto:
-    manager: Any = AgentLoopManager.create(config=config, llm_client=None)
+def generate(config: DictConfig, batch: DataProto, client: Any = None) -> DataProto:
+    """`client`: verl's way to its rollout servers."""
+    manager: Any = AgentLoopManager.create(config=config, llm_client=client)
     try:
         output: DataProto = manager.generate_sequences(batch)
         return output

@@ -28,6 +28,8 @@ class Call:
     logprobs: array[float]
     """Natural logarithms, one for each sampled token."""
     finish_reason: str | None = None
+    versions: tuple[int, int] | None = None
+    """The oldest and the newest weights that it was sampled with, as verl counts them; None where unknown."""
 
 
 @dataclass

@@ -70,12 +70,41 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class LiteLlm:
+    """Proxy mode `litellm`."""
+
+    url: str
+    """As sandboxes reach it."""
+    key: str
+    """From which the keys of trials are made; no sandbox gets it."""
+
+
+@dataclass(frozen=True)
+class InProcessProxy:
+    """Proxy mode `in_process`."""
+
+    ports: range
+    """Of which every worker takes one."""
+    tool_parser: str
+    """As verl names it."""
+
+
+@dataclass(frozen=True)
+class TailKill:
+    """When the slowest trials of a step are given up."""
+
+    target: float
+    """Share of a step's trials that must end by themselves, over 0; 1 gives none up."""
+    grace_seconds: float
+    """From then until the others are ended."""
+    least_trials: int
+    """Of a step; in smaller ones none is given up."""
+
+
+@dataclass(frozen=True)
 class Settings:
     trials_directory: Path
-    proxy_url: str
-    """Address of LiteLLM, as sandboxes reach it."""
-    proxy_key: str
-    """Key from which the keys of trials are made; no sandbox gets it."""
+    proxy: LiteLlm | InProcessProxy
     agent: Agent
     sandbox: Sandbox
     multipliers: Multipliers
@@ -83,6 +112,7 @@ class Settings:
     validation: Limits
     parallel_trials: int
     """Trials that one worker runs at once."""
+    tail_kill: TailKill
     drop_reasons: frozenset[str]
     """Reasons for which a rewarded trial is not trained on."""
     verifies: bool
@@ -98,8 +128,7 @@ class Settings:
         agent_seconds = read.number("HARBOR_AGENT_MAX_TIMEOUT_SEC")
         return cls(
             trials_directory=Path(read.text("HARBOR_TRIALS_DIR")),
-            proxy_url=read.text("SWE_RL_PROXY_URL").rstrip("/"),
-            proxy_key=read.text("SWE_RL_PROXY_KEY"),
+            proxy=read.proxy(),
             agent=Agent(
                 scaffold=read.scaffold("SWE_RL_SCAFFOLD"),
                 runtime=Path(read.text("HARBOR_AGENT_RUNTIME_MOUNT_PATH")),
@@ -137,6 +166,11 @@ class Settings:
                 startup_seconds=read.number_if_set("K8S_VAL_POD_STARTUP_TIMEOUT"),
             ),
             parallel_trials=max(1, read.integer("SWE_RL_PARALLEL_TRIALS") // workers),
+            tail_kill=TailKill(
+                target=read.number("HARBOR_TAIL_KILL_TARGET"),
+                grace_seconds=read.number("HARBOR_TAIL_KILL_GRACE_SEC"),
+                least_trials=read.integer("HARBOR_TAIL_KILL_MIN_TASKS"),
+            ),
             drop_reasons=frozenset(
                 filter(None, read.text("SWE_RL_DROP_REASONS", "").split(","))
             ),
@@ -185,6 +219,23 @@ class _Reader:
         if not isinstance(value, dict):
             raise BadSetting(f"{name} must be a JSON object")
         return value
+
+    def proxy(self) -> LiteLlm | InProcessProxy:
+        if "SWE_RL_POLICY_PORTS" not in self._environment:
+            url = self.text("SWE_RL_PROXY_URL").rstrip("/")
+            return LiteLlm(url, self.text("SWE_RL_PROXY_KEY"))
+        return InProcessProxy(self.ports("SWE_RL_POLICY_PORTS"), self.text("SWE_RL_TOOL_PARSER"))
+
+    def ports(self, name: str) -> range:
+        value = self.text(name)
+        first, _, last = value.partition("-")
+        try:
+            ports = range(int(first), int(last) + 1)
+        except ValueError:
+            ports = range(0)
+        if not ports or ports[0] < 1 or ports[-1] > 65535:
+            raise BadSetting(f"{name} is {value!r}, and must be a range of ports such as 8100-8163")
+        return ports
 
     def scaffold(self, name: str) -> Scaffold:
         value = self.text(name)

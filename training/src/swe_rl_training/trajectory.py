@@ -46,6 +46,8 @@ class Trajectory:
     """Sampled tokens of the thread that came back otherwise, and so are context."""
     is_truncated: bool
     """Whether the response was cut at its longest length."""
+    versions: tuple[int, int] | None
+    """The oldest and the newest weights that its calls were sampled with; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,15 @@ def stitch(calls: Sequence[Call], *, prompt_length: int, response_length: int) -
         beside=tuple(call.id for call in calls if call.id not in used),
         rewritten=sum(len(call.sampled) - count for call, count in thread.earlier),
         is_truncated=end < len(sequence),
+        versions=_versions(members),
     )
+
+
+def _versions(calls: Sequence[Call]) -> tuple[int, int] | None:
+    known = [call.versions for call in calls if call.versions is not None]
+    if not known:
+        return None
+    return min(oldest for oldest, _ in known), max(newest for _, newest in known)
 
 
 def _threads(calls: Sequence[Call]) -> list[_Thread]:

@@ -23,17 +23,13 @@ from harbor.trial.trial import Trial
 
 from .agents import agent_config
 from .outcome import ALWAYS, RETRIED, Drop, failure_of, reward_of
-from .recording import FILE_NAME, Recording, read
+from .policy import Access, Policy
+from .recording import Recording
 from .settings import Limits, Settings
+from .tail import Tail
 from .trajectory import Trajectory, Untrainable, stitch
-from .trial_key import trial_key
 
 logger = logging.getLogger(__name__)
-
-SETTLING_SECONDS = 0.5
-"""How long a recording must have kept its size: the recorder writes a line just after its call."""
-
-LONGEST_SETTLING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -59,41 +55,62 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Tokens that verl takes of a sample: `rollout.prompt_length` and `rollout.response_length`."""
+class Wanted:
+    """What verl wants of a sample."""
 
-    prompt: int
-    response: int
+    prompt_length: int
+    """Tokens: `rollout.prompt_length`."""
+    response_length: int
+    """Tokens: `rollout.response_length`."""
+    is_validation: bool
+    is_synchronous: bool
+    """Whether the weights stay the same until the sample is there."""
 
 
 class Trials:
     """Runs trials, and no more at once than this worker's share of them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tail: Tail | None = None) -> None:
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.parallel_trials)
+        self._tail = tail
 
-    async def sample(self, task: Path, lengths: Lengths, *, is_validation: bool) -> Sample:
+    async def sample(self, task: Path, policy: Policy, wanted: Wanted) -> Sample:
         """One sample of a task. Raises only when it is cancelled, and then no sandbox is left."""
-        limits = self._settings.limits(is_validation=is_validation)
+        if self._tail is None or wanted.is_validation or not wanted.is_synchronous:
+            return await self._sample(task, policy, wanted)
+        begun = time.monotonic()
+
+        def given_up() -> Sample:
+            seconds = time.monotonic() - begun
+            sample = Sample(task.name, Drop.TAIL_KILLED, 0, None, seconds=seconds)
+            self._say(sample)
+            return sample
+
+        return await self._tail.or_given_up(lambda: self._sample(task, policy, wanted), given_up)
+
+    async def _sample(self, task: Path, policy: Policy, wanted: Wanted) -> Sample:
+        limits = self._settings.limits(is_validation=wanted.is_validation)
         async with self._slots:
             for attempt in range(1, limits.retries + 2):
-                sample = await self._attempt(task, lengths, limits)
+                sample = await self._attempt(task, policy, wanted, limits)
                 sample = replace(sample, attempts=attempt)
                 self._say(sample)
                 if sample.drop not in RETRIED:
                     break
         return sample
 
-    async def _attempt(self, task: Path, lengths: Lengths, limits: Limits) -> Sample:
+    async def _attempt(
+        self, task: Path, policy: Policy, wanted: Wanted, limits: Limits
+    ) -> Sample:
         name = f"{task.name[:40].rstrip('_-.')}__{secrets.token_hex(5)}"
         begun = time.monotonic()
-        result, broke, why = await self._run(self._config(task, name, limits), limits)
-        seconds = time.monotonic() - begun
+        async with policy.serve(self._settings.trials_directory / name) as access:
+            result, broke, why = await self._run(self._config(task, name, limits, access), limits)
+            seconds = time.monotonic() - begun
         if broke is not None:
             return self._note(Sample(name, broke, 0, None, seconds=seconds), why)
-        recording = await _settled(self._settings.trials_directory / name / FILE_NAME)
-        sample = self._judge(name, result, recording, lengths)
+        sample = self._judge(name, result, access.recording, wanted)
         if result is not None and result.exception_info is not None:
             why = result.exception_info.exception_message
         return self._note(replace(sample, seconds=seconds), why)
@@ -122,10 +139,9 @@ class Trials:
             logger.exception("%s: Harbor broke off", config.trial_name)
             return None, Drop.HARBOR_FAILED, repr(error)
 
-    def _config(self, task: Path, name: str, limits: Limits) -> TrialConfig:
+    def _config(self, task: Path, name: str, limits: Limits, access: Access) -> TrialConfig:
         settings = self._settings
         sandbox, multipliers = settings.sandbox, settings.multipliers
-        key = trial_key(settings.proxy_key, name)
         return TrialConfig(
             task=TaskConfig(path=task),
             trial_name=name,
@@ -136,8 +152,8 @@ class Trials:
             verifier_timeout_multiplier=multipliers.verifier,
             agent=agent_config(
                 settings.agent,
-                proxy_url=settings.proxy_url,
-                key=key,
+                proxy_url=access.url,
+                key=access.key,
                 most_seconds=limits.agent_seconds,
             ),
             environment=EnvironmentConfig(
@@ -152,7 +168,7 @@ class Trials:
         )
 
     def _judge(
-        self, name: str, result: TrialResult | None, recording: Recording, lengths: Lengths
+        self, name: str, result: TrialResult | None, recording: Recording, wanted: Wanted
     ) -> Sample:
         reward = reward_of(result) if result else None
         if not self._settings.verifies:
@@ -166,9 +182,11 @@ class Trials:
             try:
                 trajectory = stitch(
                     recording.calls,
-                    prompt_length=lengths.prompt,
-                    response_length=lengths.response,
+                    prompt_length=wanted.prompt_length,
+                    response_length=wanted.response_length,
                 )
+                if wanted.is_synchronous and _spans_weights(trajectory):
+                    drop = Drop.WEIGHTS_CHANGED
                 if trajectory.is_truncated and drop is None:
                     drop = Drop.OVERLONG
             except Untrainable:
@@ -207,6 +225,7 @@ class Trials:
                 "beside": trajectory.beside,
                 "rewritten": trajectory.rewritten,
                 "is_truncated": trajectory.is_truncated,
+                "weights": trajectory.versions,
             }
         file = self._settings.trials_directory / sample.trial / "sample.json"
         try:
@@ -245,23 +264,8 @@ def _storage_or(other: Drop, error: OSError) -> Drop:
     return Drop.STORAGE_FAILED if error.errno in FULL else other
 
 
-async def _settled(file: Path) -> Recording:
-    """The recording once its file does not grow any more."""
-    deadline = time.monotonic() + LONGEST_SETTLING_SECONDS
-    size = -1
-    while (now := await asyncio.to_thread(_size, file)) != size and time.monotonic() < deadline:
-        size = now
-        await asyncio.sleep(SETTLING_SECONDS)
-    return await asyncio.to_thread(read, file)
-
-
-def _size(file: Path) -> int:
-    try:
-        # Network file systems promise a fresh size only to who opens the file.
-        with file.open("rb") as content:
-            return content.seek(0, 2)
-    except FileNotFoundError:
-        return 0
+def _spans_weights(trajectory: Trajectory) -> bool:
+    return trajectory.versions is not None and len(set(trajectory.versions)) > 1
 
 
 def _seconds(phase: TimingInfo | None) -> float:
