@@ -1,9 +1,9 @@
 /** `npm run image -- build NAME`: the training image and the agents' runtime images, from public packages. */
+import { variants } from "../config/schema/recipes.ts";
 import { parseCommandLine, runCommand, UsageError } from "./command.ts";
 import { type Arguments, type Given, oneOf, type Option, options } from "./image/arguments.ts";
 import { build } from "./image/build.ts";
 import { check } from "./image/check.ts";
-import { variants } from "./image/images.ts";
 import { push } from "./image/push.ts";
 
 const usage = `Usage: npm run image -- build NAME [--variant cuda|cpu] [--tag REF] [--base REF] [--run-as USER]

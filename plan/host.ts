@@ -3,6 +3,7 @@ import type { Settings } from "../config/load/load.ts";
 import type { SettingPath } from "../config/load/problem.ts";
 import type { DockerSite } from "../config/schema/docker-site.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
+import { type ImageBuilds, imageBuilds } from "./images/index.ts";
 
 /** What both kinds of host have, and what only one has where the other has nothing to choose. */
 export interface Host extends Pick<
@@ -10,7 +11,6 @@ export interface Host extends Pick<
   | "cpu_nodes"
   | "gpu_nodes"
   | "harbor"
-  | "images"
   | "isolation"
   | "network"
   | "sandbox_nodes"
@@ -19,6 +19,12 @@ export interface Host extends Pick<
   | "tracking"
   | "volumes"
 > {
+  /** What the site names, and in place of a training image the one that its stacks build. */
+  readonly images: Omit<KubernetesSite["images"], "build" | "training"> & {
+    readonly training: string;
+  };
+  /** What stacks of this site can build; undefined: they build nothing. */
+  readonly builds: ImageBuilds | undefined;
   /** Version of MutatingAdmissionPolicy that completes Harbor's pods. */
   readonly mutatingAdmission: KubernetesSite["cluster"]["mutating_admission"];
   /** Section of the site file that describes a GPU machine. */
@@ -51,11 +57,18 @@ export interface Basis extends Omit<Settings, "site"> {
 }
 
 export function basisOf({ site, ...settings }: Settings): Basis {
-  return { ...settings, host: hostOf(site) };
+  return { ...settings, host: hostOf({ site, ...settings }) };
 }
 
-export function hostOf(site: Settings["site"]): Host {
-  return site.kind === "docker" ? hostOfDocker(site) : hostOfCluster(site);
+export function hostOf({ site, recipeDigests }: Pick<Settings, "site" | "recipeDigests">): Host {
+  const { build, training } = site.images;
+  const builds = build && recipeDigests && imageBuilds(build, recipeDigests);
+  const image = training ?? builds?.training.reference;
+  if (image === undefined) throw new Error("the site has no training image, and no digest of one");
+  return {
+    ...(site.kind === "docker" ? hostOfDocker(site, image) : hostOfCluster(site, image)),
+    builds,
+  };
 }
 
 /** Where the site file says what a GPU machine has. */
@@ -63,9 +76,15 @@ export function machineSetting(host: Host, key: "memory" | "gpu_memory"): Settin
   return ["site", host.machineSection, key];
 }
 
-function hostOfCluster({ kind: _, cluster, ...site }: KubernetesSite): Host {
+type HostAlone = Omit<Host, "builds">;
+
+function hostOfCluster(
+  { kind: _, cluster, images: { build: _build, ...images }, ...site }: KubernetesSite,
+  training: string,
+): HostAlone {
   return {
     ...site,
+    images: { ...images, training },
     mutatingAdmission: cluster.mutating_admission,
     machineSection: "gpu_nodes",
     docker: undefined,
@@ -73,7 +92,7 @@ function hostOfCluster({ kind: _, cluster, ...site }: KubernetesSite): Host {
 }
 
 /** One machine: no node to choose, no pool, no image that only pods need. */
-function hostOfDocker(site: DockerSite): Host {
+function hostOfDocker(site: DockerSite, training: string): HostAlone {
   const { machine, images, network, storage, volumes, docker } = site;
   const anyNode = { selector: {}, tolerations: [] };
   const pool = { kind: "existing" } as const;
@@ -90,7 +109,7 @@ function hostOfDocker(site: DockerSite): Host {
     },
     sandbox_nodes: { ...anyNode, pool, runtime_classes: { gvisor: "gvisor", kata: "kata" } },
     // The training image is on the host anyway; the gate's is for pods.
-    images: { ...images, gate: images.training, pause: images.training },
+    images: { litellm: images.litellm, training, gate: training, pause: training },
     storage: {
       checkpoints: backingOf(storage.checkpoints),
       logs: backingOf(storage.logs),

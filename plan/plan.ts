@@ -1,6 +1,7 @@
 import type { Settings } from "../config/load/load.ts";
 import { basisOf } from "./host.ts";
 import { type DockerHost, planDockerHost } from "./docker/index.ts";
+import { type ImageBuild, usedBuilds } from "./images/index.ts";
 import { type Memory, planMemory } from "./memory/index.ts";
 import {
   type Namespaces,
@@ -114,6 +115,8 @@ export interface Plan {
   /** Frozen models beside the run. */
   readonly serving: readonly FrozenModel[];
   readonly disruption: Disruption;
+  /** Images that the stack builds before anything uses them. */
+  readonly builds: readonly ImageBuild[];
   /** Whether the namespaces get a Secret with registry credentials; also where that cannot be known (no engine). */
   readonly pullSecrets: boolean;
   /** What the stack makes on a Docker host; undefined where the site is a cluster. */
@@ -149,9 +152,9 @@ export function plan(settings: Settings): Plan {
   const proxy =
     basis.experiment.proxy.mode === "litellm"
       ? planProxy(basis, { names, topology, batches })
-      : planInProcessProxy(ray.ports);
-  const flows = withServingFlows(planFlows(basis, ray.ports), serving);
-  const isolation = planIsolation(basis, { ports: ray.ports, flows, serving });
+      : planInProcessProxy(basis, ray.ports);
+  const flows = withServingFlows(planFlows(basis, { ports: ray.ports, proxy }), serving);
+  const isolation = planIsolation(basis, { ports: ray.ports, proxy, flows, serving });
   const run = {
     names,
     topology,
@@ -162,6 +165,7 @@ export function plan(settings: Settings): Plan {
     checkpoints,
     scaffold,
     sandboxes,
+    proxy,
   };
   const trainer = planTrainer(basis, run);
   const dockerHost = planDockerHost(basis, run);
@@ -186,7 +190,7 @@ export function plan(settings: Settings): Plan {
     trainer,
     proxy,
     policyCheck: planPolicyCheck(basis, { topology, proxy }),
-    proxyCost: costOfProxyMode(proxy.mode, topology, ray.ports),
+    proxyCost: costOfProxyMode(proxy, topology),
     sandboxes,
     admission,
     reaper: planReaper(basis, { names, sandboxes }),
@@ -199,6 +203,12 @@ export function plan(settings: Settings): Plan {
     nodePools: pools,
     serving,
     disruption,
+    builds: usedBuilds(basis.host.builds, [
+      trainer.image,
+      isolation.image,
+      scaffold.runtimeImage,
+      ...serving.map(({ image }) => image),
+    ]),
     pullSecrets: basis.secrets?.has("registryCredentials") ?? true,
     dockerHost,
     rolloutMinutes: basis.host.timeouts.rollout_minutes,

@@ -24,6 +24,8 @@ export interface PreflightResult {
   readonly unproven: string | undefined;
   /** What carries and filters the sandboxes' packets. A proof holds for no other. */
   readonly network: string;
+  /** Whether no daemon answers that could build the stack's images for a cluster. */
+  readonly builderAbsent: boolean;
   /** On a Docker host what tells the next egress proof and the next check of the policy from those that failed. */
   readonly attempts: Attempts;
 }
@@ -33,6 +35,8 @@ export interface PreflightOptions {
   readonly offline?: boolean;
   /** Take warnings for fatal whatever the experiment says. */
   readonly strict?: boolean;
+  /** Nothing is made yet, whatever is found. */
+  readonly preview?: boolean;
   /** With which a Docker host is asked. */
   readonly certificates?: Certificates | undefined;
 }
@@ -43,7 +47,7 @@ export interface PreflightOptions {
  */
 export async function preflight(
   loaded: Loaded,
-  { offline = false, strict = false, certificates }: PreflightOptions = {},
+  { offline = false, strict = false, preview = false, certificates }: PreflightOptions = {},
 ): Promise<PreflightResult> {
   const { settings } = loaded;
   const { plan, findings: own } = evaluate(loaded, { strict });
@@ -52,7 +56,7 @@ export async function preflight(
   const asked =
     site.kind === "docker"
       ? await askHost(subject, offline, certificates)
-      : await askCluster({ ...subject, site }, offline);
+      : await askCluster({ ...subject, site, preview }, offline);
   const found = [...asked.findings, ...unusedWaivers([...own, ...asked.findings], loaded)];
   return { ...asked, plan, findings: [...own, ...settle(found, loaded, { strict })] };
 }
@@ -66,14 +70,24 @@ interface Asking {
 }
 
 async function askCluster(
-  { settings, plan, spoiled, site }: Asking & { readonly site: KubernetesSite },
+  {
+    settings,
+    plan,
+    spoiled,
+    site,
+    preview,
+  }: Asking & { readonly site: KubernetesSite; readonly preview: boolean },
   offline: boolean,
 ): Promise<HostFindings> {
   const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
-    findings: (offline ? judgeUnaskedCluster : judgeCluster)({ settings, plan, facts }, spoiled),
+    findings: (offline ? judgeUnaskedCluster : judgeCluster)(
+      { settings, plan, facts, preview },
+      spoiled,
+    ),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
+    builderAbsent: facts.builder.known && "absent" in facts.builder.value,
     // A failed Job is no resource yet, and made anew anyway.
     attempts: noAttempts,
   };
@@ -86,11 +100,16 @@ async function askHost(
 ): Promise<HostFindings> {
   if (!plan.dockerHost) throw new Error("the Plan has no Docker host");
   const unproven = plan.isolation.requireProof ? undefined : unprovenOnDocker;
-  if (offline) return { findings: judgeUnaskedHost(), unproven, network: "", attempts: noAttempts };
+  const builderAbsent = false;
+  if (offline) {
+    const findings = judgeUnaskedHost();
+    return { findings, unproven, network: "", builderAbsent, attempts: noAttempts };
+  }
   const { inspectHost } = await import("./docker/inspect.ts");
   return {
     ...(await inspectHost({ settings, plan, spoiled }, plan.dockerHost, certificates)),
     unproven,
+    builderAbsent,
   };
 }
 

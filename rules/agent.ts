@@ -1,6 +1,7 @@
 /** Rules about the agent in the sandbox. */
 import { nearest } from "../config/load/suggest.ts";
 import { scaffoldOf } from "../plan/run/index.ts";
+import { parsersOfBoth, verlToolParser } from "../plan/verl/index.ts";
 import { defineRule, noPlan } from "./rule.ts";
 
 export const scaffoldClass = defineRule({
@@ -193,7 +194,7 @@ export const stockLoop = defineRule({
   consequence: "every trial would fail",
   remedy: "use verl.distribution fork",
   source: "docs/training-image.md",
-  *check({ settings: { experiment }, plan: { scaffold } }) {
+  *check({ settings: { experiment }, plan: { scaffold, topology } }) {
     const { verl, proxy, harbor_agent: agent, harbor_runtime: runtime } = experiment;
     if (verl.distribution !== "stock") return;
     if (!ownScaffolds.includes(scaffold.name)) {
@@ -203,7 +204,7 @@ export const stockLoop = defineRule({
         remedy: "choose one of these, or verl.distribution fork",
       };
     }
-    if (scaffold.name === "openhands-sdk" && agent.runtime_image === undefined) {
+    if (scaffold.name === "openhands-sdk" && scaffold.version !== undefined) {
       yield {
         path: ["harbor_agent", "runtime_image"],
         found:
@@ -211,11 +212,13 @@ export const stockLoop = defineRule({
         remedy: "build one with: npm run image -- build openhands-sdk",
       };
     }
-    if (proxy.mode === "in_process") {
+    const parser = scaffold.toolCallParser;
+    if (proxy.mode === "in_process" && parser !== "" && verlToolParser(parser) === undefined) {
       yield {
         path: ["proxy", "mode"],
-        found: "is in_process, and the loop serves no policy itself",
-        remedy: "set proxy.mode to litellm, or verl.distribution to fork",
+        found: `is in_process, and verl itself has no parser for what ${parser} of vLLM reads (it has those for ${parsersOfBoth.join(", ")})`,
+        consequence: "no tool call of the policy reaches its agent",
+        remedy: "set proxy.mode to litellm",
       };
     }
     for (const key of ["agent_import_path", "agent_name"] as const) {
@@ -228,13 +231,13 @@ export const stockLoop = defineRule({
         remedy: "leave it out",
       };
     }
-    if (runtime.tail_kill_target < 1) {
+    if (runtime.tail_kill_target < 1 && topology.mode === "async") {
       yield {
         severity: "warn",
         path: ["harbor_runtime", "tail_kill_target"],
-        found: `is ${runtime.tail_kill_target}, and the loop ends no slow trial before its deadline`,
-        consequence: "a step waits for its slowest trial",
-        remedy: "lower harbor_agent.max_timeout_sec",
+        found: `is ${runtime.tail_kill_target}, and on an asynchronous tier no step waits for its slowest trial`,
+        consequence: "it has no effect",
+        remedy: "leave it out",
       };
     }
   },

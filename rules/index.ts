@@ -20,6 +20,7 @@ import * as daemon from "./docker/daemon.ts";
 import * as dockerSite from "./docker/site.ts";
 import * as engine from "./engine.ts";
 import * as files from "./files.ts";
+import * as images from "./images.ts";
 import * as learning from "./learning.ts";
 import * as memory from "./memory.ts";
 import * as names from "./names.ts";
@@ -38,6 +39,7 @@ const settings = [
   batches,
   dockerSite,
   engine,
+  images,
   learning,
   memory,
   names,

@@ -30,7 +30,7 @@ function run<S extends Decided>(
   given: Given<S>,
   spoiled: Spoiled = new Map(),
 ): Finding[] {
-  const subject = { ...given, host: hostOf(given.settings.site) } as unknown as S;
+  const subject = { ...given, host: hostOf(given.settings) } as unknown as S;
   return rules.flatMap((rule) => {
     const broken = rule.standsOn?.flatMap((part) => spoiled.get(part) ?? []) ?? [];
     if (broken.length > 0) return [findingOf(rule, waiting(broken))];

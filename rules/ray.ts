@@ -111,7 +111,8 @@ export const onePortEach = defineRule({
   source: "docs/decisions.md#c-06",
   unwaivable: noPlan,
   *check(decided) {
-    const { from, to } = decided.plan.ray.ports.ephemeral;
+    const { ray, proxy } = decided.plan;
+    const { from, to } = ray.ports.ephemeral;
     const fixed = fixedPorts(decided);
     for (const [i, { path, name, port }] of fixed.entries()) {
       const twin = fixed.slice(0, i).find((other) => other.port === port);
@@ -123,6 +124,19 @@ export const onePortEach = defineRule({
           consequence: "either could take it first",
         };
       }
+    }
+    if (proxy.mode === "litellm" || !proxy.isKeyed) return;
+    const { from: first, to: last } = proxy.ports;
+    const path = ["harbor_runtime", "num_workers"];
+    const found = `makes agent-loop workers take ports ${first}-${last}`;
+    const remedy = "lower it, or choose another port";
+    for (const { name, port } of fixed) {
+      if (port < first || port > last) continue;
+      yield { path, found: `${found}, and ${port} is that of ${name}`, remedy };
+    }
+    if (first <= to && last >= from) {
+      const range = `${from}-${to} of the rollout servers (site network.rollout_ports)`;
+      yield { path, found: `${found}, which overlap the range ${range}`, remedy };
     }
   },
 });

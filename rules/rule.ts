@@ -52,6 +52,8 @@ export interface Decided {
 /** What a check of a cluster rule may look at. */
 export interface Subject extends Decided {
   readonly facts: Facts;
+  /** Whether nothing is made yet, whatever is found. @default an update, or a command that speaks for one */
+  readonly preview?: boolean | undefined;
 }
 
 /** What a check of a rule about a Docker host may look at. */

@@ -4,6 +4,7 @@
  *   training network   Ray head, Ray worker with all GPUs, trainer, recorder, LiteLLM
  *   sandbox network    sandboxes and LiteLLM; no way out, and no address of the host
  */
+import { type ResolveImage, withImage } from "../components/images/reference.ts";
 import { Credentials } from "../components/docker/credentials.ts";
 import { EgressProof } from "../components/docker/egress-proof.ts";
 import { Networks } from "../components/docker/networks.ts";
@@ -21,6 +22,7 @@ import { peerPort } from "../plan/network/index.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Certificates } from "../preflight/docker/engine.ts";
 import type { PreflightResult } from "../preflight/preflight.ts";
+import { buildImages } from "./images.ts";
 import { preflightOutput } from "./outputs.ts";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
@@ -32,13 +34,14 @@ export function onDocker({
 }: {
   plan: Plan;
   checked: PreflightResult;
-  user: DaemonSecrets & { readonly wandbApiKey?: pulumi.Output<string> | undefined };
+  user: DaemonSecrets & RunSecrets;
 }) {
   const { dockerHost: host, ray, storage } = plan;
   if (!host) throw new Error("the Plan has no Docker host");
   const provider = connect(host, user);
-  const { wandbApiKey } = user;
-  const provisioned = provisionHost(plan, host, { provider, wandbApiKey, checked });
+  const { wandbApiKey, pushCredentials } = user;
+  const secrets = { wandbApiKey, pushCredentials };
+  const provisioned = provisionHost(plan, host, { provider, ...secrets, checked });
   const retained = new Set(
     storage.volumes.filter(({ removal }) => removal === "retain").map(({ name }) => name),
   );
@@ -60,19 +63,24 @@ export function onDocker({
   };
 }
 
+/** Secrets that the stack uses once it reaches the daemon. */
+interface RunSecrets {
+  readonly wandbApiKey?: pulumi.Output<string> | undefined;
+  /** Docker's own config.json, with which built images are pushed. */
+  readonly pushCredentials?: pulumi.Output<string> | undefined;
+}
+
 export function provisionHost(
   plan: Plan,
   host: DockerHost,
-  parts: {
-    provider: docker.Provider;
-    wandbApiKey: pulumi.Output<string> | undefined;
-    checked: PreflightResult;
-  },
+  parts: RunSecrets & { provider: docker.Provider; checked: PreflightResult },
 ): { readonly proxyUrl: pulumi.Output<string>; readonly isolation: pulumi.Output<string> } {
   const { labels, names, proxy, rolloutMinutes, sandboxes, storage, trainer } = plan;
   if (proxy.mode !== "litellm") throw new Error("the Plan has no LiteLLM");
-  const { provider, wandbApiKey, checked } = parts;
+  const { provider, wandbApiKey, pushCredentials, checked } = parts;
   const url = `http://${host.addresses.proxy}:${proxy.port}`;
+  const image = buildImages(plan, { pushCredentials, provider: () => provider });
+  const builtTrainer = withImage(trainer, image);
 
   const networks = new Networks("networks", { networks: host.networks, labels }, { provider });
   const volumes = new Volumes(
@@ -84,20 +92,27 @@ export function provisionHost(
   const { rayToken, masterKey, sandboxKey } = credentials;
   const keepers = new SandboxKeepers(
     "sandboxes",
-    { host, image: trainer.image, stack: names.stack, labels },
+    {
+      host,
+      image: builtTrainer.image,
+      runtimeImage: image(host.agentRuntime.image),
+      stack: names.stack,
+      labels,
+    },
     { provider },
   );
-  const closed = closeSandboxes(plan, host, { provider, networks, checked });
+  const closed = closeSandboxes(plan, host, { provider, networks, checked, image });
   const ray = new RayContainers(
     "ray",
     {
       names,
       host,
-      ray: plan.ray,
+      ray: withImage(plan.ray, image),
       labels,
       network: networks.train,
       mounts: Object.values(volumes.mounts),
       environment: trainer.environment,
+      image,
       proxyUrl: url,
       rayToken,
       secrets: { sandboxKey, wandbApiKey },
@@ -116,7 +131,7 @@ export function provisionHost(
     {
       names,
       host,
-      trainer,
+      trainer: builtTrainer,
       directories: storage.directories,
       labels,
       network: networks.train,
@@ -128,7 +143,7 @@ export function provisionHost(
   );
   const records = {
     host,
-    trainer,
+    trainer: builtTrainer,
     trials: storage.directories.trials,
     mounts: volumes.mounts["trials"] ? [volumes.mounts["trials"]] : [],
     labels,
@@ -170,16 +185,22 @@ export interface Closed {
 }
 
 export function closeSandboxes(
-  { isolation, labels, trainer }: Plan,
+  { isolation: planned, labels, trainer }: Plan,
   host: DockerHost,
-  parts: { provider: docker.Provider; networks: Networks; checked: PreflightResult },
+  parts: {
+    provider: docker.Provider;
+    networks: Networks;
+    checked: PreflightResult;
+    image: ResolveImage;
+  },
 ): Closed {
-  const { provider, networks, checked } = parts;
+  const { provider, networks, checked, image } = parts;
+  const isolation = withImage(planned, image);
   const { addresses, containers } = host;
   const { allowedPort, allowedTarget, decoy } = isolation;
   const firewall = new SandboxFirewall(
     "sandbox-firewall",
-    { host, image: trainer.image, allowedPort, labels },
+    { host, image: image(trainer.image), allowedPort, labels },
     { provider, dependsOn: [networks] },
   );
   if (checked.unproven !== undefined) {

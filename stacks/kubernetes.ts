@@ -18,6 +18,7 @@ import { PolicyCheck } from "../components/inference/policy-check.ts";
 import { ProxyEndpoint } from "../components/inference/proxy-endpoint.ts";
 import { Recorder } from "../components/inference/recorder.ts";
 import { RunNamespace } from "../components/network/run-namespace.ts";
+import { type ResolveImage, withImage } from "../components/images/reference.ts";
 import { containerEnvironment } from "../components/ray/pod-template.ts";
 import { InputsCheck } from "../components/training/inputs-check.ts";
 import { RayCluster } from "../components/ray/ray-cluster.ts";
@@ -34,6 +35,7 @@ import { RunVolume } from "../components/storage/run-volume.ts";
 import { TrainerAccount } from "../components/training/trainer-account.ts";
 import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
+import { buildImages, localBuilder } from "./images.ts";
 import { exceptAccepted, type ListenerPlan, type NamespacePlan } from "../plan/network/index.ts";
 import { runDirectory } from "../plan/names.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -42,6 +44,8 @@ import type { Plan } from "../plan/plan.ts";
 export interface UserSecrets {
   readonly wandbApiKey?: pulumi.Output<string> | undefined;
   readonly registryCredentials?: pulumi.Output<string> | undefined;
+  /** Docker's own config.json, with which built images are pushed. It goes into no Secret of the cluster. */
+  readonly pushCredentials?: pulumi.Output<string> | undefined;
 }
 
 /** The one cluster of a stack. Both providers name its context, so that no command uses whatever is current. */
@@ -54,6 +58,8 @@ export interface Cluster {
   readonly unproven: string | undefined;
   /** What carries and filters the pods' packets. */
   readonly network: string;
+  /** Whether no daemon answers that could build the stack's images; then there is a preview at most. */
+  readonly builderAbsent: boolean;
 }
 
 /** What a provisioned stack can tell about itself. */
@@ -65,7 +71,7 @@ export interface Provisioned {
 
 export function connect(
   { cluster }: KubernetesSite,
-  known: Pick<Cluster, "unproven" | "network">,
+  known: Pick<Cluster, "unproven" | "network" | "builderAbsent">,
 ): Cluster {
   const { context, kubeconfig } = cluster;
   const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
@@ -78,15 +84,21 @@ export function connect(
 
 export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets): Provisioned {
   const namespaces = makeNamespaces(plan, cluster);
-  const secrets = makeSecrets(cluster, namespaces, { plan, user });
+  const { pushCredentials, ...inCluster } = user;
+  const image = buildImages(plan, {
+    pushCredentials,
+    provider: () => localBuilder(cluster.builderAbsent),
+  });
+  const secrets = makeSecrets(cluster, namespaces, { plan, user: inCluster });
   const mounts = makeVolumes(plan, cluster, namespaces);
-  const base: Base = { plan, cluster, ...namespaces, secrets, mounts };
+  const base: Base = { plan, cluster, ...namespaces, secrets, mounts, image };
   const { account, ready } = boundSandboxes(base);
   const endpoint = plan.proxy.mode === "litellm" ? openEndpoint(base) : undefined;
   const { before, isolation } = closeSandboxes(base, { ready, proxyUrl: endpoint?.url });
   const environment = containerEnvironment(plan.trainer.environment, {
     secrets: secrets.training,
     proxyUrl: endpoint?.url,
+    image,
   });
   const inputs = checkInputs(base, { environment, before: [...ready, ...before] });
   const ray = startRay(base, { account, environment, before: [...ready, ...before, ...inputs] });
@@ -95,7 +107,7 @@ export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets
   const trainer = startTrainer(base, ray, account);
   const litellm = endpoint && servePolicy(base, { endpoint, ray, trainer });
   checkPolicy(base, { endpoint, litellm, ray, trainer });
-  return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan)), isolation };
+  return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan.proxy)), isolation };
 }
 
 interface Namespaces {
@@ -111,6 +123,8 @@ interface Base extends Namespaces {
   readonly cluster: Cluster;
   readonly secrets: StackSecrets;
   readonly mounts: ReturnType<typeof makeVolumes>;
+  /** What objects name for an image of the Plan. */
+  readonly image: ResolveImage;
 }
 
 // Namespaces, with the network policies of everything in them.
@@ -129,7 +143,7 @@ function makeNamespaces({ labels, names, flows, namespaces }: Plan, cluster: Clu
 function makeSecrets(
   { provider }: Cluster,
   { train, proxy, sandbox }: Namespaces,
-  { plan, user }: { plan: Plan; user: UserSecrets },
+  { plan, user }: { plan: Plan; user: Omit<UserSecrets, "pushCredentials"> },
 ): StackSecrets {
   const namespaces = {
     train: train.namespace,
@@ -162,7 +176,7 @@ function makeVolumes(
 }
 
 // Bounds, accounts, priorities and nodes: no training before they exist.
-function boundSandboxes({ plan, cluster, train, sandbox, secrets }: Base): {
+function boundSandboxes({ plan, cluster, train, sandbox, secrets, image }: Base): {
   readonly account: TrainerAccount;
   readonly ready: readonly pulumi.Resource[];
 } {
@@ -211,7 +225,8 @@ function boundSandboxes({ plan, cluster, train, sandbox, secrets }: Base): {
   if (prepull) {
     const { namespace } = train;
     const pullSecret = secrets.pull.train;
-    new ImagePrepull(prepull.name, { labels, prepull, namespace, pullSecret }, inTrain);
+    const named = { ...prepull, images: prepull.images.map(image) };
+    new ImagePrepull(prepull.name, { labels, prepull: named, namespace, pullSecret }, inTrain);
   }
   const nodes = [
     ...(nodeClaim ? [new GpuNodeClaim("gpu-nodes", { claim: nodeClaim }, { provider })] : []),
@@ -313,7 +328,7 @@ function listen(base: Base, name: string, listener: ListenerPlan): ProofListener
 
 // What is wrong with image, model or indexes ends the update before Ray takes a GPU. Only our own image can tell.
 function checkInputs(
-  { plan, cluster, train, secrets, mounts }: Base,
+  { plan, cluster, train, secrets, mounts, image }: Base,
   parts: {
     environment: ReturnType<typeof containerEnvironment>;
     before: readonly pulumi.Resource[];
@@ -327,7 +342,7 @@ function checkInputs(
       labels,
       names,
       check: trainer.check,
-      trainer,
+      trainer: withImage(trainer, image),
       nodes: ray.head,
       namespace: train.namespace,
       environment: parts.environment,
@@ -340,7 +355,7 @@ function checkInputs(
 }
 
 function startRay(
-  { plan, cluster, train, secrets, mounts }: Base,
+  { plan, cluster, train, secrets, mounts, image }: Base,
   parts: {
     account: TrainerAccount;
     environment: ReturnType<typeof containerEnvironment>;
@@ -353,7 +368,7 @@ function startRay(
     {
       labels,
       names,
-      ray: plan.ray,
+      ray: withImage(plan.ray, image),
       namespace: train.namespace,
       serviceAccount: parts.account.serviceAccount,
       environment: parts.environment,
@@ -367,7 +382,10 @@ function startRay(
 }
 
 // Frozen models depend on Ray: its workers need whole nodes, and the models take what is left.
-function serveFrozenModels({ plan, cluster, train, secrets, mounts }: Base, ray: RayCluster): void {
+function serveFrozenModels(
+  { plan, cluster, train, secrets, mounts, image }: Base,
+  ray: RayCluster,
+): void {
   const models = mounts.find(({ name }) => name === "models");
   if (!models) throw new Error("the Plan has no models volume");
   for (const model of plan.serving) {
@@ -375,7 +393,7 @@ function serveFrozenModels({ plan, cluster, train, secrets, mounts }: Base, ray:
       model.object,
       {
         labels: plan.labels,
-        model,
+        model: withImage(model, image),
         gpuResource: plan.gpuDemand.resource,
         nodes: plan.gpuPlacement,
         disruption: plan.disruption,
@@ -388,14 +406,17 @@ function serveFrozenModels({ plan, cluster, train, secrets, mounts }: Base, ray:
   }
 }
 
-function reapSandboxes({ plan, cluster, train, sandbox, secrets }: Base, ray: RayCluster): void {
+function reapSandboxes(
+  { plan, cluster, train, sandbox, secrets, image }: Base,
+  ray: RayCluster,
+): void {
   new Reaper(
     plan.reaper.name,
     {
       labels: plan.labels,
       reaper: plan.reaper,
       stack: plan.names.stack,
-      image: plan.trainer.image,
+      image: image(plan.trainer.image),
       nodes: plan.ray.head,
       namespace: train.namespace,
       sandboxNamespace: sandbox.namespace,
@@ -409,7 +430,7 @@ function reapSandboxes({ plan, cluster, train, sandbox, secrets }: Base, ray: Ra
 }
 
 function startTrainer(
-  { plan, cluster, train, secrets }: Base,
+  { plan, cluster, train, secrets, image }: Base,
   ray: RayCluster,
   account: TrainerAccount,
 ): TrainerJob {
@@ -419,7 +440,7 @@ function startTrainer(
     {
       labels,
       names,
-      trainer,
+      trainer: withImage(trainer, image),
       directories: storage.directories,
       nodes: plan.ray.head,
       namespace: train.namespace,
@@ -437,7 +458,7 @@ function servePolicy(
   base: Base,
   parts: { endpoint: ProxyEndpoint; ray: RayCluster; trainer: TrainerJob },
 ): LiteLlmProxy {
-  const { plan, cluster, train, secrets } = base;
+  const { plan, cluster, train, secrets, image } = base;
   const { provider } = cluster;
   const { labels, names, rolloutMinutes } = plan;
   const { namespace, proxy, credentials } = withProxy(base);
@@ -449,7 +470,7 @@ function servePolicy(
       recorder: proxy.recorder,
       rolloutServers: proxy.rolloutServers,
       disruption: plan.disruption,
-      trainer: plan.trainer,
+      trainer: withImage(plan.trainer, image),
       trials: plan.storage.directories.trials,
       mounts: trialMounts(base),
       nodes: plan.ray.head,
@@ -491,7 +512,7 @@ function checkPolicy(
     trainer: TrainerJob;
   },
 ): void {
-  const { plan, cluster, train, secrets } = base;
+  const { plan, cluster, train, secrets, image } = base;
   const { labels, names, policyCheck: check, rolloutMinutes, storage } = plan;
   const { endpoint, litellm, ray, trainer } = parts;
   new PolicyCheck(
@@ -500,7 +521,7 @@ function checkPolicy(
       labels,
       names,
       check,
-      trainer: plan.trainer,
+      trainer: withImage(plan.trainer, image),
       litellm: endpoint && {
         url: endpoint.url,
         sandboxKey: secrets.training.sandboxKey,
@@ -525,8 +546,9 @@ function withProxy({ plan: { proxy }, proxy: namespace, secrets }: Base) {
   return { proxy, namespace, credentials: secrets.proxy };
 }
 
-/** Where agents reach the policy in proxy mode `in_process`: each trial has a URL of its own. */
-function trialUrl({ ray }: Plan): string {
-  const { from, to } = ray.ports.ephemeral;
-  return `http://<pod of a Ray worker>:<${from}-${to}>/sess/<trial>`;
+/** Where agents reach the policy in proxy mode `in_process`: with the fork, each trial has a URL of its own. */
+function trialUrl(proxy: Plan["proxy"]): string {
+  if (proxy.mode === "litellm") throw new Error("LiteLLM has one address for all trials");
+  const { from, to } = proxy.ports;
+  return `http://<pod of a Ray worker>:<${from}-${to}>${proxy.isKeyed ? "" : "/sess/<trial>"}`;
 }

@@ -45,6 +45,7 @@ export async function program() {
   const user = {
     wandbApiKey: config.getSecret("wandbApiKey"),
     registryCredentials: config.getSecret("registryCredentials"),
+    pushCredentials: config.getSecret("pushCredentials"),
     dockerCa: config.getSecret("dockerCa"),
     dockerCert: config.getSecret("dockerCert"),
     dockerKey: config.getSecret("dockerKey"),
@@ -58,7 +59,10 @@ export async function program() {
       secretFlaws: secretFlaws(config),
     }),
   );
-  const checked = await preflight(loaded, { certificates: await certificates(user) });
+  const checked = await preflight(loaded, {
+    certificates: await certificates(user),
+    preview: pulumi.runtime.isDryRun(),
+  });
   const { plan, findings } = checked;
   await show(findings);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);

@@ -9,7 +9,13 @@ import { type Decision, type Decisions, decisionsOf } from "../decisions.ts";
 import { code, markdownTable, sourceLinks, sourceSeparator } from "./markdown.ts";
 
 /** Experiments that this project ships beside one for every tier. */
-const further = ["smoke", "single-node-dense", "single-node-stock", "three-node-veomni"];
+const further = [
+  "smoke",
+  "single-node-dense",
+  "single-node-stock",
+  "two-node-stock",
+  "three-node-veomni",
+];
 
 /** What an engine needs of an experiment that was written for another one. */
 const engines = {

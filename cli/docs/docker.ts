@@ -28,7 +28,7 @@ export function differences(root: string): SiteDifference[] {
     mutatingAdmission: _mutation,
     machineSection: _section,
     ...facts
-  } = hostOf(docker.site);
+  } = hostOf(docker);
   const asCluster = { ...cluster, site: { ...cluster.site, ...facts } };
   const [ofCluster, ofDocker] = [asCluster, docker].map((one) => decisionsAbout(plan(one)));
   if (!ofCluster || !ofDocker) return [];

@@ -179,6 +179,7 @@ function typeOf(schema: JsonSchema): string {
 function plural(schema: JsonSchema): string {
   if (schema.properties || objectBranches(schema).length > 0) return "mappings";
   const type = typeOf(schema);
+  if (type.startsWith("mapping ")) return type.replace("mapping", "mappings");
   return /^[\w ]+$/.test(type) ? `${type}s` : type;
 }
 

@@ -1,6 +1,6 @@
 /** What the command line of `npm run image` gives its subcommands. */
+import { type ImageName, imageNames, type Variant } from "../../config/schema/recipes.ts";
 import { UsageError } from "../command.ts";
-import { type ImageName, imageNames, type Variant } from "./images.ts";
 
 export const options = {
   variant: { type: "string" },

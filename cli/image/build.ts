@@ -1,5 +1,12 @@
 /** `npm run image -- build`. */
 import { join } from "node:path";
+import {
+  type ImageName,
+  imageNames,
+  imagePlatform,
+  recipes,
+  type Variant,
+} from "../../config/schema/recipes.ts";
 import { CommandError, complain, projectRoot, say, UsageError } from "../command.ts";
 import { type Arguments, type Given, nameOf, refuseVariant } from "./arguments.ts";
 import {
@@ -12,16 +19,7 @@ import {
 } from "./builders.ts";
 import { builderOf } from "./choose.ts";
 import { BuildContext } from "./context.ts";
-import {
-  checkReference,
-  type ImageName,
-  imageNames,
-  localReference,
-  named,
-  recipes,
-  settingOf,
-  type Variant,
-} from "./images.ts";
+import { checkReference, localReference, named, settingOf } from "./images.ts";
 import { runProgram } from "./programs.ts";
 import { readIfThere, Scratch } from "./scratch.ts";
 import { readSource } from "./source.ts";
@@ -68,8 +66,7 @@ async function buildOne(builder: BuilderName, one: One): Promise<string> {
   const command = buildCommand(builder, {
     ...{ name, variant, tags: new Set([local, tag]), source, base: given.base, further },
     runAs: given["run-as"],
-    // The agents' programs and PyTorch's wheels with CUDA are for this one.
-    platform: process.arch === "x64" ? undefined : "linux/amd64",
+    platform: process.arch === "x64" ? undefined : imagePlatform,
     containerfile: join(projectRoot, recipe.file),
     context: context.path,
     idFile: scratch.file("id"),

@@ -1,5 +1,6 @@
 /** What each builder is called with. Nothing here runs anything. */
-import type { ImageName, Source, Variant } from "./images.ts";
+import type { ImageName, Variant } from "../../config/schema/recipes.ts";
+import type { Source } from "./images.ts";
 
 export const builderNames = ["docker", "buildah", "podman"] as const;
 export type BuilderName = (typeof builderNames)[number];

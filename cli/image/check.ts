@@ -1,11 +1,11 @@
 /** `npm run image -- check`: the check that the image runs before it trains, for the image alone. */
+import type { Variant } from "../../config/schema/recipes.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import { CommandError, complain, projectRoot, say, UsageError } from "../command.ts";
 import { decide, selectStack } from "../decide.ts";
 import type { Arguments } from "./arguments.ts";
 import { type Command, runInImage } from "./builders.ts";
 import { builderOf } from "./choose.ts";
-import type { Variant } from "./images.ts";
 import { runProgram } from "./programs.ts";
 
 const checkModule = "swe_rl_training.check";

@@ -1,47 +1,6 @@
-/** The images that this project has recipes for. */
+/** How images are called, and where a user writes their names. */
+import type { ImageName, Variant } from "../../config/schema/recipes.ts";
 import { CommandError } from "../command.ts";
-
-export const imageNames = ["training", "claude-code", "opencode", "openhands-sdk"] as const;
-export type ImageName = (typeof imageNames)[number];
-
-export const variants = ["cuda", "cpu"] as const;
-export type Variant = (typeof variants)[number];
-
-/** What a build needs from the project, and where a user writes the result. */
-export interface Recipe {
-  /** Containerfile, from the project's root. */
-  readonly file: string;
-  /** Directory that the Containerfile copies from, from the project's root. */
-  readonly context: string;
-  /** Files and folders of it that go to the builder: never what lies beside them. */
-  readonly sources: readonly string[];
-  /** Setting that names the image, and its file. */
-  readonly setting: string;
-  readonly settingFile: string;
-}
-
-const ofAgent = (name: string, sources: readonly string[]): Recipe => ({
-  file: `images/agents/${name}/Containerfile`,
-  context: `images/agents/${name}`,
-  sources,
-  setting: "harbor_agent.runtime_image",
-  settingFile: "the experiment",
-});
-
-const npmFiles = ["package.json", "package-lock.json"];
-
-export const recipes: Readonly<Record<ImageName, Recipe>> = {
-  training: {
-    file: "images/training/Containerfile",
-    context: ".",
-    sources: ["images/training", "training/pyproject.toml", "training/src"],
-    setting: "images.training",
-    settingFile: "the site file",
-  },
-  "claude-code": ofAgent("claude-code", npmFiles),
-  opencode: ofAgent("opencode", npmFiles),
-  "openhands-sdk": ofAgent("openhands-sdk", ["build.txt", "requirements.txt", "relocate.py"]),
-};
 
 /** What the labels of an image say of its source. */
 export interface Source {
@@ -81,6 +40,7 @@ export function named(name: ImageName, variant: Variant): string {
 
 /** What a user writes, and where. */
 export function settingOf(name: ImageName, reference: string): string {
-  const { setting, settingFile } = recipes[name];
-  return `write into ${settingFile}: ${setting}: ${reference}`;
+  return name === "training"
+    ? `write into the site file: images.training: ${reference}`
+    : `write into the experiment: harbor_agent.runtime_image: ${reference}`;
 }

@@ -11,7 +11,7 @@ type Upload = docker.types.input.ContainerUpload;
 /** What a container of ours is. */
 export interface Basis {
   readonly name: string;
-  readonly image: string;
+  readonly image: pulumi.Input<string>;
   readonly app: string;
   readonly component: string;
   readonly labels: Labels;

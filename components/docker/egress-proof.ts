@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
 import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/network/index.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { gateEnvironment } from "../sandbox/entry-gate.ts";
@@ -10,7 +11,7 @@ import { sandboxBounds } from "./sandbox-files.ts";
 
 export interface EgressProofArgs {
   host: DockerHost;
-  isolation: Isolation;
+  isolation: WithImage<Isolation>;
   network: pulumi.Input<string>;
   /** What the result depends on beside the container itself: another one is another proof. */
   proves: pulumi.Input<string>;
@@ -110,7 +111,7 @@ function refusal(words: string, { host, containers }: DockerHost): pulumi.RunErr
 function read(
   code: number,
   logs: string,
-  isolation: Isolation,
+  isolation: WithImage<Isolation>,
 ): { proven: boolean; words: string } {
   const lines = logs.trim().split("\n");
   const line = lines.find((one) => one.startsWith('{"proof"'));

@@ -7,7 +7,7 @@ import { containerBasis, memoryLimit, tcpHealth } from "./container.ts";
 export interface ProofListenerArgs {
   container: string;
   /** Image with Python. */
-  image: string;
+  image: pulumi.Input<string>;
   tcp: readonly number[];
   udp: readonly number[];
   network: pulumi.Input<string>;

@@ -4,6 +4,7 @@ import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Ray, RayPod } from "../../plan/ray/index.ts";
 import { type EnvironmentVariable, daemonSocket } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
+import type { ResolveImage, WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { type Basis, containerBasis, httpHealth, megabytes, memoryLimit } from "./container.ts";
 import { sandboxFiles } from "./sandbox-files.ts";
@@ -11,11 +12,13 @@ import { sandboxFiles } from "./sandbox-files.ts";
 export interface RayContainersArgs {
   names: Names;
   host: DockerHost;
-  ray: Ray;
+  ray: WithImage<Ray>;
   labels: Labels;
   network: pulumi.Input<string>;
   mounts: docker.types.input.ContainerVolume[];
   environment: readonly EnvironmentVariable[];
+  /** Where a variable names an image. */
+  image: ResolveImage;
   /** Address of LiteLLM for the sandboxes. */
   proxyUrl: string;
   rayToken: pulumi.Output<string>;
@@ -158,11 +161,11 @@ function rayContainer(args: RayContainersArgs, pod: RayPod, role: Role): docker.
 }
 
 /** The Plan's variables, apart by whether `docker inspect` may show them. */
-function environmentOf({ environment, secrets, proxyUrl }: RayContainersArgs) {
-  const plain: Record<string, string> = {};
+function environmentOf({ environment, image, secrets, proxyUrl }: RayContainersArgs) {
+  const plain: Record<string, pulumi.Input<string>> = {};
   const hidden: Record<string, pulumi.Output<string>> = {};
   for (const variable of environment) {
-    if ("value" in variable) plain[variable.name] = variable.value;
+    if ("value" in variable) plain[variable.name] = image(variable.value);
     else if ("deferred" in variable) plain[variable.name] = proxyUrl + (variable.suffix ?? "");
     else {
       const secret = secrets[variable.secret];

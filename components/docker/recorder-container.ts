@@ -4,6 +4,7 @@ import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Recorder } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { discoveryVariables } from "../inference/discovery.ts";
 import { programDirectory } from "../runtime-program.ts";
@@ -12,7 +13,7 @@ import { containerBasis, httpHealth, memoryLimit } from "./container.ts";
 /** What reads or writes the records of a run's calls. */
 export interface RecordsArgs {
   host: DockerHost;
-  trainer: Pick<Trainer, "image" | "rayNamespace" | "fingerprint">;
+  trainer: WithImage<Pick<Trainer, "image" | "rayNamespace" | "fingerprint">>;
   /** Directory of the trials, and the volume that holds it. */
   trials: string;
   mounts: docker.types.input.ContainerVolume[];

@@ -8,7 +8,7 @@ import { containerBasis, memoryLimit } from "./container.ts";
 export interface SandboxFirewallArgs {
   host: DockerHost;
   /** Image with Python. */
-  image: string;
+  image: pulumi.Input<string>;
   /** Port of the proxy. */
   allowedPort: number;
   labels: Labels;

@@ -10,7 +10,9 @@ import { dockerLabels } from "./metadata.ts";
 export interface SandboxKeepersArgs {
   host: DockerHost;
   /** Image with Python. */
-  image: string;
+  image: pulumi.Input<string>;
+  /** Image with the agent's runtime. */
+  runtimeImage: pulumi.Input<string>;
   stack: string;
   labels: Labels;
 }
@@ -35,7 +37,7 @@ export class SandboxKeepers extends pulumi.ComponentResource {
       `${name}-unpack`,
       {
         name: containers.agentRuntime,
-        image: agentRuntime.image,
+        image: args.runtimeImage,
         entrypoints: ["/bin/true"],
         start: false,
         mustRun: false,

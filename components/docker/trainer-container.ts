@@ -4,6 +4,7 @@ import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Directories } from "../../plan/storage/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { programDirectory } from "../runtime-program.ts";
 import { runSpecification } from "../training/run-specification.ts";
@@ -12,7 +13,7 @@ import { containerBasis, memoryLimit } from "./container.ts";
 export interface TrainerContainerArgs {
   names: Names;
   host: DockerHost;
-  trainer: Trainer;
+  trainer: WithImage<Trainer>;
   directories: Directories;
   labels: Labels;
   network: pulumi.Input<string>;

@@ -3,13 +3,14 @@ import type * as pulumi from "@pulumi/pulumi";
 import { type Role, roleLabel } from "../../plan/network/index.ts";
 import type { Disruption } from "../../plan/nodes/index.ts";
 import type { FrozenModel as Model } from "../../plan/serving/index.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import type { Nodes } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import type { Mount } from "../ray/pod-template.ts";
 
 export interface FrozenModelArgs {
-  model: Model;
+  model: WithImage<Model>;
   /** Extended resource of one GPU. */
   gpuResource: string;
   /** Where the pods run. */

@@ -4,6 +4,7 @@ import type { Names } from "../../plan/names.ts";
 import type { PolicyCheck as PolicyCheckPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import { makeCheck } from "../check-job.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import {
   claimVolumes,
@@ -32,7 +33,7 @@ export interface LiteLlmWay {
 export interface PolicyCheckArgs {
   names: Names;
   check: PolicyCheckPlan;
-  trainer: Pick<Trainer, "fingerprint" | "image" | "rayNamespace">;
+  trainer: WithImage<Pick<Trainer, "fingerprint" | "image" | "rayNamespace">>;
   /** Where the pod runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;

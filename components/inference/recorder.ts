@@ -5,6 +5,7 @@ import type { Disruption } from "../../plan/nodes/index.ts";
 import type { Recorder as RecorderPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { Names } from "../../plan/names.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import {
   claimVolumes,
@@ -25,7 +26,7 @@ export interface RecorderArgs {
   recorder: RecorderPlan;
   /** Rollout servers that must answer before it starts. */
   rolloutServers: number;
-  trainer: Pick<Trainer, "fingerprint" | "image" | "rayNamespace">;
+  trainer: WithImage<Pick<Trainer, "fingerprint" | "image" | "rayNamespace">>;
   disruption: Pick<Disruption, "recorderMaxUnavailable">;
   /** Directory of the trials; each has a file of its calls. */
   trials: string;

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Role, roleLabel } from "../../plan/network/index.ts";
 import type { RayPod, RayPorts } from "../../plan/ray/index.ts";
 import type { EnvironmentVariable, TrainingSecret } from "../../plan/verl/index.ts";
+import type { ResolveImage } from "../images/reference.ts";
 import { type Labels, labelsOf } from "../metadata.ts";
 import { podBasis } from "../pod.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
@@ -23,7 +24,7 @@ export interface Mount {
 export interface RayPodBase {
   readonly labels: Labels;
   readonly annotations: Readonly<Record<string, string>>;
-  readonly image: string;
+  readonly image: pulumi.Input<string>;
   readonly serviceAccount: pulumi.Input<string>;
   readonly environment: readonly EnvVar[];
   readonly mounts: readonly Mount[];
@@ -101,6 +102,8 @@ export function containerEnvironment(
     secrets: Readonly<Record<TrainingSecret, SecretKey>>;
     /** undefined where nothing refers to it: proxy mode `in_process`. */
     proxyUrl: pulumi.Input<string> | undefined;
+    /** Where a value names an image. */
+    image: ResolveImage;
   },
 ): EnvVar[] {
   return environment.map((variable) => {
@@ -109,6 +112,6 @@ export function containerEnvironment(
       const url = pulumi.interpolate`${known.proxyUrl}${variable.suffix ?? ""}`;
       return { name: variable.name, value: url };
     }
-    return { name: variable.name, value: variable.value };
+    return { name: variable.name, value: known.image(variable.value) };
   });
 }

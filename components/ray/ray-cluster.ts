@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Disruption } from "../../plan/nodes/index.ts";
 import type { Ray, RayPod } from "../../plan/ray/index.ts";
 import type { Names } from "../../plan/names.ts";
+import type { WithImage } from "../images/reference.ts";
 import {
   type Identity,
   type Labels,
@@ -20,7 +21,7 @@ import {
 
 export interface RayClusterComponentArgs {
   names: Names;
-  ray: Ray;
+  ray: WithImage<Ray>;
   namespace: pulumi.Input<string>;
   labels: Labels;
   /** Account under which the agent loops start sandboxes. */
@@ -116,7 +117,7 @@ function clusterSpec(args: RayClusterComponentArgs, files: pulumi.Output<string>
 
 function headGroup(
   base: RayPodBase,
-  { head, ports }: Ray,
+  { head, ports }: WithImage<Ray>,
   files: pulumi.Output<string>,
 ): RayClusterSpec["headGroupSpec"] {
   return {

@@ -10,8 +10,11 @@ import {
 } from "../metadata.ts";
 import { podBasis, pullSecrets, resourcesOf, unprivileged } from "../pod.ts";
 
+/** Images as pods name them. */
+type PrepullImages = Omit<Prepull, "images"> & { readonly images: readonly pulumi.Input<string>[] };
+
 export interface ImagePrepullArgs {
-  prepull: Prepull;
+  prepull: PrepullImages;
   namespace: pulumi.Input<string>;
   labels: Labels;
   /** Secret with registry credentials. */
@@ -66,7 +69,7 @@ export class ImagePrepull extends pulumi.ComponentResource {
 
 /** A volume and a container for each image: each says for itself what became of its own. */
 function podSpec(
-  prepull: Prepull,
+  prepull: PrepullImages,
   account: pulumi.Output<string>,
 ): k8s.types.input.core.v1.PodSpec {
   const volumes = prepull.images.map((reference, i) => ({ name: `image-${i}`, reference }));

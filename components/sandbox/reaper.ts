@@ -12,7 +12,7 @@ export interface ReaperArgs {
   reaper: ReaperPlan;
   stack: string;
   /** Image with Python 3. */
-  image: string;
+  image: pulumi.Input<string>;
   /** Where the pod runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
   /** Where it runs, beside Ray's pods, which own the sandboxes. */

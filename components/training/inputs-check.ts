@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import { makeCheck } from "../check-job.ts";
+import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { claimVolumes, type Nodes, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
@@ -11,7 +12,7 @@ import type { Transform } from "../transform.ts";
 export interface InputsCheckArgs {
   names: Names;
   check: NonNullable<Trainer["check"]>;
-  trainer: Pick<Trainer, "fingerprint" | "image">;
+  trainer: WithImage<Pick<Trainer, "fingerprint" | "image">>;
   /** Where the pod runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;

@@ -4,7 +4,7 @@ import type { Trainer } from "../../plan/verl/index.ts";
 
 export interface RunSpecificationArgs {
   readonly names: Names;
-  readonly trainer: Trainer;
+  readonly trainer: Omit<Trainer, "image">;
   readonly directories: Directories;
 }
 

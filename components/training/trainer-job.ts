@@ -4,6 +4,7 @@ import type { Names } from "../../plan/names.ts";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Directories } from "../../plan/storage/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
+import type { WithImage } from "../images/reference.ts";
 import {
   type Identity,
   type Labels,
@@ -26,7 +27,7 @@ import { runSpecification } from "./run-specification.ts";
 
 export interface TrainerJobArgs {
   names: Names;
-  trainer: Trainer;
+  trainer: WithImage<Trainer>;
   directories: Directories;
   /** Where the submitter runs: on the nodes of the head, which have the image. */
   nodes: Nodes;

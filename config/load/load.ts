@@ -9,6 +9,7 @@ import type { Drafts } from "./document.ts";
 import { readModelFacts } from "./model-facts.ts";
 import { findIneffective } from "./ineffective.ts";
 import { type Layers, locate, merge, readLayers } from "./layers.ts";
+import { type RecipeDigests, recipeDigests } from "./recipe-files.ts";
 import { nearest } from "./suggest.ts";
 import { validate } from "./validate.ts";
 import { modelFactsOf } from "../schema/model-facts.ts";
@@ -34,6 +35,8 @@ export interface Settings {
   readonly secrets: ReadonlySet<string> | undefined;
   /** What can be seen to be wrong with them. */
   readonly secretFlaws: readonly SecretFlaw[];
+  /** What images are built from now; undefined: the site builds none. */
+  readonly recipeDigests: RecipeDigests | undefined;
 }
 
 export interface Loaded {
@@ -102,6 +105,7 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
       models: checkedModels?.settings ?? {},
       secrets: selection.secrets,
       secretFlaws: selection.secretFlaws ?? [],
+      recipeDigests: digestsFor(checkedSite.settings, siteFiles),
     },
     warnings: experimentPart.layers
       ? findIneffective(experimentPart.layers, {
@@ -112,6 +116,19 @@ export function load(root: string, selection: Selection, drafts: Drafts = new Ma
     locate: (path) =>
       path[0] === "site" ? locate(siteFiles, path.slice(1)) : locate(experimentFiles, path),
   };
+}
+
+/** @throws {ConfigError} If this copy of the project lacks what the site wants to be built. */
+function digestsFor({ images }: Site, files: Layers["files"]): RecipeDigests | undefined {
+  if (images.build === undefined) return undefined;
+  try {
+    return recipeDigests();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `has images built from this copy of the project, which lacks their sources: ${reason}`;
+    const location = locate(files, ["images", "build"]);
+    throw new ConfigError([{ path: ["images", "build"], message, location }]);
+  }
 }
 
 /** The settings on top of their tier's defaults. An unknown tier has none, and is refused by the schema. */

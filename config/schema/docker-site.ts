@@ -1,6 +1,7 @@
 /** A site that is one GPU machine with Docker. */
 import { z } from "zod";
 import { defaultLiteLlm, tracking } from "./site.ts";
+import { checkTraining, hostBuild } from "./image-build.ts";
 import { isolation } from "./isolation.ts";
 import { absolutePath, byteQuantity, count, image, port } from "./scalars.ts";
 
@@ -81,11 +82,15 @@ export const dockerSite = z.strictObject({
     .describe("The machine."),
   images: z
     .strictObject({
-      training: image().describe(
-        "Image with Ray, verl, vLLM, Harbor, the agent loops and the docker CLI with compose.",
-      ),
+      training: image()
+        .optional()
+        .describe(
+          "Image with Ray, verl, vLLM, Harbor, the agent loops and the docker CLI with compose. Required unless `build` is there.",
+        ),
+      build: hostBuild(),
       litellm: image().default(defaultLiteLlm).describe("LiteLLM proxy image."),
     })
+    .superRefine(checkTraining)
     .describe("Container images."),
   storage: z
     .strictObject({

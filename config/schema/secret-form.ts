@@ -2,6 +2,7 @@
 export const userSecrets = [
   "wandbApiKey",
   "registryCredentials",
+  "pushCredentials",
   "dockerCa",
   "dockerCert",
   "dockerKey",
@@ -24,6 +25,7 @@ export function flawOfSecret(name: UserSecret, value: string): string | undefine
     case "wandbApiKey":
       return /\s/.test(value) ? "has white space in it, which no key has" : undefined;
     case "registryCredentials":
+    case "pushCredentials":
       return flawOfCredentials(value);
     case "dockerCa":
     case "dockerCert":

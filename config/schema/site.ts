@@ -1,5 +1,6 @@
 /** The site layer: facts about one cluster, written once and shared by all experiments on it. */
 import { z } from "zod";
+import { checkTraining, pushedBuild } from "./image-build.ts";
 import { isolation } from "./isolation.ts";
 import { gpuPool, sandboxPool } from "./node-pool.ts";
 import {
@@ -178,9 +179,12 @@ export const kubernetesSite = z.strictObject({
   sandbox_nodes: sandboxNodes.prefault({}).describe("Nodes of the sandboxes."),
   images: z
     .strictObject({
-      training: image().describe(
-        "Image with Ray, verl, vLLM, Harbor and the agent loops. You build it; docs/training-image.md lists what it must hold.",
-      ),
+      training: image()
+        .optional()
+        .describe(
+          "Image with Ray, verl, vLLM, Harbor and the agent loops. You build it; docs/training-image.md lists what it must hold. Required unless `build` is there.",
+        ),
+      build: pushedBuild(),
       litellm: image().default(defaultLiteLlm).describe("LiteLLM proxy image."),
       gate: image()
         .default("docker.io/library/python:3.13.5-slim-bookworm")
@@ -194,6 +198,7 @@ export const kubernetesSite = z.strictObject({
         .default("registry.k8s.io/pause:3.10")
         .describe("Image that does nothing, for `sandbox.prepull`; nodes have it for their pods."),
     })
+    .superRefine(checkTraining)
     .describe("Container images."),
   storage: z
     .strictObject({

@@ -1,7 +1,7 @@
 import type { Basis } from "../host.ts";
 import type { NamespaceRole, Names } from "../names.ts";
 import type { RayPorts } from "../ray/index.ts";
-import type { FrozenModel } from "../serving/index.ts";
+import type { FrozenModel, InProcessProxy, Proxy } from "../serving/index.ts";
 
 /** Label by which network policies know our pods. */
 export const roleLabel = "swe-rl.dev/role";
@@ -69,12 +69,15 @@ export const linkLocal = {
   v6: ["fe80::/10", "fd00:ec2::254/128"],
 } as const;
 
-export function planFlows(settings: Basis, ports: RayPorts): Flow[] {
+export function planFlows(
+  settings: Basis,
+  { ports, proxy }: { ports: RayPorts; proxy: Proxy | InProcessProxy },
+): Flow[] {
   const { experiment, host } = settings;
-  const isLiteLlm = experiment.proxy.mode === "litellm";
+  const isLiteLlm = proxy.mode === "litellm";
   const dns: Peer = { kind: "foreign", ...host.network.dns };
   return [
-    ...(isLiteLlm ? liteLlmFlows(settings) : inProcessFlows(ports)),
+    ...(proxy.mode === "litellm" ? liteLlmFlows(settings) : inProcessFlows(proxy)),
     {
       name: "within-training",
       reason: "Ray, NCCL, the weight sync and the rollout servers use ports of their own choice",
@@ -137,15 +140,16 @@ function liteLlmFlows({ experiment, host }: Basis): Flow[] {
 }
 
 /** verl runs agent-loop workers on every Ray node with CPUs: all worker groups, and not the head, which offers none. */
-function inProcessFlows({ ephemeral }: RayPorts): Flow[] {
+function inProcessFlows({ ports, isKeyed }: InProcessProxy): Flow[] {
   return [
     {
       name: "sandboxes-to-agent-loops",
-      reason:
-        "each trial has a URL in an agent-loop worker, on a port that is known only when the worker has started",
+      reason: isKeyed
+        ? "each trial is served by its agent-loop worker, on a port that is known only when the worker has started"
+        : "each trial has a URL in an agent-loop worker, on a port that is known only when the worker has started",
       from: sandbox,
       to: rayWorker,
-      ports: [tcp(ephemeral.from, ephemeral.to)],
+      ports: [tcp(ports.from, ports.to)],
     },
   ];
 }

@@ -1,5 +1,5 @@
 import type { RayPorts } from "../ray/index.ts";
-import type { FrozenModel } from "../serving/index.ts";
+import type { FrozenModel, InProcessProxy, Proxy } from "../serving/index.ts";
 import { fixedAddresses } from "./docker-addresses.ts";
 import { dockerProofTargets } from "./docker-targets.ts";
 import type { Flow, Role } from "./flows.ts";
@@ -63,19 +63,24 @@ export const proofPods = 2;
 export const proofGateSeconds = 60;
 
 /** How a proof's verdict ends where the site accepts that targets are reached. */
-export function exceptAccepted({ accepted }: Isolation): string {
+export function exceptAccepted({ accepted }: Pick<Isolation, "accepted">): string {
   const names = Object.keys(accepted);
   return names.length > 0 ? `, but for what the site accepts: ${names.join("; ")}` : "";
 }
 
 export function planIsolation(
   settings: Basis,
-  parts: { ports: RayPorts; flows: readonly Flow[]; serving: readonly FrozenModel[] },
+  parts: {
+    ports: RayPorts;
+    proxy: Proxy | InProcessProxy;
+    flows: readonly Flow[];
+    serving: readonly FrozenModel[];
+  },
 ): Isolation {
   const { experiment, host } = settings;
-  const { ports: rayPorts, flows, serving } = parts;
-  const isLiteLlm = experiment.proxy.mode === "litellm";
-  const allowedPort = isLiteLlm ? experiment.infrastructure.litellm_port : rayPorts.ephemeral.from;
+  const { ports: rayPorts, proxy, flows, serving } = parts;
+  const isLiteLlm = proxy.mode === "litellm";
+  const allowedPort = proxy.mode === "litellm" ? proxy.port : proxy.ports.from;
   const canaryPort = canaryPorts.find((port) => port !== allowedPort) ?? canaryPorts[0];
   const { gcs, dashboard, client, ephemeral } = rayPorts;
   const ray = [gcs, dashboard, client, ephemeral.from, ephemeral.to];

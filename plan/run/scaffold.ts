@@ -1,5 +1,6 @@
 import type { Basis } from "../host.ts";
 import type { Scaffold as ScaffoldName } from "../../config/schema/harbor.ts";
+import { isImageName } from "../../config/schema/recipes.ts";
 
 /** The agent in the sandbox, and what must be in step with it. */
 export interface Scaffold {
@@ -60,7 +61,8 @@ export function planScaffold(settings: Basis): Scaffold {
   const { harbor_agent: agent } = settings.experiment;
   const name = agent.scaffold ?? scaffoldOf(agent.agent_import_path);
   const preset = name === "custom" ? undefined : presets[name];
-  const runtimeImage = agent.runtime_image ?? preset?.runtimeImage ?? "";
+  const runtimeImage =
+    agent.runtime_image ?? builtRuntime(settings, name) ?? preset?.runtimeImage ?? "";
   const mountPath = agent.runtime_mount_path ?? preset?.mountPath ?? "";
   const agentName = agent.agent_name === undefined ? preset?.agentName : agent.agent_name;
   return {
@@ -77,6 +79,12 @@ export function planScaffold(settings: Basis): Scaffold {
       settings.modelFacts?.tool_call_parser[name] ??
       "",
   };
+}
+
+/** Where the site builds, what our own agent loop is tried with; the fork's scaffolds have images of their own. */
+function builtRuntime({ experiment, host }: Basis, name: ScaffoldName): string | undefined {
+  if (experiment.verl.distribution !== "stock" || !isImageName(name)) return undefined;
+  return host.builds?.[name].reference;
 }
 
 /** Original files name the class and not the scaffold. */

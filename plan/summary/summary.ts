@@ -136,7 +136,7 @@ function proxy(plan: Plan): string[] {
   const unit = unitOf(plan);
   if (proxy.mode === "in_process") {
     return [
-      `in process: every trial has a URL of its own in an agent-loop worker, on a port of ${proxy.ports.from}-${proxy.ports.to}`,
+      `in process: every trial is served by its agent-loop worker, on a port of ${proxy.ports.from}-${proxy.ports.to}`,
       `cost: ${cost}`,
     ];
   }

@@ -11,3 +11,4 @@ export {
 } from "./override.ts";
 export { composedKeys, keyStanding, type KeyStanding } from "./keys.ts";
 export { planTrainer, type Trainer } from "./trainer.ts";
+export { parsersOfBoth, verlToolParser } from "./tool-parsers.ts";

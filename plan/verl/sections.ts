@@ -144,6 +144,10 @@ export function rolloutOverrides(inputs: OverrideInputs): Override[] {
       "trainer.agent_loop",
     ),
     rollout("agent.agent_loop_config_path", inputs.agentLoopConfig, "trainer.agent_loop_config"),
+    // Without it verl's fully asynchronous trainer takes its own loop of one turn (detach_utils.py, verl 0.9.1).
+    ...(experiment.verl.distribution === "stock"
+      ? [rollout("multi_turn.enable", true, noSetting)]
+      : []),
     engine("served-model-name", model.served_model_name, "model.served_model_name"),
     engine("enable-auto-tool-choice", true, noSetting),
     engine("tool-call-parser", inputs.scaffold.toolCallParser, "docs/decisions.md#c-22"),

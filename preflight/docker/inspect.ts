@@ -14,12 +14,15 @@ export async function inspectHost(
 ): Promise<{ findings: Finding[]; network: string; attempts: Attempts }> {
   const { proxy, ray, trainer, names } = plan;
   const liteLlm = proxy.mode === "litellm" ? [proxy] : [];
+  const built = new Set(plan.builds.map(({ reference }) => reference));
+  const images = [trainer.image, ...liteLlm.map(({ image }) => image), host.agentRuntime.image];
   const facts = await readDockerFacts(
     { host: host.host, certificates },
     {
       host,
       stack: names.stack,
-      images: [trainer.image, ...liteLlm.map(({ image }) => image), host.agentRuntime.image],
+      // The daemon builds its own before a container needs one.
+      images: images.filter((image) => !built.has(image)),
       ports: [ray.ports.dashboard, ...liteLlm.map(({ port }) => port)],
     },
   );

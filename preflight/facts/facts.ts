@@ -8,6 +8,7 @@ import type { NamespaceFact } from "./namespaces.ts";
 import type { NodeFact } from "./nodes.ts";
 import type { OperatorFact } from "./operator.ts";
 import type { PodFact } from "./pods.ts";
+import type { BuilderFact } from "../docker/builder.ts";
 import type { PolicyFact } from "./policies.ts";
 import type { Right } from "./rights.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "./storage.ts";
@@ -46,4 +47,6 @@ export interface Facts {
   /** Network policies of other kinds than Kubernetes' own. */
   readonly otherPolicies: Fact<readonly string[]>;
   readonly runtimeClasses: Fact<readonly string[]>;
+  /** Docker daemon of the machine that runs Pulumi; not asked unless the stack builds images. */
+  readonly builder: Fact<BuilderFact>;
 }

@@ -23,5 +23,6 @@ export function nothingKnown(reason: string): Facts {
     policies: missing,
     otherPolicies: missing,
     runtimeClasses: missing,
+    builder: missing,
   };
 }

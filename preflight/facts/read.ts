@@ -5,6 +5,7 @@ import type { Fact } from "./fact.ts";
 import { readAdmission } from "./admission.ts";
 import { type Apis, featuresOf, readApis } from "./apis.ts";
 import { readBounds } from "./bounds.ts";
+import { readBuilder } from "../docker/builder.ts";
 import { type Access, type Client, connect, read } from "./client.ts";
 import { readNetworkAgents } from "./cni.ts";
 import { readNamesakes } from "./namesakes.ts";
@@ -33,6 +34,8 @@ export async function readFacts(access: Access, plan: Plan): Promise<Facts> {
   }
 }
 
+const nothingToBuild = { known: false, reason: "the stack builds no image" } as const;
+
 async function readAll(client: Client, plan: Plan): Promise<Facts> {
   const { names } = plan;
   const server = read(
@@ -59,6 +62,7 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
     policies: readPolicies(client, names),
     otherPolicies: readOtherPolicies(client, apis, names),
     runtimeClasses: readRuntimeClasses(client),
+    builder: plan.builds.length > 0 ? readBuilder() : nothingToBuild,
   };
   const { apis: served, ...rest } = await settled(reading);
   return {

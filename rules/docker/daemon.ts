@@ -122,10 +122,11 @@ export const imagesThere = defineDockerRule({
   consequence: "the daemon pulls them when a container needs them, or fails then",
   remedy: "docker pull IMAGE on the host",
   source: "https://docs.docker.com/reference/cli/docker/image/inspect/",
-  check: ({ facts: { absentImages } }) => {
+  check: ({ plan, facts: { absentImages } }) => {
     if (!absentImages.known) return [notRead(absentImages.reason)];
     const absent = absentImages.value;
-    if (absent.length === 0) return [met("all of them")];
+    const others = plan.builds.length > 0 ? " that the stack does not build" : "";
+    if (absent.length === 0) return [met(`all of them${others}`)];
     return [{ found: `not there: ${absent.join(", ")}` }];
   },
 });

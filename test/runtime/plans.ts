@@ -201,6 +201,8 @@ function printPlans(): void {
       "single-node",
       "single-node-dense",
       "single-node-stock",
+      "two-node-stock",
+      "three-node-stock",
       "smoke",
       "two-node",
       "three-node",

@@ -317,7 +317,7 @@ def test_every_variation_was_tried() -> None:
 
 SHIPPED = {
     "0.8.0": {"single-node", "smoke", "two-node", "three-node", "three-node-veomni", "single-node-dense"},
-    "0.9.1": {"single-node-stock"},
+    "0.9.1": {"single-node-stock", "two-node-stock", "three-node-stock"},
 }
 
 

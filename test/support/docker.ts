@@ -39,6 +39,7 @@ export const soundHost = {
   findings: [],
   unproven: undefined,
   network: "Docker 28.5.2",
+  builderAbsent: false,
   attempts: { proof: "", policyCheck: "" },
 };
 

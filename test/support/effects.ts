@@ -63,6 +63,10 @@ const beside: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     "site.sandbox_nodes.pool": karpenter,
   },
   "site.harbor.netadmin_image": { "sandbox.profile": "sidecar" },
+  "site.images.build": {
+    "site.images.training": undefined,
+    "site.images.build": { repository: "registry.example.com/swe-rl" },
+  },
   "site.images.pause": { "sandbox.prepull.enabled": true },
   "site.images.vllm": { serving: judgeModel },
   "site.sandbox_nodes.runtime_classes.gvisor": { "sandbox.profile": "gvisor" },
@@ -79,6 +83,7 @@ const values: Readonly<Record<string, readonly unknown[]>> = {
   "infrastructure.rollout_nodes": [2],
   "infrastructure.trainer_nodes": [3],
   "site.gpu_nodes.pool": [{ ...karpenter, capacity_types: ["spot"] }],
+  "site.images.build.args": [{ training: { MAX_JOBS: "8" } }],
   "training.fsdp_size": [4],
 };
 
@@ -113,11 +118,11 @@ function companyOf(path: string): string | undefined {
   return Object.keys(beside).find((prefix) => path.startsWith(prefix));
 }
 
-/** Settings that a setting needs beside itself, as dotted paths. */
+/** Settings that a setting needs beside itself, as dotted paths; not those that it rules out. */
 export function needs(path: string): readonly string[] {
-  return Object.keys(beside[companyOf(path) ?? ""] ?? {}).filter(
-    (one) => path !== one && !path.startsWith(`${one}.`),
-  );
+  return Object.entries(beside[companyOf(path) ?? ""] ?? {})
+    .filter(([one, value]) => value !== undefined && path !== one && !path.startsWith(`${one}.`))
+    .map(([one]) => one);
 }
 
 /** Companions in the experiment's file; those in the site's say nothing of warnings. */

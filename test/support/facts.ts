@@ -116,6 +116,7 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
     ]),
     policies: known([]),
     otherPolicies: known([]),
+    builder: known({ version: "28.5.2" }),
     runtimeClasses: known([]),
     ...change,
   };

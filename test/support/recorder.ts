@@ -127,7 +127,7 @@ export async function record(
   };
 }
 
-/** What a cluster would add: a name where Pulumi makes one up, an address to a Service, a value to a password, an end to what is waited for. */
+/** What a cluster would add: a name where Pulumi makes one up, an address to a Service, a value to a password, an end to what is waited for; and a digest to an image. */
 function withAssigned(
   type: string,
   name: string,
@@ -137,6 +137,11 @@ function withAssigned(
     const containerLogs =
       '{"proof": "a", "verdict": "proven", "started": "2026-11-24T10:00:00+00:00"}\n';
     return { ...inputs, exitCode: 0, containerLogs };
+  }
+  if (type === "docker:index/image:Image") {
+    const [repository = ""] = String(inputs["imageName"]).split(/:(?=[^/]*$)/);
+    const id = `sha256:${"ab".repeat(32)}`;
+    return { ...inputs, repoDigest: inputs["skipPush"] === true ? id : `${repository}@${id}` };
   }
   if (type === "random:index/randomPassword:RandomPassword") {
     return { ...inputs, result: `${name}-value` };

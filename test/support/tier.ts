@@ -7,7 +7,7 @@ interface Recorded {
   readonly preview?: boolean;
   readonly secrets?: Record<string, string>;
   readonly stack?: string;
-  readonly known?: { unproven?: string | undefined; network?: string };
+  readonly known?: { unproven?: string | undefined; network?: string; builderAbsent?: boolean };
 }
 
 /** Records a whole tier. Program modules are imported only after the mocks are there. */
@@ -40,6 +40,7 @@ export async function recordSettings(
       connect(clusterOf(settings), {
         unproven: proofOf(result.plan),
         network: "",
+        builderAbsent: false,
         ...options.known,
       }),
       secrets,

@@ -1,4 +1,5 @@
 import type { Basis } from "../../host.ts";
+import { verlToolParser } from "../tool-parsers.ts";
 import { callBound, openCodeVariable } from "./agent.ts";
 import { noSetting, row } from "./row.ts";
 import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
@@ -6,9 +7,9 @@ import type { EnvironmentInputs, EnvironmentVariable } from "./types.ts";
 /** What our own agent loop reads besides Harbor's settings (training/src/swe_rl_training/settings.py). */
 export function loopVariables(
   { experiment }: Basis,
-  { scaffold, batches, sandboxes }: EnvironmentInputs,
+  { scaffold, batches, sandboxes, proxy }: EnvironmentInputs,
 ): EnvironmentVariable[] {
-  const { algorithm, model, proxy, sandbox } = experiment;
+  const { algorithm, model, sandbox } = experiment;
   const { enable, drop_reasons: reasons } = algorithm.trajectory_filter;
   const { training, validation } = sandboxes.life;
   return [
@@ -19,7 +20,18 @@ export function loopVariables(
           // No sandbox gets it: the loop makes a key of it for every trial.
           { name: "SWE_RL_PROXY_KEY", secret: "sandboxKey", source: noSetting } as const,
         ]
-      : []),
+      : [
+          ...row(
+            "SWE_RL_POLICY_PORTS",
+            `${proxy.ports.from}-${proxy.ports.to}`,
+            "harbor_runtime.num_workers",
+          ),
+          ...row(
+            "SWE_RL_TOOL_PARSER",
+            verlToolParser(scaffold.toolCallParser) ?? "",
+            "docs/decisions.md#c-22",
+          ),
+        ]),
     ...row("SWE_RL_AGENT_WINDOW", batches.agentWindow, callBound),
     ...row("SWE_RL_CALL_TOKENS", batches.callTokens, callBound),
     ...(scaffold.name === "opencode"

@@ -2,6 +2,7 @@ import type { Basis } from "../../host.ts";
 import type { Names } from "../../names.ts";
 import type { AsyncTraining, Batches, Engine, Scaffold, Topology } from "../../run/index.ts";
 import type { Sandboxes } from "../../sandbox/index.ts";
+import type { InProcessProxy, Proxy } from "../../serving/index.ts";
 import type { Checkpoints, Storage } from "../../storage/index.ts";
 
 /** Secrets that training pods get as variables. */
@@ -38,4 +39,5 @@ export interface EnvironmentInputs {
   readonly checkpoints: Checkpoints;
   readonly sandboxes: Sandboxes;
   readonly scaffold: Scaffold;
+  readonly proxy: Proxy | InProcessProxy;
 }

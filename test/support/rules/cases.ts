@@ -43,9 +43,10 @@ export interface RuleCase {
 }
 
 const sandboxNodes = "sandbox_nodes: { selector: { pool: sandbox } }\n";
-const site = (rest: string) => `cluster: { context: kwok-swe-rl }
+const site = (rest: string, images = "training: swe-rl.invalid/training:lab") =>
+  `cluster: { context: kwok-swe-rl }
 cpu_nodes: { selector: { pool: cpu } }
-images: { training: swe-rl.invalid/training:lab }
+images: { ${images} }
 volumes:
   models: { kind: host_path, path: /srv/models, mount_path: /models }
   data: { kind: host_path, path: /srv/data, mount_path: /data }
@@ -67,6 +68,10 @@ export const sites = {
   ),
   "no-mirror": site(
     `${sandboxNodes}harbor: { ${taskImages} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
+  ),
+  building: site(
+    `${sandboxNodes}harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
+    "build: { repository: swe-rl.invalid/team }",
   ),
   bare: site(
     `harbor: { ${taskImages}, ${mirror} }\ngpu_nodes: { gpu_memory: 4Ti, selector: { pool: gpu } }`,
@@ -117,7 +122,11 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     meets: "infrastructure: { trainer_nodes: 1 }",
   },
   "C-06": {
-    breaks: ["infrastructure: { litellm_port: 6379 }", "proxy: { recorder_port: 40000 }"],
+    breaks: [
+      "infrastructure: { litellm_port: 6379 }",
+      "proxy: { recorder_port: 40000 }",
+      "verl: { distribution: stock }\nproxy: { mode: in_process }\ninfrastructure: { ray_port: 8115 }",
+    ],
     meets: "infrastructure: { litellm_port: 6380 }",
   },
   "C-07": {
@@ -257,6 +266,28 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
   "C-48": {
     breaks: ["model: { model_path: models/x }", "data: { val_index: ./val.parquet }"],
     meets: "data: { val_index: /data/val.parquet }",
+  },
+  "build-fork": {
+    breaks: [{ siteBase: "building" }],
+    meets: { siteBase: "building", experiment: `trainer: { image: ${byDigest} }` },
+  },
+  "build-variant": {
+    base: "single-node-stock",
+    siteBase: "building",
+    breaks: [{ site: "images: { build: { variant: cpu } }" }],
+    meets: {
+      site: "images: { build: { variant: cpu } }",
+      experiment: `trainer: { image: ${byDigest} }`,
+    },
+  },
+  "build-registry": {
+    base: "single-node-stock",
+    siteBase: "building",
+    breaks: [
+      { site: "images: { build: { repository: localhost:5000/team } }" },
+      { site: "images: { build: { repository: 127.0.0.1:5000/team } }" },
+    ],
+    meets: { site: "images: { build: { repository: localhost.example:5000/team } }" },
   },
   "C-08": {
     breaks: [
@@ -477,8 +508,7 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     breaks: [
       "harbor_agent: { scaffold: openhands }",
       "harbor_agent: { scaffold: openhands-sdk }",
-      "proxy: { mode: in_process }",
-      "harbor_runtime: { tail_kill_target: 0.95 }",
+      "extends: two-node.yaml\nverl: { distribution: stock }\nproxy: { mode: litellm }\nharbor_runtime: { tail_kill_target: 0.95 }",
       `harbor_agent: { agent_import_path: "${claudeCode}" }`,
     ],
     meets: "harbor_agent: { scaffold: openhands-sdk, runtime_image: r.example/oh-sdk:1 }",

@@ -14,6 +14,7 @@ const texts = [
   "trainer.variant",
   "v1",
   "1",
+  "registry.example.com/variant",
 ] as const;
 
 /** Values for settings where the schema alone does not say what is valid. */

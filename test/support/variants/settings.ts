@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import type { Settings } from "../../../config/load/load.ts";
+import { recipeDigests } from "../../../config/load/recipe-files.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
 import { kubernetesSite } from "../../../config/schema/site.ts";
 import type { Plan } from "../../../plan/plan.ts";
@@ -22,6 +23,12 @@ export interface Skipped {
 /** What a setting needs beside itself, by the beginning of its path: `site.` is in front of the site's settings. */
 const companions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "site.gpu_nodes.pool": { "site.gpu_nodes.selector": {} },
+  // The shipped experiments run the fork, whose image no recipe makes.
+  "site.images.build": {
+    "site.images.training": undefined,
+    "site.images.build.repository": "registry.example.com/swe-rl",
+    "trainer.image": "registry.example.com/fork:1",
+  },
   "site.sandbox_nodes.pool": { "site.sandbox_nodes.selector": {} },
   "sandbox.profile": { "site.harbor.netadmin_image": "registry.example.com/netadmin:1" },
 };
@@ -60,7 +67,9 @@ export function tryIt(settings: Settings): Tried {
 export function complete(settings: Settings): Settings | undefined {
   const checked = check(experiment, settings.experiment);
   const site = check(kubernetesSite, settings.site);
-  return checked && site ? { ...settings, experiment: checked, site } : undefined;
+  if (!checked || !site) return undefined;
+  const digests = site.images.build && recipeDigests();
+  return { ...settings, experiment: checked, site, recipeDigests: digests };
 }
 
 function check<S extends z.ZodType>(schema: S, value: unknown): z.output<S> | undefined {

@@ -24,8 +24,9 @@ import {
 } from "../../../cli/image/builders.ts";
 import { imageCheck } from "../../../cli/image/check.ts";
 import { BuildContext } from "../../../cli/image/context.ts";
-import { checkReference, imageNames, localReference, recipes } from "../../../cli/image/images.ts";
+import { checkReference, localReference } from "../../../cli/image/images.ts";
 import { readSource } from "../../../cli/image/source.ts";
+import { imageNames, recipes } from "../../../config/schema/recipes.ts";
 import { projectRoot } from "../../support/settings.ts";
 
 const digest = `sha256:${"a".repeat(64)}`;

@@ -26,6 +26,22 @@ async function withDaemon(change: Record<string, unknown>): Promise<string[]> {
 const info = soundDaemon["/info"] as object;
 
 describe("preflight of a Docker host", () => {
+  it("asks for no image that the stack builds", async () => {
+    await using daemon = await FakeDaemon.start();
+    const site = dockerSiteYaml.replace(/images: .*/, "images: { build: {} }");
+    const loaded = onDocker("", {
+      base: "single-node-stock",
+      site: `${site}docker: { host: "unix://${daemon.socket}" }\n`,
+    });
+    const { findings } = await preflight(loaded);
+    const asked = daemon.asked.filter((request) => request.includes("/images/"));
+    expect(asked).toEqual(["GET /images/ghcr.io%2Fberriai%2Flitellm-non_root%3Av1.106.2/json"]);
+    expect(findings.find(({ id }) => id === "docker-images")).toMatchObject({
+      severity: "ok",
+      found: "all of them that the stack does not build",
+    });
+  });
+
   it("finds nothing wrong where all is well, and only reads", async () => {
     await using daemon = await FakeDaemon.start();
     expect(await findings(`unix://${daemon.socket}`)).toEqual([]);

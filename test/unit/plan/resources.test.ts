@@ -39,6 +39,7 @@ describe("the Plan's list of resources, against what is registered", () => {
     ["three-node-veomni", ""],
     ["single-node-dense", ""],
     ["single-node-stock", ""],
+    ["two-node-stock", ""],
     ["single-node", everything],
   ])("%s %s", async (base, yaml) => {
     await expectSame(shipped(yaml, base), base);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { recipeDigests } from "../../../config/load/recipe-files.ts";
 import { plan as decide } from "../../../plan/plan.ts";
 import { type ClusterRuleId, ruleById } from "../../../rules/index.ts";
 import type { KubernetesSite as Site } from "../../../config/schema/site.ts";
@@ -50,6 +51,14 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
 const everywhere = (change: Partial<NodeFact>) =>
   nodes({ gpu: change, cpu: change, sandbox: change });
 const lostImage = "swe-rl.invalid/training:lab";
+const liteLlm = "ghcr.io/berriai/litellm-non_root:v1.106.2";
+const repository = "registry.example.com/team/swe-rl";
+/** A site whose stacks build the training image. */
+const { training: _given, ...otherImages } = lab.images;
+const building = {
+  ...nodes({ cpu: { images: [`${repository}/training@sha256:${"ab".repeat(32)}`, liteLlm] } }),
+  site: { images: { ...otherImages, build: { repository, variant: "cuda", args: {} } } },
+} satisfies Given;
 const gpuNode = nodeFact("gpu-0", "gpu");
 const withCpus = (cpu: string): Partial<NodeFact> => ({
   allocatable: { cpu, memory: "512Gi", pods: "110", "ephemeral-storage": "16Ti" },
@@ -411,6 +420,11 @@ const cases: Readonly<Record<Id, Case>> = {
     found: `a node could not pull ${lostImage}: ErrImagePull, 401`,
     meets: nodes({}),
   },
+  "image-builder": {
+    breaks: { ...building, builder: known({ absent: "nothing listens at tcp://b:1" }) },
+    found: "nothing listens at tcp://b:1",
+    meets: { ...building, builder: known({ version: "28.5.2" }) },
+  },
   "egress-proof": {
     breaks: nodes({ sandbox: { simulated: true } }),
     found: "simulated nodes, on which no program runs",
@@ -496,12 +510,16 @@ function busy(node: string, { cpus }: { cpus: number }) {
   return podFact({ node, requests: { cpus, memoryBytes: 0, ephemeralBytes: 0, gpus: 0 } });
 }
 
-function judge({ site, ...facts }: Given, yaml = "") {
+function judge({ site, ...facts }: Given, yaml = "", preview = false) {
   const { settings } = settingsWith(yaml);
   const isolation = { ...lab.isolation, require_proof: true };
-  const changed = { ...settings, site: { ...lab, isolation, ...site } };
+  const changed = {
+    ...settings,
+    site: { ...lab, isolation, ...site },
+    recipeDigests: recipeDigests(),
+  };
   const plan = decide(changed);
-  return judgeCluster({ settings: changed, plan, facts: factsWith(facts) }).filter(
+  return judgeCluster({ settings: changed, plan, facts: factsWith(facts), preview }).filter(
     ({ severity }) => severity !== "ok",
   );
 }
@@ -535,6 +553,48 @@ describe("the rule about the cluster", () => {
     const none = { ready: false };
     const broken = judge(nodes({ gpu: none, cpu: none, sandbox: none }));
     expect(broken.map(({ id }) => id)).toContain("nodes-ready");
+  });
+});
+
+describe("images that the stack builds", () => {
+  const ofCpuNode = (images: string[]) => ({ ...building, ...nodes({ cpu: { images } }) });
+
+  it("are not there before it has built them, which no node can be asked about", () => {
+    const found = judge(ofCpuNode([liteLlm]));
+    expect(found.map(({ id, severity }) => `${id} ${severity}`)).toEqual(["images-there unknown"]);
+    expect(found[0]?.found).toMatch(
+      /this stack builds registry.example.com\/team\/swe-rl\/training:cuda-[0-9a-f]{16} first/,
+    );
+    expect(found[0]?.remedy).toContain("registryCredentials");
+  });
+
+  it("are as good as there where a node has an earlier build, and not where it has another image", () => {
+    expect(judge(building)).toEqual([]);
+    const other = judge(ofCpuNode([`${repository}/training-old@sha256:1`, liteLlm]));
+    expect(other.map(({ id }) => id)).toEqual(["images-there"]);
+  });
+
+  it("cannot be pulled where a node has tried in vain", () => {
+    const image = `${repository}/training@sha256:1`;
+    const pods = known([podFact({ failedPulls: [{ image, reason: "ErrImagePull, 401" }] })]);
+    const [finding] = judge({ ...ofCpuNode([liteLlm]), pods });
+    expect(finding).toMatchObject({
+      severity: "warn",
+      found: `a node could not pull ${image}: ErrImagePull, 401`,
+    });
+  });
+
+  it("can be previewed without a daemon, which an update cannot do without", () => {
+    const without = { ...building, builder: known({ absent: "nothing listens" }) };
+    expect(judge(without, "", true)).toMatchObject([{ id: "image-builder", severity: "warn" }]);
+    expect(judge(without)).toMatchObject([{ id: "image-builder", severity: "fatal" }]);
+  });
+
+  it("leave it unknown whether a daemon that cannot be asked is there", () => {
+    const builder = { known: false, reason: "DOCKER_HOST is ssh://x" } as const;
+    expect(judge({ ...building, builder })).toMatchObject([
+      { id: "image-builder", severity: "unknown" },
+    ]);
   });
 });
 

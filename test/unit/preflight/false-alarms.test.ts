@@ -21,6 +21,8 @@ const right: Readonly<Record<string, readonly string[]>> = {
   smoke: ["C-15"],
   // 131 GiB of 140: within the estimate's error.
   "two-node": ["gpu-memory"],
+  "two-node-stock": ["C-15", "gpu-memory"],
+  "three-node-stock": ["C-15"],
 };
 
 describe("no false alarm", () => {

@@ -34,6 +34,7 @@ const right: Partial<Record<RuleId, string>> = {
   "mini-batch": "64 prompts in updates of 65, and the other way round",
   "mini-batch-ranks": "updates whose trials the ranks cannot share",
   "no-reward": "trials without a verifier",
+  "override-key": "a key of the fork, or of another engine",
   "node-split": "nodes for rollout alone on the synchronous tier",
   "policy-loss": "a loss that only a newer verl has",
   "sandbox-deadline": "sandboxes that live for a second",
@@ -44,6 +45,8 @@ const right: Partial<Record<RuleId, string>> = {
   "stock-loop": "the released verl with what only the fork's agent loop does",
   "sync-step": "65 prompts in steps of 64",
   "tool-parser-known": "a parser by the name of variant",
+  "trajectory-filter": "dropping every trial that ends by itself",
+  "verl-configuration": "a configuration of the fork for the released verl",
 };
 
 const draws = 200;

@@ -27,6 +27,7 @@ describe("the shipped experiments on H200s", () => {
     "single-node-stock",
     "smoke",
     "three-node",
+    "three-node-stock",
     "three-node-veomni",
   ])("%s fits", (base) => {
     expect(said(planWith("", { base }))).toEqual([]);

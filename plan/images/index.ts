@@ -1,0 +1,1 @@
+export { type ImageBuild, type ImageBuilds, imageBuilds, usedBuilds } from "./builds.ts";
