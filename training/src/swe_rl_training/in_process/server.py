@@ -128,7 +128,7 @@ class PolicyServer:
     async def _serve(
         self, request: web.Request, surface: Any, dialect: _OpenAi | _Anthropic
     ) -> web.StreamResponse:
-        key = self._key_of(request)
+        self._key_of(request)
         try:
             body = await request.json()
             if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
@@ -137,19 +137,21 @@ class PolicyServer:
             return web.json_response(
                 dialect.error(BadMessage("the body is no JSON object with messages")), status=400
             )
+        # The trial may have ended while the body came.
+        key = self._key_of(request)
         task = asyncio.current_task()
         assert task is not None
-        running = self._running[key]
+        session, running = self._sessions[key], self._running[key]
         running.add(task)
         try:
-            answer = await surface(self._sessions[key], body)
+            answer = await surface(session, body)
             if isinstance(answer, Mapping):
                 return web.json_response(answer)
             return await _stream(request, answer, dialect)
         except Exception as error:
             status = _status_of(error)
             if status == 500:
-                logger.exception("a call of %s failed", self._sessions[key].trial)
+                logger.exception("a call of %s failed", session.trial)
             return web.json_response(dialect.error(error), status=status)
         finally:
             running.discard(task)

@@ -65,7 +65,7 @@ class Sampler:
     stops: frozenset[int]
     """Token ids that end an answer."""
     window: int
-    """Tokens of prompt and answer: `rollout.max_model_len`."""
+    """Tokens of prompt and answer that an agent may fill."""
     call_tokens: int
     """Most tokens that one call may sample."""
     priority: int = 0
