@@ -17,6 +17,11 @@ export async function start(paths: LabPaths, stack: string, progress: Progress):
     nodes: undefined,
     progress,
   });
+  if (record.nodes === "real") {
+    throw new LabError(
+      `Lab ${paths.name} has a real node, which has none of the stack's images, so its pods would never run. Take simulated nodes: npm run lab -- up --node simulated`,
+    );
+  }
   if (done.length === 0) progress.line(`lab ${paths.name} is up`);
   for (const line of standIns(record.tools)) progress.line(line);
 

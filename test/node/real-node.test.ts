@@ -83,6 +83,12 @@ describe("a real node", () => {
     expect(stdout).toMatch(/pods +\d+ processes/);
   });
 
+  it("has no stack brought up on it, whose pods would wait for their images", () => {
+    const { status, stderr } = lab("start");
+    expect(status).toBe(1);
+    expect(stderr).toContain("npm run lab -- up --node simulated");
+  });
+
   it("runs pods and answers exec and logs", () => {
     expect(inClient("print(6 * 7)")).toBe("42");
     expect(kubectl(["logs", "client"])).toBe("runs\n");
