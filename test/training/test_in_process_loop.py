@@ -23,7 +23,9 @@ from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient
 from verl.workers.rollout.router import GlobalRequestLoadBalancer
 from verl_run import batch_of, configuration, generate, path_with, running_ray
 
-SCAFFOLDS = ("claude-code", "opencode", "openhands-sdk")
+SCAFFOLDS = ("claude-code", "opencode")
+"""By the Anthropic API, and by OpenAI's with streams; OpenHands SDK asks as `test_in_process.py` does."""
+
 PORTS = "8100-8100"
 
 
