@@ -36,6 +36,8 @@ export async function trainingEnvironment(): Promise<TrainingEnvironment> {
     ...runtime.variables,
     // Otherwise LiteLLM first asks the internet for prices, and the tests' network has none.
     LITELLM_LOCAL_MODEL_COST_MAP: "True",
+    // Ray's workers would wait for every other suite.
+    RAY_worker_niceness: "0",
     SWE_RL_RUNTIME_PYTHON: runtime.python,
     SWE_RL_CLAUDE_CODE: await npmAgent("claude-code", "@anthropic-ai/claude-code-linux-x64"),
     SWE_RL_OPENCODE: await npmAgent("opencode", "opencode-linux-x64"),
