@@ -104,8 +104,12 @@ export function configuration(paths: LabPaths, ports: Ports, nodes: NodeKind): o
       },
       {
         name: "kube-controller-manager",
-        // The binder often binds a claim with a volume name only in its next round, by default 15 seconds later.
-        extraArgs: [{ key: "pvclaimbinder-sync-period", value: "1s" }],
+        extraArgs: [
+          // The binder often binds a claim with a volume name only in its next round, by default 15 seconds later.
+          { key: "pvclaimbinder-sync-period", value: "1s" },
+          // As kubeadm and the clouds have it: admission rules tell controllers from administrators.
+          { key: "use-service-account-credentials", value: "true" },
+        ],
       },
       ...(nodes === "real"
         ? [

@@ -46,7 +46,7 @@ export async function provideBaseImages(
         source: python.directory,
         make: async () => ({
           name: imageNames.python,
-          layers: [
+          parts: [
             { folder: join(python.directory, "root") },
             { folder: await commands(scratch, join(python.directory, "root")) },
           ],
@@ -104,7 +104,7 @@ function program(
       copyFileSync(path, join(folder, "program"));
       return {
         name,
-        layers: [{ folder }],
+        parts: [{ folder }],
         config: { Entrypoint: ["/program", ...args], WorkingDir: "/" },
       };
     },

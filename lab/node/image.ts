@@ -1,18 +1,11 @@
-/** Packs folders as an OCI image and loads it into the node's containerd, without a registry and without a daemon. */
-import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+/**
+ * Makes images of folders and gives them to the node's containerd, without a registry, without a daemon and without a copy:
+ * the files of an image are hard links to those of the folders. Its one layer is a snapshot that is filled here; the layer's
+ * archive, which containerd would have unpacked, holds only a mark.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { LabPaths } from "../paths.ts";
 import { LabError } from "../problem.ts";
 import { run } from "../run.ts";
@@ -20,14 +13,22 @@ import { platformOf } from "../tools/tool.ts";
 import { containerdSocket, nodeFiles } from "./layout.ts";
 import { enter, runInside } from "./namespaces.ts";
 
-/** A folder of files, or a tar archive (not compressed). */
-export type Layer = { readonly folder: string } | { readonly archive: string };
+/** What goes into an image. */
+export interface Part {
+  /** A folder, whose contents are taken. They must not change while the node lives. */
+  readonly folder: string;
+  /**
+   * Path in the image, without a leading slash.
+   * @default the root
+   */
+  readonly at?: string;
+}
 
 export interface Image {
   /** With registry and tag, as pods name it. */
   readonly name: string;
-  /** From the lowest to the topmost. */
-  readonly layers: readonly Layer[];
+  /** Of several with the same file the last one counts. */
+  readonly parts: readonly Part[];
   readonly config: ImageConfig;
 }
 
@@ -50,49 +51,86 @@ export async function imagesOf(paths: LabPaths, pid: number): Promise<string[]> 
 }
 
 /**
- * Packs an image and loads it.
+ * Makes an image and loads it.
  * @param pid First process of the node's namespaces.
  */
 export async function loadImage(paths: LabPaths, pid: number, image: Image): Promise<void> {
   const { directory } = nodeFiles(paths);
   mkdirSync(directory, { recursive: true });
   const layout = mkdtempSync(join(directory, "image-"));
-  try {
-    await writeLayout(image, layout);
-    // A pipe: an archive in a file would need the space of the image once more.
-    const [command, args] = enter(pid, [...ctr(paths), "images", "import", "-"]);
-    const archive = 'tar --create --dereference --directory "$1" . | { shift; "$@"; }';
-    const { code, stderr } = await run("sh", ["-c", archive, "sh", layout, command, ...args]);
-    if (code === 0) return;
+  const call = async (command: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runInside(pid, command);
+    if (code === 0) return stdout;
     throw new LabError(`The image ${image.name} could not be loaded: ${stderr.trim()}`);
+  };
+  const snapshots = [...ctr(paths), "snapshots"];
+  try {
+    const layer = await writeLayout(image, layout);
+    const draft = `draft-${randomUUID()}`;
+    await call([...snapshots, "prepare", draft]);
+    const root = sourceOf(paths, await call([...snapshots, "mounts", "/", draft]));
+    for (const { folder, at = "" } of image.parts) {
+      await demand(image, ["sh", "-c", link, "sh", folder, join(root, at)]);
+    }
+    await call([...snapshots, "commit", layer, draft]);
+    const [command, args] = enter(pid, [...ctr(paths), "images", "import", "-"]);
+    const archive = 'tar --create --directory "$1" . | { shift; "$@"; }';
+    await demand(image, ["sh", "-c", archive, "sh", layout, command, ...args]);
   } finally {
     rmSync(layout, { recursive: true, force: true });
   }
 }
 
-/** Writes an image in OCI's layout. An archive among its layers is a link there. */
-export async function writeLayout(image: Image, layout: string): Promise<void> {
+/** Links all of a folder into another. On another file system it is copied. */
+const link = `
+mkdir -p "$2"
+cp --archive --link --force "$1/." "$2" 2>/dev/null || cp --archive --force "$1/." "$2"
+`;
+
+async function demand(
+  image: Image,
+  [command, ...args]: readonly [string, ...string[]],
+): Promise<void> {
+  const { code, stderr } = await run(command, args);
+  if (code === 0) return;
+  throw new LabError(`The image ${image.name} could not be loaded: ${stderr.trim()}`);
+}
+
+/** Folder of a new snapshot, as the machine sees it: no link goes from one mount to another. */
+function sourceOf(paths: LabPaths, mount: string): string {
+  const { inside, directory } = nodeFiles(paths);
+  // mount -t bind SOURCE TARGET -o rw,rbind
+  const source = /^mount -t bind (\S+) /.exec(mount.trim())?.[1];
+  if (source?.startsWith(`${inside}/`)) return join(directory, source.slice(inside.length));
+  throw new LabError(`containerd has an unknown kind of snapshot: ${mount.trim()}`);
+}
+
+/**
+ * Writes an image in OCI's layout.
+ * @returns The digest of its layer, by which containerd finds the snapshot.
+ */
+export async function writeLayout(image: Image, layout: string): Promise<string> {
   const blobs = join(layout, "blobs", "sha256");
   mkdirSync(blobs, { recursive: true });
-  const layers: Descriptor[] = [];
-  for (const layer of image.layers) layers.push(await addLayer(layer, blobs));
+  const layer = await addMark(layout, blobs);
   const { os, arch } = platformOf();
   const config = addJson(blobs, types.config, {
     architecture: arch,
     os,
     config: image.config,
-    rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },
+    rootfs: { type: "layers", diff_ids: [layer.digest] },
   });
   const manifest = addJson(blobs, types.manifest, {
     schemaVersion: 2,
     mediaType: types.manifest,
     config,
-    layers,
+    layers: [layer],
   });
   const annotations = { "io.containerd.image.name": image.name };
   const index = { schemaVersion: 2, manifests: [{ ...manifest, annotations }] };
   writeFileSync(join(layout, "index.json"), JSON.stringify(index));
   writeFileSync(join(layout, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  return layer.digest;
 }
 
 const types = {
@@ -107,38 +145,34 @@ interface Descriptor {
   readonly size: number;
 }
 
-async function addLayer(layer: Layer, blobs: string): Promise<Descriptor> {
-  const draft = join(blobs, "draft");
-  if ("folder" in layer) {
-    // Names in order and no times: the same folder gives the same layer.
-    const options = ["--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax"];
-    const times = "--pax-option=delete=atime,delete=ctime";
-    await tar(["--create", "--file", draft, ...options, times, "--directory", layer.folder, "."]);
-  }
-  const file = "folder" in layer ? draft : layer.archive;
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(file), hash);
-  const digest = hash.digest("hex");
-  const blob = join(blobs, digest);
-  if (file === draft) renameSync(draft, blob);
-  else if (!existsSync(blob)) symlinkSync(file, blob);
-  return {
-    mediaType: types.layer,
-    digest: `sha256:${digest}`,
-    size: statSync(blob).size,
-  };
+/** Adds a layer that no other image has. */
+async function addMark(layout: string, blobs: string): Promise<Descriptor> {
+  const name = `mark-${randomUUID()}`;
+  const archive = join(layout, "layer");
+  writeFileSync(join(layout, name), "");
+  const { code, stderr } = await run("tar", [
+    "--create",
+    "--file",
+    archive,
+    "--directory",
+    layout,
+    name,
+  ]);
+  if (code !== 0) throw new LabError(`tar failed: ${stderr.trim()}`);
+  rmSync(join(layout, name));
+  const content = readFileSync(archive);
+  rmSync(archive);
+  return addBlob(blobs, types.layer, content);
 }
 
 function addJson(blobs: string, mediaType: string, value: object): Descriptor {
-  const text = JSON.stringify(value);
-  const digest = createHash("sha256").update(text).digest("hex");
-  writeFileSync(join(blobs, digest), text);
-  return { mediaType, digest: `sha256:${digest}`, size: Buffer.byteLength(text) };
+  return addBlob(blobs, mediaType, Buffer.from(JSON.stringify(value)));
 }
 
-async function tar(args: readonly string[]): Promise<void> {
-  const { code, stderr } = await run("tar", args);
-  if (code !== 0) throw new LabError(`tar ${args.join(" ")} failed: ${stderr.trim()}`);
+function addBlob(blobs: string, mediaType: string, content: Buffer): Descriptor {
+  const digest = createHash("sha256").update(content).digest("hex");
+  writeFileSync(join(blobs, digest), content);
+  return { mediaType, digest: `sha256:${digest}`, size: content.length };
 }
 
 function ctr(paths: LabPaths): string[] {
