@@ -94,7 +94,7 @@ export const trainer = z.strictObject({
   agent_loop_config: absolutePath()
     .optional()
     .describe(
-      "Agent-loop configuration in the training image. Default: with `verl.distribution: stock` `/opt/swe-rl/agent_loop.yaml`, else `src/verl_patch/config/agent_loop_config_cc.yaml` (claude-code) or `…_oh.yaml` (the others) below `project_dir`.",
+      "Agent-loop configuration in the training image. Default: with `verl.distribution: stock` `/opt/swe-rl-training/agent_loop.yaml`, else `src/verl_patch/config/agent_loop_config_cc.yaml` (claude-code) or `…_oh.yaml` (the others) below `project_dir`.",
     ),
   max_restarts: z
     .int()

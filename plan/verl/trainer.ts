@@ -35,7 +35,7 @@ export interface Trainer {
 }
 
 /** Where our training image has the configuration of our own agent loop (images/training/Containerfile). */
-const stockAgentLoopConfig = "/opt/swe-rl/agent_loop.yaml";
+const stockAgentLoopConfig = "/opt/swe-rl-training/agent_loop.yaml";
 
 export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer {
   const { experiment, host } = settings;

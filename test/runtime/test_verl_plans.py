@@ -98,7 +98,7 @@ def expected_values(plan: dict[str, Any]) -> dict[str, Any]:
     parser = settings["verl"].get("tool_call_parser", PARSERS[scaffold])
     loop = "cc" if scaffold == "claude-code" else "oh"
     loop_config = (
-        "/opt/swe-rl/agent_loop.yaml"
+        "/opt/swe-rl-training/agent_loop.yaml"
         if plan["distribution"] == "stock"
         else f"{trainer['project_dir']}/src/verl_patch/config/agent_loop_config_{loop}.yaml"
     )
