@@ -3,7 +3,7 @@ import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../plan/network/index.ts";
 import { deletedInBackground, deletedInForeground, type Identity, labelsOf } from "./metadata.ts";
-import { failurePolicy, type Nodes, podBasis, pullSecrets } from "./pod.ts";
+import { type Nodes, podBasis, pullSecrets, uncountedDisruption } from "./pod.ts";
 import { type Transform, transformed } from "./transform.ts";
 
 type Container = k8s.types.input.core.v1.Container;
@@ -23,10 +23,6 @@ export interface CheckJobArgs {
   annotations: Readonly<Record<string, string>>;
   /** Minutes that all of it may take. */
   minutes: number;
-  /** Further pods after one that failed. */
-  retries: number;
-  /** Exit codes of the container after which another pod would only fail again. */
-  finalFailures: readonly number[];
   transform: Transform<k8s.batch.v1.JobArgs> | undefined;
 }
 
@@ -67,9 +63,11 @@ export function makeCheck(
 
 function jobSpec(args: CheckJobArgs, account: pulumi.Input<string>) {
   return {
-    backoffLimit: args.retries,
+    // The program itself tries again what may pass. A Job that ends by a rule of its failure policy has a reason that
+    // Pulumi does not know as a failure (cloud-ready-checks 1.3.0), so that an update would wait all of its time.
+    backoffLimit: 0,
     activeDeadlineSeconds: args.minutes * 60,
-    podFailurePolicy: failurePolicy(args.container.name as string, args.finalFailures),
+    podFailurePolicy: { rules: [uncountedDisruption] },
     template: {
       metadata: {
         labels: { ...labelsOf(args.identity), [roleLabel]: args.identity.app },

@@ -50,6 +50,12 @@ export const unprivileged = {
   capabilities: { drop: ["ALL"] },
 };
 
+/** Of a Job's failure policy: a drained or preempted pod only has to begin again. */
+export const uncountedDisruption = {
+  action: "Ignore",
+  onPodConditions: [{ type: "DisruptionTarget", status: "True" }],
+};
+
 /** Of a Job whose program tells by its exit code that another pod would only fail again. */
 export function failurePolicy(containerName: string, finalCodes: readonly number[]) {
   return {
@@ -58,8 +64,7 @@ export function failurePolicy(containerName: string, finalCodes: readonly number
         action: "FailJob",
         onExitCodes: { operator: "In", values: [...finalCodes], containerName },
       },
-      // A drained or preempted pod only has to begin again.
-      { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+      uncountedDisruption,
     ],
   };
 }

@@ -54,9 +54,6 @@ export interface PolicyCheckArgs {
   };
 }
 
-/** Exit codes after which another pod would only fail again: see `runtime/recorder/check_policy.py`. */
-const finalFailures = [2, 3, 4, 5, 6, 7, 8];
-
 /** Minutes beside the wait for the servers: image, one completion of each. */
 const completionMinutes = 10;
 
@@ -92,8 +89,6 @@ export class PolicyCheck extends pulumi.ComponentResource {
         "swe-rl.dev/proxy": args.check.fingerprint,
       },
       minutes: minutesOf(args),
-      retries: 3,
-      finalFailures,
       transform: transform.job,
     });
     this.account = account;

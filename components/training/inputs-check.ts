@@ -30,9 +30,6 @@ export interface InputsCheckArgs {
   };
 }
 
-/** Exit codes after which another pod would only fail again: see `training/src/swe_rl_training/check.py`. */
-const finalFailures = [1, 2, 3];
-
 /** The training image is pulled in it, and up to a thousand images are looked up. */
 const minutes = 30;
 
@@ -57,8 +54,6 @@ export class InputsCheck extends pulumi.ComponentResource {
       volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
       annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
       minutes,
-      retries: 2,
-      finalFailures,
       transform: transform.job,
     });
     this.account = account;
