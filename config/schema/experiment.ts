@@ -25,6 +25,12 @@ export const experiment = z.strictObject({
     .describe(
       "Train on 8 × 4 = 32 trials a step, whatever the batch settings say. It shows that the plumbing works; its gradients mean nothing.",
     ),
+  rehearsal: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Do all that the run does on the cluster, but without a GPU at work: servers sample from random numbers, and the trainer counts steps. It shows that cluster, agents and tasks work together; nothing is trained, and its checkpoints lie apart.",
+    ),
   model: model.describe("The policy."),
   data: data.describe("The tasks."),
   infrastructure: infrastructure.prefault({}).describe("Nodes, ports and logging."),

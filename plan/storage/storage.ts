@@ -83,7 +83,8 @@ export function planStorage(settings: Basis, names: Names): Storage {
     volumes,
     directories: {
       project,
-      checkpoints: `${checkpoints.mountPath}/${below}`,
+      // verl would go on from the newest checkpoint, and those of a rehearsal have no weights.
+      checkpoints: `${checkpoints.mountPath}/${below}${experiment.rehearsal ? "/rehearsal" : ""}`,
       logs: logs.mountPath,
       trainingLog: `${logs.mountPath}/${names.run}.log`,
       vllmLog: `${logs.mountPath}/${names.run}_vllm.log`,

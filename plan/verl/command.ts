@@ -77,7 +77,7 @@ export function commandLine(
   overrides: readonly Override[],
   programs: readonly string[],
 ): string[] {
-  const { verl, trainer, tier } = experiment;
+  const { verl, trainer, tier, rehearsal } = experiment;
   const configuration =
     verl.distribution === "fork"
       ? [
@@ -89,9 +89,13 @@ export function commandLine(
     tier === "single-node"
       ? "verl.trainer.main_ppo"
       : "verl.experimental.fully_async_policy.fully_async_main";
-  const command = ["python3", "-m", entry, ...configuration, ...overrides.map(formatOverride)];
+  const program = rehearsal ? [rehearsalProgram, entry] : [entry];
+  const command = ["python3", "-m", ...program, ...configuration, ...overrides.map(formatOverride)];
   return verl.distribution === "stock" ? checked(experiment, programs, command) : command;
 }
+
+/** Of the training image, and stands before an entry point of verl's (training/src/swe_rl_training/rehearsal). */
+const rehearsalProgram = "swe_rl_training.rehearsal";
 
 const checkProgram = ["python3", "-m", "swe_rl_training.check"];
 

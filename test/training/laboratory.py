@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from policy import Policy, Script, write_model
+from policy import Policy, Script
 from sandboxes import DEADLINE_SECONDS, GATEWAY, MOUNT, Sandboxes, sandboxes
 from scripts import TASKS, Solver
 from support.chain import Chain, chain
 from support.proxy import SANDBOX_KEY
 from swe_rl_training import index
+from swe_rl_training.rehearsal.model import write_model
 from transformers import PreTrainedTokenizerFast
 
 SERVED = "vllm_model"

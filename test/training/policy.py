@@ -12,65 +12,12 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from support.backend import Backend, Call, Token
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from swe_rl_training.rehearsal.model import CLOSE, OPEN
 from transformers import PreTrainedTokenizerFast
-
-BEGIN, END, OPEN, CLOSE = "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"
-
-TEMPLATE = """
-{%- if tools %}<|im_start|>tools
-{% for tool in tools %}{{ tool | tojson }}
-{% endfor %}<|im_end|>
-{% endif %}
-{%- for message in messages %}<|im_start|>{{ message.role }}
-{% if message.content is string %}{{ message.content }}{% elif message.content %}
-{%- for part in message.content %}{{ part.text }}{% endfor %}{% endif %}
-{%- for call in message.tool_calls or [] %}<tool_call>{"name": {{ call.function.name | tojson }}, "arguments":
-{{- ' ' }}{{ call.function.arguments | tojson if call.function.arguments is mapping else call.function.arguments }}}</tool_call>{% endfor %}<|im_end|>
-{% endfor %}
-{%- if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
-
-CONFIGURATION = {
-    "architectures": ["Qwen2ForCausalLM"],
-    "model_type": "qwen2",
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 131072,
-    "torch_dtype": "bfloat16",
-}
-
-
-def write_model(folder: Path) -> PreTrainedTokenizerFast:
-    """A model's folder as verl reads it before it has a GPU: configuration, tokenizer, template."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000,
-        special_tokens=[BEGIN, END, OPEN, CLOSE],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    sources = sorted(Path(json.__file__).parent.parent.glob("*.py"))[:60]
-    tokenizer.train([str(source) for source in sources], trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=TEMPLATE
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    fast.save_pretrained(folder)
-    size = {"vocab_size": len(fast), "eos_token_id": fast.eos_token_id}
-    (folder / "config.json").write_text(json.dumps({**CONFIGURATION, **size}))
-    return fast
-
 
 @dataclass(frozen=True)
 class Turn:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from policy import CLOSE, OPEN, Policy
+from policy import Policy
 from scripts import Solver
+from swe_rl_training.rehearsal.model import CLOSE, OPEN
 from transformers import AutoTokenizer
 from verl.workers.rollout.replica import TokenOutput
 

@@ -17,7 +17,7 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
-from policy import write_model
+from swe_rl_training.rehearsal.model import write_model
 from scripts import TASKS
 from support.our_code import shipped_plan
 from swe_rl_training import check, check_inputs, index
@@ -311,3 +311,12 @@ def test_registries_are_asked_once_for_each_image() -> None:
     assert refused[f"{host}/there/a:1"] == Found(None, f"{host} answers 401")
     nobody = Registries(timeout=2).look_up({"127.0.0.1:9/a:1"})["127.0.0.1:9/a:1"]
     assert (nobody.digest, nobody.is_missing) == (None, False)
+
+
+def test_a_rehearsal_needs_no_weights(run: Run) -> None:
+    (run.model / "model.safetensors").unlink()
+    command = run.command()
+    at = command.index("-m") + 1
+    rehearsal = [*command[:at], "swe_rl_training.rehearsal", *command[at:]]
+    with mock.patch.object(run, "command", lambda: rehearsal):
+        assert run.check()[0] == 0

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI
-from policy import write_model
+from swe_rl_training.rehearsal.model import write_model
 from swe_rl_training import recording
 from swe_rl_training.in_process import PolicyServer, Sampler, Session, server
 from swe_rl_training.in_process.server import NoPort

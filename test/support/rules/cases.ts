@@ -513,6 +513,10 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     ],
     meets: "harbor_agent: { scaffold: openhands-sdk, runtime_image: r.example/oh-sdk:1 }",
   },
+  rehearsal: {
+    breaks: ["rehearsal: true", "extends: single-node-stock.yaml\nrehearsal: true"],
+    meets: "rehearsal: false",
+  },
   "scaffold-class": {
     common: "harbor_agent: { scaffold: claude-code }",
     breaks: [`harbor_agent: { agent_import_path: "${openCode}" }`],

@@ -32,7 +32,7 @@ def findings(options: argparse.Namespace, command: Command) -> Iterator[Finding]
     expected = {"ray": options.ray, "verl": options.verl, "harbor": HARBOR}
     yield from releases(
         {package: release for package, release in expected.items() if release},
-        needs_vllm=not options.rehearsal,
+        needs_vllm=not (options.rehearsal or command.rehearses),
     )
     yield from programs(options.program)
     configuration, faults = keys(command)
@@ -46,7 +46,7 @@ def findings(options: argparse.Namespace, command: Command) -> Iterator[Finding]
         return
     outputs = [configuration.trainer.default_local_dir, os.environ.get("HARBOR_TRIALS_DIR")]
     yield from folders(filter(None, outputs))
-    yield from model(configuration)
+    yield from model(configuration, needs_weights=not command.rehearses)
     read, faults = indexes(configuration)
     yield from faults
     if options.images:

@@ -25,6 +25,9 @@ from .settings import BadSetting, Settings
 
 REBUILD = "Build it again with: npm run image -- build training"
 
+REHEARSAL = "swe_rl_training.rehearsal"
+"""Stands before an entry point of verl's (rehearsal/__main__.py)."""
+
 CONFIGURATIONS = {
     "verl.trainer.main_ppo": ("trainer/config", "ppo_trainer"),
     "verl.experimental.fully_async_policy.fully_async_main": (
@@ -42,11 +45,15 @@ class Command:
     folder: str
     name: str
     overrides: Sequence[str]
+    rehearses: bool = False
+    """Whether servers and trainer are those of a rehearsal, which need neither vLLM nor weights."""
 
     @classmethod
     def of(cls, argv: Sequence[str]) -> Command:
-        """Raises ValueError for a command that starts no trainer of verl's."""
-        entry = argv[argv.index("-m") + 1] if "-m" in argv[:-1] else ""
+        """Raises ValueError for a command that neither starts nor rehearses a trainer of verl's."""
+        at = argv.index("-m") + 1 if "-m" in argv[:-1] else len(argv)
+        modules = [one for one in argv[at : at + 2] if one != REHEARSAL]
+        entry = modules[0] if modules else ""
         if entry not in CONFIGURATIONS:
             raise ValueError(f"{' '.join(argv[:4])} starts no trainer of verl's")
         folder, name = CONFIGURATIONS[entry]
@@ -54,7 +61,8 @@ class Command:
         for option in rest:
             if found := re.fullmatch(r"--config-name=(.+)", option):
                 name = found[1]
-        return cls(folder, name, [one for one in rest if not one.startswith("--")])
+        overrides = [one for one in rest if not one.startswith("--")]
+        return cls(folder, name, overrides, rehearses=REHEARSAL in argv)
 
     def configuration(self) -> DictConfig:
         """As verl itself composes it. Raises HydraException, OmegaConfBaseException."""

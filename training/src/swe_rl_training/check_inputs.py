@@ -22,7 +22,7 @@ CALL_MARKS = {"hermes": '"arguments"', "qwen3_coder": "<function="}
 """What a chat template that goes with a parser of vLLM's writes for a tool call (vllm/tool_parsers)."""
 
 
-def model(configuration: DictConfig) -> Iterator[Finding]:
+def model(configuration: DictConfig, *, needs_weights: bool) -> Iterator[Finding]:
     folder = Path(configuration.actor_rollout_ref.model.path)
     rollout = configuration.actor_rollout_ref.rollout
     try:
@@ -32,7 +32,8 @@ def model(configuration: DictConfig) -> Iterator[Finding]:
         return
     text = {**shapes, **(shapes.get("text_config") or {})}
     yield from _shapes(text, rollout)
-    yield from weights(folder)
+    if needs_weights:
+        yield from weights(folder)
     yield from _tokenizer(folder, rollout)
 
 

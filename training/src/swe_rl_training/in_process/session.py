@@ -179,7 +179,7 @@ class Session:
         while ids and ids[-1] in self.sampler.stops:
             ids.pop()
         if tools:
-            text, found = await self.sampler.parser.extract_tool_calls(ids, _schemas(tools))
+            text, found = await self.sampler.parser.extract_tool_calls(ids, schemas(tools))
         else:
             text, found = self.sampler.tokenizer.decode(ids), []
         message: Message = {"role": "assistant", "content": text}
@@ -232,7 +232,7 @@ def _tool_call(found: FunctionCall) -> dict[str, Any]:
     }
 
 
-def _schemas(tools: list[Any]) -> list[OpenAIFunctionToolSchema]:
+def schemas(tools: list[Any]) -> list[OpenAIFunctionToolSchema]:
     """The tools as verl's parsers read them: each parameter's type, and nothing else of its schema."""
     return [
         OpenAIFunctionToolSchema.model_validate(
