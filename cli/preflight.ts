@@ -1,7 +1,8 @@
 /** `npm run -s preflight -- -s STACK`: what `pulumi preview` checks, for systems without a Pulumi engine. */
-import { load } from "../config/load/load.ts";
+import { load, type Selection } from "../config/load/load.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Finding } from "../rules/finding.ts";
+import { preflightDespite } from "../preflight/despite.ts";
 import { findingsOf, isFatal } from "../preflight/evaluate.ts";
 import { preflight, type PreflightOptions } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
@@ -63,14 +64,21 @@ interface Checked {
 }
 
 async function check({ root, stack, site, ...options }: Wish): Promise<Checked> {
+  let selection: Selection | undefined;
   try {
-    const loaded = load(root, selectStack(root, stack, site));
+    selection = selectStack(root, stack, site);
+    const loaded = load(root, selection);
     const { findings, unproven } = await preflight(loaded, options);
     const isolation = unproven ?? "to be proven by the next update";
     return { site: loaded.settings.siteName, findings, isolation };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const isolation = "unproven: the settings cannot be read";
-    return { site: site ?? "lab", findings: findingsOf(error), isolation };
+    return {
+      site: selection?.site ?? site ?? "lab",
+      findings: selection
+        ? await preflightDespite(error, { root, selection }, options)
+        : findingsOf(error),
+      isolation: "unproven: the settings cannot be read",
+    };
   }
 }

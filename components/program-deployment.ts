@@ -28,7 +28,11 @@ export interface DeployedProgram {
   identity: Identity;
   /** Name of all its objects. */
   object: string;
-  /** Labels by which the Deployment selects its pods. */
+  /**
+   * Labels by which Deployment, Service and PodDisruptionBudget select its pods, and no others of the namespace: a role,
+   * by which policies know pods, may belong to several programs. Immutable: with other labels Pulumi deletes the
+   * Deployment before it makes the new one, whose name is the same.
+   */
   selector: Labels;
   /** Labels of the pods beside those of the identity and the selector. @default none */
   podLabels?: Labels;
@@ -64,7 +68,7 @@ export interface DeployedProgram {
   /** Whether the Service, and what needs its address, waits for ready pods. @default false */
   serviceAfterPods?: boolean;
   /** Pods that a drain may take at once. @default no PodDisruptionBudget */
-  budget?: { maxUnavailable: number; app?: string; selector?: Labels };
+  budget?: { maxUnavailable: number; app?: string };
 }
 
 /** Account, program, Deployment and, where wanted, Service and PodDisruptionBudget of one program. */
@@ -184,7 +188,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
         metadata: deletedInBackground({ ...identity, app: budget.app ?? identity.app }, object),
         spec: {
           maxUnavailable: budget.maxUnavailable,
-          selector: { matchLabels: { ...(budget.selector ?? selector) } },
+          selector: { matchLabels: { ...selector } },
         },
       },
       { parent: this },

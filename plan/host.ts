@@ -123,6 +123,7 @@ function hostOfDocker(site: DockerSite, training: string): HostAlone {
       interface: network.interface,
       rollout_ports: network.rollout_ports,
       dns: { namespace: "kube-system", labels: { "k8s-app": "kube-dns" } },
+      api_server_ports: [],
       monitoring_namespaces: [],
     },
     isolation: site.isolation,

@@ -89,16 +89,17 @@ export function unusedWaivers(
   });
 }
 
-/** What is wrong with settings that could not be loaded; and that nothing else was checked. */
-export function findingsOf({ problems }: ConfigError): Finding[] {
+/**
+ * What is wrong with settings that could not be loaded; and what was not checked for it.
+ * @param clusterAsked Whether the report has what the cluster lacks for the stack without these settings.
+ */
+export function findingsOf({ problems }: ConfigError, clusterAsked = false): Finding[] {
+  const waiting = clusterAsked
+    ? "the rules about the settings wait until these are mended; those about the cluster take them as left out"
+    : "the other rules, and those about the cluster, wait until these files can be read";
   return [
     ...problems.map((problem) => fromProblem(problem, "fatal")),
-    broken("C-36", {
-      severity: "unknown",
-      found: "the other rules, and those about the cluster, wait until these files can be read",
-      consequence: "",
-      remedy: "",
-    }),
+    broken("C-36", { severity: "unknown", found: waiting, consequence: "", remedy: "" }),
   ];
 }
 

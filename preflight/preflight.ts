@@ -13,7 +13,7 @@ import {
   type Spoiled,
   spoiledBy,
 } from "../rules/judge.ts";
-import { type Attempts, noAttempts } from "./docker/facts.ts";
+import { type Attempts, noAttempts } from "../plan/attempts.ts";
 import { unproven } from "./unproven.ts";
 
 export interface PreflightResult {
@@ -26,7 +26,7 @@ export interface PreflightResult {
   readonly network: string;
   /** Whether no daemon answers that could build the stack's images for a cluster. */
   readonly builderAbsent: boolean;
-  /** On a Docker host what tells the next egress proof and the next check of the policy from those that failed. */
+  /** What tells what is run again from what has failed. */
   readonly attempts: Attempts;
 }
 
@@ -88,8 +88,7 @@ async function askCluster(
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
     builderAbsent: facts.builder.known && "absent" in facts.builder.value,
-    // A failed Job is no resource yet, and made anew anyway.
-    attempts: noAttempts,
+    attempts: facts.attempts.known ? facts.attempts.value : noAttempts,
   };
 }
 

@@ -5,7 +5,9 @@ import * as cluster from "./cluster/cluster.ts";
 import * as egressProof from "./cluster/egress-proof.ts";
 import * as gpuClaim from "./cluster/gpu-claim.ts";
 import * as gpuFree from "./cluster/gpu-free.ts";
+import * as imageVolumes from "./cluster/image-volumes.ts";
 import * as network from "./cluster/network.ts";
+import * as nodeImages from "./cluster/node-images.ts";
 import * as nodePools from "./cluster/node-pools.ts";
 import * as nodes from "./cluster/nodes.ts";
 import * as platform from "./cluster/platform.ts";
@@ -58,7 +60,9 @@ const clusters = [
   egressProof,
   gpuClaim,
   gpuFree,
+  imageVolumes,
   network,
+  nodeImages,
   nodePools,
   nodes,
   platform,

@@ -37,6 +37,7 @@ import { TrainerJob } from "../components/training/trainer-job.ts";
 import type { KubernetesSite } from "../config/schema/site.ts";
 import { buildImages, localBuilder } from "./images.ts";
 import { exceptAccepted, type ListenerPlan, type NamespacePlan } from "../plan/network/index.ts";
+import type { Attempts } from "../plan/attempts.ts";
 import { runDirectory } from "../plan/names.ts";
 import type { Plan } from "../plan/plan.ts";
 
@@ -58,6 +59,8 @@ export interface Cluster {
   readonly unproven: string | undefined;
   /** What carries and filters the pods' packets. */
   readonly network: string;
+  /** Tells what runs once and is made anew from what has failed. */
+  readonly attempts: Attempts;
   /** Whether no daemon answers that could build the stack's images; then there is a preview at most. */
   readonly builderAbsent: boolean;
 }
@@ -71,7 +74,7 @@ export interface Provisioned {
 
 export function connect(
   { cluster }: KubernetesSite,
-  known: Pick<Cluster, "unproven" | "network" | "builderAbsent">,
+  known: Pick<Cluster, "unproven" | "network" | "attempts" | "builderAbsent">,
 ): Cluster {
   const { context, kubeconfig } = cluster;
   const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
@@ -286,6 +289,7 @@ function closeSandboxes(
       object: names.egressProof,
       isolation,
       network: cluster.network,
+      attempt: cluster.attempts.proof,
       namespace: sandbox.namespace,
       nodes: plan.sandboxes,
       // The proxy serves only after training has begun; a listener under the same policy is the target.
@@ -347,6 +351,7 @@ function checkInputs(
       namespace: train.namespace,
       environment: parts.environment,
       mounts,
+      attempt: cluster.attempts.inputsCheck,
       pullSecret: secrets.pull.train,
     },
     { provider: cluster.provider, dependsOn: [...parts.before] },
@@ -448,6 +453,7 @@ function startTrainer(
       jobsUrl: ray.jobsUrl,
       rayToken: secrets.rayToken,
       headTimeoutSeconds: rolloutMinutes * 60,
+      attempt: cluster.attempts.trainer,
     },
     { provider: cluster.provider, dependsOn: [ray] },
   );
@@ -533,6 +539,7 @@ function checkPolicy(
       jobsUrl: ray.jobsUrl,
       rayToken: secrets.rayToken,
       pullSecret: secrets.pull.train,
+      attempt: cluster.attempts.policyCheck,
       rolloutMinutes,
     },
     { provider: cluster.provider, dependsOn: [train, trainer, ...(litellm ? [litellm] : [])] },

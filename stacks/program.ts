@@ -1,6 +1,6 @@
 /** The program of a stack: selects the stack's settings, plans, checks, and hands over to the tier. */
 import * as pulumi from "@pulumi/pulumi";
-import { load } from "../config/load/load.ts";
+import { load, type Loaded, type Selection } from "../config/load/load.ts";
 import {
   flawOfSecret,
   inClear,
@@ -9,8 +9,9 @@ import {
 } from "../config/schema/secret-form.ts";
 import { ConfigError } from "../config/load/problem.ts";
 import type { Finding } from "../rules/finding.ts";
-import { findingsOf, isFatal } from "../preflight/evaluate.ts";
-import { preflight } from "../preflight/preflight.ts";
+import { preflightDespite } from "../preflight/despite.ts";
+import { isFatal } from "../preflight/evaluate.ts";
+import { preflight, type PreflightOptions } from "../preflight/preflight.ts";
 import { report } from "../preflight/report.ts";
 import { certificates, onDocker } from "./docker.ts";
 import { connect, provisionCluster } from "./kubernetes.ts";
@@ -50,19 +51,19 @@ export async function program() {
     dockerCert: config.getSecret("dockerCert"),
     dockerKey: config.getSecret("dockerKey"),
   };
-  const loaded = forUser(() =>
-    load(root, {
-      stack: pulumi.getStack(),
-      experiment: config.get("experiment"),
-      site: config.get("site"),
-      secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
-      secretFlaws: secretFlaws(config),
-    }),
-  );
-  const checked = await preflight(loaded, {
+  const selection = {
+    stack: pulumi.getStack(),
+    experiment: config.get("experiment"),
+    site: config.get("site"),
+    secrets: new Set(Object.entries(user).flatMap(([name, value]) => (value ? [name] : []))),
+    secretFlaws: secretFlaws(config),
+  };
+  const options = {
     certificates: await certificates(user),
     preview: pulumi.runtime.isDryRun(),
-  });
+  };
+  const loaded = await loadForUser(selection, options);
+  const checked = await preflight(loaded, options);
   const { plan, findings } = checked;
   await show(findings);
   await pulumi.log.info(`proxy mode ${plan.proxy.mode}: ${plan.proxyCost}`);
@@ -73,13 +74,16 @@ export async function program() {
   return outputs(plan, { provisioned, checked, context: site.cluster.context });
 }
 
-/** Errors in the settings are for the user: shown as they are, without a stack trace. */
-function forUser<T>(read: () => T): T {
+/**
+ * Errors in the settings are for the user: shown as they are, without a stack trace, beside what the cluster lacks.
+ * @throws {pulumi.RunError} If the settings cannot be used.
+ */
+async function loadForUser(selection: Selection, options: PreflightOptions): Promise<Loaded> {
   try {
-    return read();
+    return load(root, selection);
   } catch (error) {
-    if (error instanceof ConfigError) throw refusal(findingsOf(error));
-    throw error;
+    if (!(error instanceof ConfigError)) throw error;
+    throw refusal(await preflightDespite(error, { root, selection }, options));
   }
 }
 

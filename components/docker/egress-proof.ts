@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
+import { attemptLabel } from "../../plan/attempts.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import { exceptAccepted, type Isolation, proofGateSeconds } from "../../plan/network/index.ts";
 import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";

@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
+import { attemptLabel } from "../../plan/attempts.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import type { PolicyCheck as PolicyCheckPlan, Proxy } from "../../plan/serving/index.ts";
 import { discoveryVariables } from "../inference/discovery.ts";
 import { programDirectory } from "../runtime-program.ts";

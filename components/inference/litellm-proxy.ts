@@ -1,12 +1,12 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Names } from "../../plan/names.ts";
-import { roleLabel } from "../../plan/network/index.ts";
 import type { Proxy } from "../../plan/serving/index.ts";
 import type { Labels } from "../metadata.ts";
 import { type Nodes, programVolume, resourcesOf, unprivileged } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
+import { proxyPods } from "./proxy-endpoint.ts";
 
 export interface LiteLlmProxyArgs {
   names: Names;
@@ -36,13 +36,12 @@ const userId = 65532;
 export class LiteLlmProxy extends ProgramDeployment {
   constructor(name: string, args: LiteLlmProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     const { names, proxy, labels, namespace } = args;
-    const selector = { [roleLabel]: "proxy" };
     super(
       { type: "swe-rl:inference:LiteLlmProxy", name, args },
       {
         identity: { labels, namespace, app: "litellm", component: "proxy" },
         object: names.proxy,
-        selector,
+        selector: proxyPods,
         nodes: args.nodes,
         pullSecret: args.pullSecret,
         program: {
@@ -62,7 +61,7 @@ export class LiteLlmProxy extends ProgramDeployment {
               maxSkew: 1,
               topologyKey: "kubernetes.io/hostname",
               whenUnsatisfiable: "ScheduleAnyway",
-              labelSelector: { matchLabels: selector },
+              labelSelector: { matchLabels: { ...proxyPods } },
             },
           ],
           securityContext: {
@@ -79,12 +78,7 @@ export class LiteLlmProxy extends ProgramDeployment {
             { name: "tmp", emptyDir: {} },
           ],
         }),
-        // The role is that of the listener in the proxy's place, too.
-        budget: {
-          maxUnavailable: 1,
-          app: "litellm-disruption",
-          selector: { ...selector, "app.kubernetes.io/name": "litellm" },
-        },
+        budget: { maxUnavailable: 1, app: "litellm-disruption" },
       },
       opts,
     );

@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { attemptMark } from "../../plan/attempts.ts";
 import type { Names } from "../../plan/names.ts";
 import type { PolicyCheck as PolicyCheckPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
@@ -45,6 +46,8 @@ export interface PolicyCheckArgs {
   litellm?: LiteLlmWay | undefined;
   /** Secret with registry credentials. */
   pullSecret?: pulumi.Input<string> | undefined;
+  /** Tells it from one that has failed; empty: none has. */
+  attempt: string;
   /** Minutes until every rollout server must answer. */
   rolloutMinutes: number;
   /** @default no change */
@@ -87,6 +90,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
       annotations: {
         "swe-rl.dev/run": args.trainer.fingerprint,
         "swe-rl.dev/proxy": args.check.fingerprint,
+        ...attemptMark(args.attempt),
       },
       minutes: minutesOf(args),
       transform: transform.job,

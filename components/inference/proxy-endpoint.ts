@@ -11,6 +11,9 @@ export interface ProxyEndpointArgs {
   labels: Labels;
 }
 
+/** LiteLLM's pods and no others: policies know them by the role alone, and the egress proof's listener by the same. */
+export const proxyPods: Labels = { [roleLabel]: "proxy", "app.kubernetes.io/name": "litellm" };
+
 /** Seconds that a client stays with one proxy pod: longer than a trial. */
 const affinitySeconds = 10_800;
 
@@ -35,8 +38,7 @@ export class ProxyEndpoint extends pulumi.ComponentResource {
         ),
         spec: {
           type: "ClusterIP",
-          // The role alone also selects the egress proof's listener.
-          selector: { [roleLabel]: "proxy", "app.kubernetes.io/name": "litellm" },
+          selector: { ...proxyPods },
           ports: [{ name: "http", port: args.port, targetPort: args.port }],
           // LiteLLM pins a trial to one rollout server in its own memory, so a trial must stay with one pod.
           sessionAffinity: "ClientIP",

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { attemptMark } from "../../plan/attempts.ts";
 import {
   type Isolation,
   proofGateSeconds,
@@ -25,6 +26,8 @@ export interface EgressProofArgs {
   isolation: Isolation;
   /** What else the result depends on: the network's identity. */
   network: string;
+  /** Tells it from one that has failed; empty: none has. */
+  attempt: string;
   namespace: pulumi.Input<string>;
   /** Nodes of the sandboxes. */
   nodes: Nodes;
@@ -81,6 +84,7 @@ export class EgressProof extends pulumi.ComponentResource {
               // What the result depends on beside the pod itself: another one is another proof.
               annotations: {
                 "swe-rl.dev/proves": `${args.isolation.fingerprint} ${args.network}`.trim(),
+                ...attemptMark(args.attempt),
               },
             },
             spec: podSpec(args, account.metadata.name, files),

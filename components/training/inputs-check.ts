@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { attemptMark } from "../../plan/attempts.ts";
 import type { Names } from "../../plan/names.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import { makeCheck } from "../check-job.ts";
@@ -21,6 +22,8 @@ export interface InputsCheckArgs {
   environment: k8s.types.input.core.v1.EnvVar[];
   /** Volumes of the run: model and data to be read, the others to be written. */
   mounts: readonly Mount[];
+  /** Tells it from one that has failed; empty: none has. */
+  attempt: string;
   /** Secret with registry credentials, by which the tasks' images are looked up, too. */
   pullSecret?: pulumi.Input<string> | undefined;
   /** @default no change */
@@ -52,7 +55,7 @@ export class InputsCheck extends pulumi.ComponentResource {
       pullSecret: args.pullSecret,
       container: checker(args),
       volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
-      annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+      annotations: { "swe-rl.dev/run": args.trainer.fingerprint, ...attemptMark(args.attempt) },
       minutes,
       transform: transform.job,
     });

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { attemptMark } from "../../plan/attempts.ts";
 import type { Names } from "../../plan/names.ts";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Directories } from "../../plan/storage/index.ts";
@@ -40,6 +41,8 @@ export interface TrainerJobArgs {
   jobsUrl: pulumi.Input<string>;
   rayToken: SecretKey;
   serviceAccount: pulumi.Input<string>;
+  /** Tells it from one that has failed; empty: none has. */
+  attempt: string;
   /** Seconds that the submitter waits for the head. */
   headTimeoutSeconds: number;
   /** @default no change */
@@ -106,7 +109,7 @@ export class TrainerJob extends pulumi.ComponentResource {
       template: {
         metadata: {
           labels: { ...labelsOf(identity), [roleLabel]: "trainer" },
-          annotations: { "swe-rl.dev/run": args.trainer.fingerprint },
+          annotations: { "swe-rl.dev/run": args.trainer.fingerprint, ...attemptMark(args.attempt) },
         },
         spec: {
           restartPolicy: "Never",

@@ -236,6 +236,13 @@ export const kubernetesSite = z.strictObject({
         })
         .prefault({})
         .describe("Where the cluster's DNS answers."),
+      api_server_ports: z
+        .array(z.int().min(1).max(65535))
+        .min(1)
+        .default([443, 6443])
+        .describe(
+          "Ports on which the API server itself answers (`kubectl get endpointslices -n default kubernetes`); policies see these, and not that of its Service.",
+        ),
       monitoring_namespaces: z
         .array(dnsLabel())
         .default([])

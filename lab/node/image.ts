@@ -81,10 +81,11 @@ export async function loadImage(paths: LabPaths, pid: number, image: Image): Pro
   }
 }
 
-/** Links all of a folder into another. On another file system it is copied. */
+/** Links all of a folder into another. On another file system it is copied. Any user may look into it. */
 const link = `
 mkdir -p "$2"
-cp --archive --link --force "$1/." "$2" 2>/dev/null || cp --archive --force "$1/." "$2"
+cp --archive --link --force "$1/." "$2" 2>/dev/null || cp --archive --force "$1/." "$2" || exit
+chmod 755 "$2"
 `;
 
 async function demand(

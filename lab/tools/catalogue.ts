@@ -15,7 +15,7 @@ export const kubernetesVersion = "1.34.4";
 const etcdVersion = "3.6.5";
 const kwokVersion = "0.8.0";
 const kuberayVersion = "1.6.0";
-const containerdVersion = "2.1.9";
+const containerdVersion = "2.2.9";
 
 /** The newest engine that builds from the Go module proxy. */
 const builtPulumi = "3.230.0";

@@ -67,9 +67,6 @@ export interface DockerContainers {
   readonly proof: string;
 }
 
-/** Label that tells a repeated egress proof, or check of the policy, from the one before. */
-export const attemptLabel = "swe-rl.dev/attempt";
-
 /** undefined where the site is a cluster. */
 export function planDockerHost(
   { host }: Basis,

@@ -1,5 +1,4 @@
 export {
-  attemptLabel,
   type DockerHost,
   type DockerMount,
   type DockerNetwork,

@@ -97,7 +97,8 @@ export function planFlows(
       reason: "the API server (sandboxes are made and entered through it) and the tracker",
       from: train,
       to: { kind: "anywhere" },
-      ports: [tcp(443), tcp(6443)],
+      // The tracker's among them.
+      ports: [...new Set([443, ...host.network.api_server_ports])].map((port) => tcp(port)),
     },
     ...host.network.monitoring_namespaces.flatMap((namespace) =>
       monitoringFlows(namespace, ports, isLiteLlm ? experiment.infrastructure.litellm_port : 0),

@@ -1,3 +1,10 @@
 export type { PlannedObject } from "./objects.ts";
-export { isStanding, type PlannedPods, type StandingPods, sum } from "./pods.ts";
+export {
+  imagesOf,
+  isStanding,
+  type PlannedImages,
+  type PlannedPods,
+  type StandingPods,
+  sum,
+} from "./pods.ts";
 export { kindsOf, type ObjectKind, resourcesOf } from "./resources.ts";

@@ -12,6 +12,8 @@ export interface PlannedPods extends Requests {
   /** `each-node`: one on every node of its placement. */
   readonly replicas: number | "each-node";
   readonly gpus: number;
+  /** Images of their containers and image volumes. */
+  readonly images: readonly string[];
   /** Nodes of the site by purpose. */
   readonly nodes: "cpu" | "gpu" | "sandbox";
   readonly placement: Placement;
@@ -27,10 +29,11 @@ type Parts = Omit<PlannedPods, keyof Requests | "what" | "replicas"> & {
 };
 
 export function podsOf(plan: Plan): PlannedPods[] {
-  const { names, ray, proxy, serving, gpuPlacement, isolation, prepull } = plan;
+  const { names, ray, proxy, serving, gpuPlacement, isolation, prepull, trainer } = plan;
   const cpu: Parts = {
     namespaceRole: "train",
     gpus: 0,
+    images: [trainer.image],
     nodes: "cpu",
     placement: ray.head,
     lifetime: "stack",
@@ -51,11 +54,14 @@ export function podsOf(plan: Plan): PlannedPods[] {
   const gpu = { nodes: "gpu", placement: gpuPlacement } as const;
   const sandbox = { nodes: "sandbox", placement: plan.sandboxes } as const;
   return [
-    one("the Ray head", guaranteed(ray.head)),
-    one("the trainer's submitter", plan.trainer.submitterRequests),
+    one("the Ray head", guaranteed(ray.head), { images: [ray.image] }),
+    one("the trainer's submitter", trainer.submitterRequests),
     one("the reaper", plan.reaper.requests),
     ...[isolation.allowedTarget, isolation.decoy].map(({ namespaceRole }) =>
-      one("a listener of the egress proof", isolation.listenerRequests, { namespaceRole }),
+      one("a listener of the egress proof", isolation.listenerRequests, {
+        namespaceRole,
+        images: [isolation.image],
+      }),
     ),
     ...(proxy.mode === "litellm"
       ? [
@@ -66,16 +72,18 @@ export function podsOf(plan: Plan): PlannedPods[] {
           one("LiteLLM", largest(guaranteed(proxy), proxy.waitRequests), {
             namespaceRole: "proxy",
             replicas: proxy.replicas,
+            images: [proxy.image],
           }),
         ]
       : []),
     one("the check of the policy", plan.policyCheck.requests),
-    ...(plan.trainer.check ? [one("the check of the inputs", plan.trainer.check.requests)] : []),
+    ...(trainer.check ? [one("the check of the inputs", trainer.check.requests)] : []),
     ...ray.groups.map((group) =>
       one(`Ray group ${group.name}`, guaranteed(group), {
         ...gpu,
         replicas: group.replicas,
         gpus: group.gpus,
+        images: [ray.image],
       }),
     ),
     ...serving.map((model) =>
@@ -83,6 +91,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
         ...gpu,
         replicas: model.replicas,
         gpus: model.gpus,
+        images: [model.image],
       }),
     ),
     ...(prepull
@@ -91,6 +100,7 @@ export function podsOf(plan: Plan): PlannedPods[] {
             ...sandbox,
             placement: prepull,
             replicas: "each-node",
+            images: [prepull.pauseImage, ...prepull.images],
           }),
         ]
       : []),
@@ -100,11 +110,47 @@ export function podsOf(plan: Plan): PlannedPods[] {
             ...sandbox,
             namespaceRole: "sandbox",
             replicas: proofPods,
+            images: [isolation.image],
             lifetime: "proof",
           }),
         ]
       : []),
   ];
+}
+
+/** Images that pods of one placement name, by the Plan's references. */
+export interface PlannedImages extends Pick<PlannedPods, "images" | "nodes" | "placement"> {
+  /** Whose they are, as messages call them. */
+  readonly what: string;
+}
+
+/**
+ * The images of every pod: of those that the stack makes, and of the sandboxes that Harbor makes, but for the tasks',
+ * which only the indexes name.
+ */
+export function imagesOf(plan: Plan): PlannedImages[] {
+  return [
+    ...podsOf(plan).map(({ what, images, nodes, placement }) => ({
+      what,
+      images,
+      nodes,
+      placement,
+    })),
+    {
+      what: "a sandbox",
+      images: sandboxImages(plan),
+      nodes: "sandbox" as const,
+      placement: plan.sandboxes,
+    },
+  ];
+}
+
+/** The entry gate, the agent's runtime, and the firewall beside them where the profile has one. */
+function sandboxImages({ isolation, scaffold, trainer }: Plan): string[] {
+  const firewall = trainer.environment.flatMap((variable) =>
+    variable.name === "HARBOR_NETADMIN_IMAGE" && "value" in variable ? [variable.value] : [],
+  );
+  return [isolation.gate.image, scaffold.runtimeImage, ...firewall].filter((image) => image !== "");
 }
 
 /** Init containers run before the others, so a pod asks for the larger of both. */

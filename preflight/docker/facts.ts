@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { createServer } from "node:net";
-import { attemptLabel, type DockerHost } from "../../plan/docker/index.ts";
+import { attemptLabel, type Attempts, noAttempts } from "../../plan/attempts.ts";
+import type { DockerHost } from "../../plan/docker/index.ts";
 import type { Fact } from "../facts/fact.ts";
 import { type Daemon, get, reach } from "./engine.ts";
 
@@ -16,21 +17,11 @@ export interface DockerFacts {
   readonly absentImages: Fact<readonly string[]>;
   /** TCP ports of the Plan that are in use, and by what. */
   readonly takenPorts: Fact<readonly { readonly port: number; readonly by: string }[]>;
+  /** Of the egress proof and the check of the policy. */
   readonly attempts: Fact<Attempts>;
   /** Bytes free where the daemon keeps volumes; only known of a daemon on this machine. */
   readonly freeBytes: Fact<number>;
 }
-
-/**
- * Of the egress proof and the check of the policy that are there: their own attempt if they still hold, their id if
- * they are to be repeated; empty if there is none.
- */
-export interface Attempts {
-  readonly proof: string;
-  readonly policyCheck: string;
-}
-
-export const noAttempts: Attempts = { proof: "", policyCheck: "" };
 
 export interface DaemonInfo {
   readonly runtimes: readonly string[];
@@ -127,6 +118,7 @@ function attemptsOf(
     : undefined;
   const isOpen = firewall !== undefined && textOf(firewall, "State") !== "running";
   return map(proof, (proved) => ({
+    ...noAttempts,
     proof: attemptOf(proved, isOpen),
     policyCheck: check.known ? attemptOf(check.value, false) : "",
   }));

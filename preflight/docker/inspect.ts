@@ -4,7 +4,8 @@ import type { Plan } from "../../plan/plan.ts";
 import type { Finding } from "../../rules/finding.ts";
 import { judgeHost, type Spoiled } from "../../rules/judge.ts";
 import type { Certificates } from "./engine.ts";
-import { type Attempts, noAttempts, readDockerFacts } from "./facts.ts";
+import { type Attempts, noAttempts } from "../../plan/attempts.ts";
+import { readDockerFacts } from "./facts.ts";
 
 /** What the rules find on the Docker host of a stack, and what a new egress proof depends on. */
 export async function inspectHost(

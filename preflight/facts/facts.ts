@@ -1,4 +1,5 @@
 /** What preflight knows of a cluster. */
+import type { Attempts } from "../../plan/attempts.ts";
 import type { Fact } from "./fact.ts";
 import type { AdmissionFact } from "./admission.ts";
 import type { Features } from "./apis.ts";
@@ -47,6 +48,10 @@ export interface Facts {
   /** Network policies of other kinds than Kubernetes' own. */
   readonly otherPolicies: Fact<readonly string[]>;
   readonly runtimeClasses: Fact<readonly string[]>;
+  /** Ports on which the API server itself answers, behind its Service. */
+  readonly apiServerPorts: Fact<readonly number[]>;
+  /** Which of the stack's Jobs have failed. */
+  readonly attempts: Fact<Attempts>;
   /** Docker daemon of the machine that runs Pulumi; not asked unless the stack builds images. */
   readonly builder: Fact<BuilderFact>;
 }

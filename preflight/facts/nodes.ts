@@ -21,6 +21,8 @@ export interface NodeFact {
   readonly images: readonly string[];
   /** Ranges that its pods get addresses from, where the cluster gives out any by node. */
   readonly podRanges: readonly string[];
+  /** Container runtime with its release, such as `containerd://2.2.1`. */
+  readonly runtime: string;
   /** Whether KWOK only pretends that the node is there: no program runs on it, no packet flows. */
   readonly simulated: boolean;
 }
@@ -48,6 +50,7 @@ function describeNode({ metadata, spec, status }: V1Node): NodeFact {
     ),
     images: status?.images?.flatMap(({ names }) => names ?? []) ?? [],
     podRanges: spec?.podCIDRs ?? [],
+    runtime: status?.nodeInfo?.containerRuntimeVersion ?? "",
     simulated: metadata?.annotations?.["kwok.x-k8s.io/node"] !== undefined,
   };
 }

@@ -23,6 +23,8 @@ export function nothingKnown(reason: string): Facts {
     policies: missing,
     otherPolicies: missing,
     runtimeClasses: missing,
+    apiServerPorts: missing,
+    attempts: missing,
     builder: missing,
   };
 }

@@ -5,6 +5,8 @@ import type { Fact } from "./fact.ts";
 import { readAdmission } from "./admission.ts";
 import { type Apis, featuresOf, readApis } from "./apis.ts";
 import { readBounds } from "./bounds.ts";
+import { readApiServerPorts } from "./api-server.ts";
+import { readAttempts } from "./jobs.ts";
 import { readBuilder } from "../docker/builder.ts";
 import { type Access, type Client, connect, read } from "./client.ts";
 import { readNetworkAgents } from "./cni.ts";
@@ -62,6 +64,8 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
     policies: readPolicies(client, names),
     otherPolicies: readOtherPolicies(client, apis, names),
     runtimeClasses: readRuntimeClasses(client),
+    apiServerPorts: readApiServerPorts(client),
+    attempts: readAttempts(client, names),
     builder: plan.builds.length > 0 ? readBuilder() : nothingToBuild,
   };
   const { apis: served, ...rest } = await settled(reading);

@@ -38,6 +38,33 @@ export const networkEnforced = defineClusterRule({
   },
 });
 
+/** A policy is applied to a packet after the Service's address has been replaced by that of an endpoint. */
+export const apiServerPort = defineClusterRule({
+  id: "api-server-port",
+  title: "an API server that the training pods may reach",
+  severity: "fatal",
+  consequence:
+    "the agent loops can make no sandbox: every trial waits for the API server until it is given up",
+  remedy: "write its ports into network.api_server_ports of the site",
+  source: "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
+  *check({ facts: { nodes, apiServerPorts }, settings: { site } }) {
+    if (site.kind === "docker") return;
+    if (nodes.known && nodes.value.length > 0 && nodes.value.every(({ simulated }) => simulated)) {
+      yield notRead("all nodes are simulated: no packet flows");
+      return;
+    }
+    if (!apiServerPorts.known) {
+      yield notRead(apiServerPorts.reason);
+      return;
+    }
+    const open = site.network.api_server_ports;
+    const closed = apiServerPorts.value.filter((port) => !open.includes(port));
+    const path = ["site", "network", "api_server_ports"];
+    if (closed.length === 0) yield met(`it answers on ${apiServerPorts.value.join(", ")}`);
+    else yield { path, found: `is ${open.join(", ")}, and it answers on ${closed.join(", ")}` };
+  },
+});
+
 function notKnown(reason: string): Verdict {
   const remedy = "rely on nothing that no proof has shown: outputs.isolation says what was";
   return { ...notRead(reason), remedy };

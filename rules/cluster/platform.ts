@@ -1,7 +1,6 @@
-/** Version of Kubernetes, KubeRay's operator, and images. */
+/** Version of Kubernetes, KubeRay's operator, and what builds images. */
 import { rayOperator } from "./cluster.ts";
-import type { ImageBuild } from "../../plan/images/index.ts";
-import { defineClusterRule, met, notRead, type Verdict } from "../rule.ts";
+import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** The first that serves validating admission policies as v1 and knows every field that we set. */
 const leastMinor = 30;
@@ -59,70 +58,6 @@ export const kuberayOperator = defineClusterRule({
     return [met(what)];
   },
 });
-
-/** Only a node knows whether it can pull; images that it has already, it need not. */
-export const images = defineClusterRule({
-  id: "images-there",
-  title: "images that the nodes have, or can pull",
-  severity: "warn",
-  consequence: "pods that cannot pull wait until the rollout budget is spent",
-  remedy: "pull it once on a node, or check name and credentials",
-  source: "https://github.com/SWE-agent/SWE-agent/issues/1260; docs/decisions.md#c-29",
-  check: ({ plan, settings, host, facts: { nodes, pods } }) => {
-    if (!nodes.known) return [notRead(nodes.reason)];
-    const there = nodes.value.flatMap((node) => node.images);
-    const named = [
-      plan.ray.image,
-      ...(plan.proxy.mode === "litellm" ? [plan.proxy.image] : []),
-      ...plan.serving.map(({ image }) => image),
-      plan.scaffold.runtimeImage,
-      settings.experiment.sandbox.profile === "sidecar" ? host.harbor.netadmin_image : undefined,
-    ].filter((image) => image !== undefined);
-    const missing = [...new Set(named)]
-      .map((image): Wanted => ({ image, build: builtOf(plan.builds, image) }))
-      .filter((wanted) => !there.some((name) => isNamed(wanted, name)));
-    if (missing.length === 0) return [met("each is on some node")];
-    if (nodes.value.every(({ simulated }) => simulated)) {
-      return [notRead("simulated nodes pull nothing")];
-    }
-    const failed = pods.known ? pods.value.flatMap(({ failedPulls }) => failedPulls) : [];
-    return missing.map((wanted): Verdict => {
-      const { image, build } = wanted;
-      const failure = failed.find((one) => isNamed(wanted, one.image));
-      if (failure) return { found: `a node could not pull ${failure.image}: ${failure.reason}` };
-      if (build) return notBuiltYet(build);
-      return {
-        ...notRead(`no node has ${image} yet, and only a node can tell whether it can pull it`),
-        remedy: `pull it on a node: kubectl run pull --rm -it --restart=Never --image=${image} -- true`,
-      };
-    });
-  },
-});
-
-interface Wanted {
-  readonly image: string;
-  /** undefined: it is there before the stack. */
-  readonly build: ImageBuild | undefined;
-}
-
-function builtOf(builds: readonly ImageBuild[], image: string): ImageBuild | undefined {
-  return builds.find(({ reference }) => reference === image);
-}
-
-/** Nodes write names out: `docker.io/library/x:1`. Where one has pulled any build from, it pulls the next as well. */
-function isNamed({ image, build }: Wanted, name: string): boolean {
-  if (build) return name.startsWith(`${build.repository}@`);
-  return [image, `docker.io/${image}`, `docker.io/library/${image}`].includes(name);
-}
-
-function notBuiltYet({ reference, repository, registry = "" }: ImageBuild): Verdict {
-  return {
-    ...notRead(
-      `this stack builds ${reference} first, no node has one of ${repository} yet, and only a node can tell whether it can pull from ${registry}`,
-    ),
-    remedy: `see that nodes may pull from there: stack secret registryCredentials, or their own login`,
-  };
-}
 
 /** The plugin is configured with a daemon or not at all: without one nothing is built, and nothing is updated. */
 export const builder = defineClusterRule({

@@ -49,7 +49,7 @@ import probes
 import pod
 from pod import BadInput, say
 from proof_phases import Proof, authority, allowed_target
-from proof_verdict import LEAKS, PROVEN, UNKNOWN, Network
+from proof_verdict import DENIED, LEAKS, PROVEN, UNKNOWN, Network
 
 
 class Exit(IntEnum):
@@ -103,7 +103,8 @@ def sentence(result: dict[str, Any], network: Network) -> str:
     if result["verdict"] == PROVEN:
         kept = result["accepted"]
         but = f"; reached, and accepted by the site: {', '.join(kept)}" if kept else ""
-        return f"proven: reached the proxy and was denied {len(result['targets'])} targets{but}"
+        denied = sum(target["verdict"] == DENIED for target in result["targets"].values())
+        return f"proven: reached the proxy and was denied {denied} targets{but}"
     if result["verdict"] == LEAKS:
         each = "; ".join(
             f"{name} ({_places(result['targets'][name]['leaks'])})" for name in result["leaks"]

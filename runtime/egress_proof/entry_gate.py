@@ -11,7 +11,9 @@ Environment:
     TIMEOUT_SECONDS  how long all of it may take
     QUIET_SECONDS    how long every probe must have been denied
 
-Prints one line of JSON, which is the termination message as well. Exit codes:
+Prints one line of JSON, which is the termination message as well: how it ended, how long after the
+pod's start the gate began, and for each canary until when the pod was seen open, and what of that
+time was not seen. Exit codes:
     0    closed: every canary denied, the proxy answers
     2    bad-environment
     3    not-closed: a canary was still reached; the network does not enforce the policy
@@ -95,6 +97,7 @@ class Canary:
     def __init__(self, canary, control):
         self.canary, self.control = canary, control
         self.reached, self.reached_last, self.controled, self.reasons = 0, None, 0, {}
+        self.first = None
         self.restart()
 
     def restart(self):
@@ -108,6 +111,7 @@ class Canary:
             self.controls.append(Probe(self.control))
         if self.control_at:
             self.probes.append(Probe(self.canary))
+            self.first = self.first or self.probes[-1].began
         self.look()
 
     def look(self):
@@ -134,6 +138,37 @@ class Canary:
         until = min([self.control_at or 0, *(probe.began for probe in self.probes)])
         row = sorted(began for began in self.row if began < until)
         return len(row) >= DENIALS and row[-1] - row[0] >= quiet
+
+    def report(self, age):
+        """What was seen, and what was not. `age`: that of the pod when the gate began, or None."""
+        found = {"reached": self.reached}
+        if self.first is None:
+            return {**found, "open": "not seen: nothing is probed before the control answers"}
+        at = self.first - begun
+        if age is None:
+            before = f"the pod's time before the first probe, {at:.2f} s after the gate's start"
+        else:
+            found["unseen_seconds"] = round(age + at, 2)
+            before = f"the pod's first {age + at:.2f} s, before the first probe"
+        if self.reached:
+            found["open_seconds"] = round(self.reached_last - begun, 2)
+            seen = f"until {found['open_seconds']} s after the gate's start"
+        else:
+            seen = "never while it was probed"
+        return {**found, "open": f"{seen}; not seen: {before}"}
+
+
+def pod_age():
+    """Seconds since the runtime wrote the pod's host name, which it does when it has made its
+    network. None where no runtime has mounted one."""
+    name = "/etc/hostname"
+    try:
+        with open("/proc/self/mountinfo") as mounts:
+            if any(line.split()[4] == name for line in mounts):
+                return max(0.0, time.time() - os.stat(name).st_mtime)
+    except OSError:
+        pass
+    return None
 
 
 def answers(proxy):
@@ -170,16 +205,19 @@ def wait(canaries, proxy, deadline, quiet):
 
 
 def end(code, canaries=(), **more):
-    seen = {
-        f"{canary.canary[0]} {canary.canary[1]}": {
-            "reached": canary.reached,
-            "open_seconds": canary.reached_last and round(canary.reached_last - begun, 2),
-            **canary.reasons,
-        }
-        for canary in canaries
+    taken = time.monotonic() - begun
+    age = pod_age()
+    began = None if age is None else max(0.0, age - taken)
+    line = {
+        "gate": code.name.lower().replace("_", "-"),
+        "seconds": round(taken, 2),
+        "after_pod_start": "unknown" if began is None else round(began, 2),
+        "canaries": {
+            f"{canary.canary[0]} {canary.canary[1]}": {**canary.report(began), **canary.reasons}
+            for canary in canaries
+        },
+        **more,
     }
-    name = code.name.lower().replace("_", "-")
-    line = {"gate": name, "seconds": round(time.monotonic() - begun, 2), "canaries": seen, **more}
     text = json.dumps(line)
     print(text, flush=True)
     try:

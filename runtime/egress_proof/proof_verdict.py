@@ -14,6 +14,8 @@ from typing import Any
 from probes import CLOSED, Outcome
 
 PROVEN, LEAKS, UNKNOWN = "proven", "leaks", "unknown"
+DENIED, ACCEPTED = "denied", "accepted"
+"""Further verdicts about one target."""
 START, STEADY, KEPT = "start", "steady", "kept"
 
 
@@ -21,10 +23,13 @@ START, STEADY, KEPT = "start", "steady", "kept"
 class Network:
     """What to look at where the sandboxes are, by what leaks."""
 
-    unfiltered: float
-    """Share of the targets that is open at least where nothing is filtered. On a Docker host the
-    network has no way out by itself: without its firewall only the neighbours are open."""
+    one_filter: bool
+    """Whether a single filter denies what the pod's own policy does. On a Docker host that is the
+    firewall; the network has no way out by itself, so that without it only the neighbours are open.
+    A cluster's policies are enforced for each pod, and on both sides of a connection."""
     no_filter: str
+    new_pods: str
+    """Where it is not `one_filter`: the older pods' policies hold, and those of new pods do not."""
     own_node: str
     other: str
     only_ipv6: str
@@ -33,9 +38,13 @@ class Network:
 
 NETWORKS = {
     "kubernetes": Network(
-        unfiltered=0.5,
+        one_filter=False,
         no_filter="the network plugin does not enforce NetworkPolicy at all (flannel alone does "
-        "not)",
+        "not), or does not run on this node",
+        new_pods="no policy holds for new pods, while older ones are still protected: the network "
+        "plugin no longer runs on this node, or is far behind (kubectl get pods -A -o wide); if "
+        "it runs, the policies of this namespace are gone, or another one opens it both ways "
+        "(kubectl get networkpolicies -A)",
         own_node="the network plugin exempts the pod's own node (kube-router: ICMP and "
         "30000-32767)",
         other="another policy allows it, in this namespace or cluster-wide, or the network plugin "
@@ -44,9 +53,10 @@ NETWORKS = {
         no_proxy="check the policy sandboxes-to-proxy and the pods that it names",
     ),
     "docker": Network(
-        unfiltered=0.0,
+        one_filter=True,
         no_filter="the firewall of the sandbox network is not in force: see the log of the "
         "stack's container sandbox-firewall",
+        new_pods="",
         own_node="the host has an address on the bridge of the sandbox network (docker network "
         "inspect shows it; the option inhibit_ipv4 leaves it out), or routes for it",
         other="a container of another network is attached to the sandbox network, or the other "
@@ -75,6 +85,11 @@ class Target:
     """Only the pod's own policy denies it: how it does that tells how this network denies."""
     own_node: bool = False
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is another new pod, under the same policies as the one that probes."""
+        return "$PEERS" in self.addresses
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -91,7 +106,7 @@ class Attempt:
 class Shown:
     """The verdict about one target."""
 
-    verdict: str = "denied"
+    verdict: str = DENIED
     reasons: Counter[str] = field(default_factory=Counter)
     leaks: list[dict[str, Any]] = field(default_factory=list)
     why_unknown: str = ""
@@ -117,10 +132,10 @@ def judge(
     for attempt in attempts:
         _add(shown.setdefault(attempt.target.name, Shown()), attempt, styles)
     for name, reason in missing.items():
-        shown[name] = Shown("unknown", why_unknown=reason)
+        shown[name] = Shown(UNKNOWN, why_unknown=reason)
     leaking = [name for name, one in shown.items() if one.leaks]
     refused = [name for name in leaking if name not in accepted]
-    doubtful = [name for name, one in shown.items() if one.verdict == "unknown"]
+    doubtful = [name for name, one in shown.items() if one.verdict == UNKNOWN]
     reached = bool(answered) and all(answered)
     if refused:
         verdict = LEAKS
@@ -137,7 +152,7 @@ def judge(
         "cause": _cause(attempts, shown, refused, network) if refused else "",
         "targets": {
             name: {
-                "verdict": one.verdict,
+                "verdict": ACCEPTED if one.leaks and name in accepted else one.verdict,
                 "reasons": dict(one.reasons),
                 **({"leaks": one.leaks[:8]} if one.leaks else {}),
                 **({"why": one.why_unknown} if one.why_unknown else {}),
@@ -160,37 +175,35 @@ def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
         # This network denies in another way, so it was the host itself that said so.
         leak, detail = True, "a host answered that the port is closed: the packet got there"
     if leak:
-        shown.verdict = "leaks"
+        shown.verdict = LEAKS
         where = {"address": attempt.address, "port": attempt.port, "phase": attempt.phase}
         if not any(where.items() <= known.items() for known in shown.leaks):
             at = round(attempt.seconds, 2)
             shown.leaks.append({**where, "at": at, **({"detail": detail} if detail else {})})
-    elif not attempt.outcome.denied and shown.verdict == "denied":
-        shown.verdict = "unknown"
+    elif not attempt.outcome.denied and shown.verdict == DENIED:
+        shown.verdict = UNKNOWN
         shown.why_unknown = f"{attempt.address}: {reason}: {detail}"
 
 
 def _cause(
-    attempts: list[Attempt], shown: Mapping[str, Shown], leaking: list[str], network: Network
+    attempts: list[Attempt], shown: Mapping[str, Shown], refused: list[str], network: Network
 ) -> str:
     """The likely cause, by which targets leak and when."""
-    leaks = [leak for name in leaking for leak in shown[name].leaks]
+    leaks = [leak for name in refused for leak in shown[name].leaks]
     phases = {leak["phase"] for leak in leaks}
-    steady = {
-        name for name in leaking if any(leak["phase"] == STEADY for leak in shown[name].leaks)
+    # What the site accepts is no reason to refuse, but tells as much of the network as the others.
+    reached = {
+        name
+        for name, one in shown.items()
+        if any(leak["phase"] == STEADY for leak in one.leaks)
     }
-    tried = {attempt.target.name for attempt in attempts}
-    own_node = {attempt.target.name for attempt in attempts if attempt.target.own_node}
-    open_to_all = {attempt.target.name for attempt in attempts if attempt.target.calibrates}
+    steady = reached & set(refused)
     causes = []
     if all(":" in leak["address"] for leak in leaks):
         causes.append(network.only_ipv6)
-    elif steady & open_to_all and len(steady) >= len(tried) * network.unfiltered:
-        causes.append(network.no_filter)
-    elif steady and steady <= own_node:
-        causes.append(network.own_node)
     elif steady:
-        causes.append(network.other)
+        targets = {attempt.target.name: attempt.target for attempt in attempts}.values()
+        causes.append(_steady_cause(targets, reached, steady, network))
     if not steady and START in phases:
         last = max(leak["at"] for leak in leaks if leak["phase"] == START)
         causes.append(
@@ -200,3 +213,24 @@ def _cause(
     if KEPT in phases and not steady:
         causes.append("established connections are not cut when the filter comes")
     return "; ".join(causes)
+
+
+def _steady_cause(
+    targets: Iterable[Target], reached: set[str], steady: set[str], network: Network
+) -> str:
+    """Why targets are reached for good. Only those that listen tell: others may be gone, or have
+    no way to them."""
+    targets = list(targets)
+
+    def named(kind: str) -> set[str]:
+        return {target.name for target in targets if getattr(target, kind)}
+
+    # The canary admits everybody: the pod's own policy does not hold.
+    if reached & named("calibrates"):
+        if network.one_filter or named("listens") <= reached:
+            return network.no_filter
+        # Not even the other side of a pod as new as this one denies.
+        peers = named("is_peer")
+        if peers and peers <= reached:
+            return network.new_pods
+    return network.own_node if steady <= named("own_node") else network.other

@@ -5,16 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from egress_probe import sentence
 from probes import CLOSED, ERROR, REACHED, TIMED_OUT, Outcome
-from proof_verdict import STEADY, Attempt, Target, judge
+from proof_verdict import NETWORKS, START, STEADY, Attempt, Target, judge
 
 CANARY = Target("canary", "tcp", ["10.0.0.1"], [8999], listens=True, calibrates=True)
 OTHER = Target("other", "tcp", ["10.0.0.2"], [80])
 DATAGRAM = Target("datagram", "udp", ["10.0.0.3"], [80])
+RAY = Target("Ray", "tcp", ["10.0.0.4"], [6379], listens=True)
+PEER = Target("another sandbox", "tcp", ["$PEERS"], [8997], listens=True)
+NODE = Target("own node: ports", "tcp", ["10.0.0.6"], [30000], own_node=True)
+INTERNET = [Target(f"internet {n}", "tcp", [f"192.0.2.{n}"], [80]) for n in range(9)]
+
+NO_FILTER = "does not enforce NetworkPolicy at all"
+NEW_PODS = "no policy holds for new pods"
+ANOTHER_POLICY = "another policy allows it"
+OWN_NODE = "exempts the pod's own node"
 
 
-def attempt(target: Target, reason: str) -> Attempt:
-    return Attempt(target, target.addresses[0], target.ports[0], STEADY, Outcome(reason))
+def attempt(target: Target, reason: str, phase: str = STEADY) -> Attempt:
+    return Attempt(target, target.addresses[0], target.ports[0], phase, Outcome(reason))
 
 
 def verdict(
@@ -68,3 +78,85 @@ def test_an_accepted_hole_is_shown_and_no_other_is() -> None:
     assert (found["verdict"], found["leaks"]) == ("leaks", ["datagram"])
     found = verdict(*reached[:2], accepted={"other": "known", "unused": "never"})
     assert (found["verdict"], found["accepted"]) == ("proven", {"other": "known"})
+
+
+def test_only_what_was_denied_counts_as_denied() -> None:
+    """A target that the site accepts, and that was reached, is none of them."""
+    accepted = {"own node: ports": "known"}
+    denied = [attempt(one, TIMED_OUT) for one in (CANARY, OTHER)]
+    found = verdict(*denied, attempt(NODE, REACHED), accepted=accepted)
+    assert sentence(found, NETWORKS["kubernetes"]) == (
+        "proven: reached the proxy and was denied 2 targets; "
+        "reached, and accepted by the site: own node: ports"
+    )
+    assert {name: one["verdict"] for name, one in found["targets"].items()} == {
+        "canary": "denied",
+        "other": "denied",
+        "own node: ports": "accepted",
+    }
+    # Where the network denies it after all, it is one more.
+    found = verdict(*denied, attempt(NODE, TIMED_OUT), accepted=accepted)
+    assert sentence(found, NETWORKS["kubernetes"]) == (
+        "proven: reached the proxy and was denied 3 targets"
+    )
+
+
+def reached_of(*reached: Target) -> list[Attempt]:
+    """Everything is tried; what is not reached is denied. Nobody has a way to the internet."""
+    return [
+        attempt(target, REACHED if target in reached else TIMED_OUT)
+        for target in (CANARY, OTHER, RAY, PEER, NODE, *INTERNET)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reached", "cause"),
+    [
+        ((CANARY, OTHER, RAY, PEER, NODE), NO_FILTER),
+        # Whoever may not be there, or have no way, tells nothing.
+        ((CANARY, RAY, PEER), NO_FILTER),
+        # The plugin was stopped: Ray's pod still has its rules, and the new ones have none.
+        ((CANARY, PEER), NEW_PODS),
+        ((CANARY, OTHER, PEER, NODE, *INTERNET), NEW_PODS),
+        # Another new pod is protected, so that the plugin works: somebody has opened the way out.
+        ((CANARY,), ANOTHER_POLICY),
+        ((CANARY, OTHER, NODE, *INTERNET), ANOTHER_POLICY),
+        ((RAY,), ANOTHER_POLICY),
+        ((PEER,), ANOTHER_POLICY),
+        ((OTHER, *INTERNET), ANOTHER_POLICY),
+        ((NODE,), OWN_NODE),
+        ((NODE, OTHER), ANOTHER_POLICY),
+    ],
+)
+def test_blames_what_explains_the_leaks(reached: tuple[Target, ...], cause: str) -> None:
+    causes = (NO_FILTER, NEW_PODS, ANOTHER_POLICY, OWN_NODE)
+    found = verdict(*reached_of(*reached))["cause"]
+    assert [one for one in causes if one in found] == [cause], found
+
+
+def test_without_the_other_pod_it_blames_no_plugin() -> None:
+    """Whether a new pod is protected, only that one could show."""
+    attempts = [one for one in reached_of(CANARY) if one.target != PEER]
+    found = verdict(*attempts, missing={PEER.name: "no address"})
+    assert ANOTHER_POLICY in found["cause"]
+
+
+def test_what_the_site_accepts_is_evidence_and_no_cause() -> None:
+    accepted = {NODE.name: "known", PEER.name: "known"}
+    # Reached by right: that it is open does not make it denied.
+    found = verdict(*reached_of(CANARY, RAY, PEER, NODE), accepted=accepted)
+    assert NO_FILTER in found["cause"]
+    assert NEW_PODS in verdict(*reached_of(CANARY, PEER), accepted=accepted)["cause"]
+    # An accepted one that stays open does not hide that the others closed late.
+    late = [attempt(OTHER, REACHED, START), attempt(OTHER, TIMED_OUT), attempt(NODE, REACHED)]
+    found = verdict(*late, accepted=accepted)
+    assert found["leaks"] == ["other"]
+    assert found["cause"].startswith("late enforcement")
+
+
+def test_on_a_docker_host_the_firewall_is_all_that_denies() -> None:
+    """The network has no way out by itself: without the firewall only neighbours are reached."""
+    network = NETWORKS["docker"]
+    found = verdict(*reached_of(CANARY), network=network)
+    assert found["cause"] == network.no_filter
+    assert verdict(*reached_of(RAY), network=network)["cause"] == network.other

@@ -1,3 +1,4 @@
+import { noAttempts } from "../../plan/attempts.ts";
 import { createServer, type Server } from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -40,7 +41,7 @@ export const soundHost = {
   unproven: undefined,
   network: "Docker 28.5.2",
   builderAbsent: false,
-  attempts: { proof: "", policyCheck: "" },
+  attempts: noAttempts,
 };
 
 /** Registers what the program would on a Docker site, by its own functions. */

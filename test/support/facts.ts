@@ -1,3 +1,4 @@
+import { noAttempts } from "../../plan/attempts.ts";
 import type { Facts } from "../../preflight/facts/facts.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import type { PodFact } from "../../preflight/facts/pods.ts";
@@ -33,6 +34,7 @@ export function nodeFact(
     pressures: [],
     images: [],
     podRanges: ["10.244.0.0/24"],
+    runtime: "containerd://2.2.1",
     simulated: false,
     ...change,
   };
@@ -52,6 +54,17 @@ export function podFact(change: Partial<PodFact> = {}): PodFact {
     ...change,
   };
 }
+
+/** Images of the lab's site and the shipped experiments, by the nodes whose pods name them. */
+export const imagesOfNodes = {
+  gpu: ["swe-rl.invalid/training:lab"],
+  cpu: [
+    "swe-rl.invalid/training:lab",
+    "ghcr.io/berriai/litellm-non_root:v1.106.2",
+    "docker.io/library/python:3.13.5-slim-bookworm",
+  ],
+  sandbox: ["docker.io/library/python:3.13.5-slim-bookworm", "docker.io/jierun/c-cc-2.1.118:v0.1"],
+} as const;
 
 /** A cluster on which all is well for the single-node tier on the lab's site. */
 export function factsWith(change: Partial<Facts> = {}): Facts {
@@ -74,11 +87,9 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
       ready: 1,
     }),
     nodes: known([
-      nodeFact("gpu-0", "gpu"),
-      nodeFact("cpu-0", "cpu", {
-        images: ["swe-rl.invalid/training:lab", "ghcr.io/berriai/litellm-non_root:v1.106.2"],
-      }),
-      nodeFact("sandbox-0", "sandbox", { images: ["docker.io/jierun/c-cc-2.1.118:v0.1"] }),
+      nodeFact("gpu-0", "gpu", { images: imagesOfNodes.gpu }),
+      nodeFact("cpu-0", "cpu", { images: imagesOfNodes.cpu }),
+      nodeFact("sandbox-0", "sandbox", { images: imagesOfNodes.sandbox }),
     ]),
     pods: known([]),
     namespaces: known([]),
@@ -118,6 +129,8 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
     otherPolicies: known([]),
     builder: known({ version: "28.5.2" }),
     runtimeClasses: known([]),
+    apiServerPorts: known([6443]),
+    attempts: known(noAttempts),
     ...change,
   };
 }

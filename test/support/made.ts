@@ -4,21 +4,31 @@ import type { Plan } from "../../plan/plan.ts";
 import { amountOf } from "../../preflight/facts/quantity.ts";
 import type { KubernetesObject, Recording } from "./recorder.ts";
 
+/** By which an object selects pods. */
+export interface Selector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly unknown[];
+}
+
 interface Container {
+  readonly image: string;
   readonly resources: Readonly<Record<"requests" | "limits", Readonly<Record<string, string>>>>;
 }
 
 interface Template {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
   readonly spec: {
     readonly initContainers?: readonly Container[];
     readonly containers: readonly Container[];
     readonly nodeSelector: object;
     readonly tolerations: object;
     readonly priorityClassName?: string;
+    readonly volumes?: readonly { readonly image?: { readonly reference: string } }[];
+    readonly topologySpreadConstraints?: readonly { readonly labelSelector: Selector }[];
   };
 }
 
-function kubernetesObjects({ registrations }: Recording): KubernetesObject[] {
+export function kubernetesObjects({ registrations }: Recording): KubernetesObject[] {
   return registrations
     .filter(({ type }) => type.startsWith("kubernetes:"))
     .map(({ inputs }) => inputs as unknown as KubernetesObject);
@@ -63,25 +73,46 @@ export function podsMade(recording: Recording, plan: Plan): string[] {
           nodeSelector: template.spec.nodeSelector,
           tolerations: template.spec.tolerations,
           priorityClass: template.spec.priorityClassName,
+          images: referencesOf(imagesMade(template), plan),
         }),
       ),
     )
     .sort();
 }
 
-export function podsPlanned(pods: readonly PlannedPods[], { names }: Plan): string[] {
+/** Images of a pod's containers and image volumes. */
+function imagesMade({ spec }: Template): string[] {
+  const containers = [...(spec.initContainers ?? []), ...spec.containers];
+  const volumes = spec.volumes?.flatMap(({ image }) => image?.reference ?? []) ?? [];
+  return [...containers.map(({ image }) => image), ...volumes];
+}
+
+/** Sorted, each once; a build by its repository, since its digest is known only when it is made. */
+function referencesOf(images: readonly string[], { builds }: Plan): string[] {
+  const built = images.map((image) => {
+    const build = builds.find(
+      ({ reference, repository }) => image === reference || image.startsWith(`${repository}@`),
+    );
+    return build?.repository ?? image;
+  });
+  return [...new Set(built)].sort();
+}
+
+export function podsPlanned(pods: readonly PlannedPods[], plan: Plan): string[] {
+  const { names } = plan;
   return pods
-    .map(({ namespaceRole, placement, replicas, cpus, memoryBytes, memoryLimitBytes, gpus }) =>
+    .map(({ namespaceRole, placement, replicas, cpus, memoryBytes, memoryLimitBytes, ...rest }) =>
       line({
         namespace: names.namespaces[namespaceRole],
         replicas,
         cpus,
         memoryBytes,
         memoryLimitBytes,
-        gpus,
+        gpus: rest.gpus,
         nodeSelector: placement.nodeSelector,
         tolerations: placement.tolerations,
         priorityClass: placement.priorityClass,
+        images: referencesOf(rest.images, plan),
       }),
     )
     .sort();
@@ -119,18 +150,21 @@ function ask(
   return Math.max(together, ...(spec.initContainers ?? []).map(amount));
 }
 
-interface Templates {
+export interface Templates {
   readonly template: Template;
   readonly replicas: number | "each-node";
+  /** Of Ray's workers. */
+  readonly group?: string;
 }
 
-function templatesOf({ kind, spec }: KubernetesObject): Templates[] {
+/** Templates of an object's pods. */
+export function templatesOf({ kind, spec }: KubernetesObject): Templates[] {
   const given = spec as {
     template: Template;
     replicas?: number;
     parallelism?: number;
     headGroupSpec: { template: Template };
-    workerGroupSpecs: { template: Template; replicas: number }[];
+    workerGroupSpecs: { groupName: string; template: Template; replicas: number }[];
   };
   switch (kind) {
     case "Deployment":
@@ -140,7 +174,10 @@ function templatesOf({ kind, spec }: KubernetesObject): Templates[] {
     case "DaemonSet":
       return [{ template: given.template, replicas: "each-node" }];
     case "RayCluster":
-      return [{ ...given.headGroupSpec, replicas: 1 }, ...given.workerGroupSpecs];
+      return [
+        { template: given.headGroupSpec.template, replicas: 1 },
+        ...given.workerGroupSpecs.map(({ groupName: group, ...rest }) => ({ ...rest, group })),
+      ];
     default:
       return [];
   }

@@ -1,4 +1,5 @@
 import type { Settings } from "../../config/load/load.ts";
+import { type Attempts, noAttempts } from "../../plan/attempts.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { clusterOf, judge, settingsWith } from "./settings.ts";
 import { type Recording, record } from "./recorder.ts";
@@ -7,7 +8,12 @@ interface Recorded {
   readonly preview?: boolean;
   readonly secrets?: Record<string, string>;
   readonly stack?: string;
-  readonly known?: { unproven?: string | undefined; network?: string; builderAbsent?: boolean };
+  readonly known?: {
+    unproven?: string | undefined;
+    network?: string;
+    attempts?: Attempts;
+    builderAbsent?: boolean;
+  };
 }
 
 /** Records a whole tier. Program modules are imported only after the mocks are there. */
@@ -40,6 +46,7 @@ export async function recordSettings(
       connect(clusterOf(settings), {
         unproven: proofOf(result.plan),
         network: "",
+        attempts: noAttempts,
         builderAbsent: false,
         ...options.known,
       }),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +44,10 @@ def test_no_byte_leaves_before_the_filter_is_there(gated: list[Start]) -> None:
 def test_the_gate_tells_how_long_the_pod_was_open(gated: list[Start]) -> None:
     for start in gated:
         [canary] = start.gate["canaries"].values()
-        open_seconds = canary["open_seconds"] or 0
+        open_seconds = canary.get("open_seconds", 0)
+        seen = f"until {open_seconds} s after" if canary["reached"] else "never while it was probed"
+        assert canary["open"].startswith(seen), start
+        assert "; not seen: the pod's " in canary["open"]
         # The gate counts from its own first instruction, so never past the filter.
         assert open_seconds <= start.closed + 1, start
         # An upper bound: the interpreter's start, and whatever a busy machine adds after the gate.
@@ -115,6 +120,30 @@ def test_probes_on_both_families(fabric: Fabric) -> None:
     canaries = json.loads(tree.output)["canaries"]
     assert canaries[f"{fabric.proxy.v6} {CANARY}"]["reached"] > 0
     assert canaries[f"{fabric.proxy.v4} {CANARY}"]["reached"] == 0
+
+
+def test_says_what_of_the_pods_time_it_did_not_see(fabric: Fabric, tmp_path: Path) -> None:
+    """Runtimes write and mount the host name of a pod when they have made its network."""
+    name = tmp_path / "hostname"
+    name.write_text("pod")
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("")
+    pod = fabric.sandbox(resolver)
+    pod.run(f"mount --bind {name} /etc/hostname")
+    pod.admit(deny="reject")
+    made = time.time() - 2.5
+    os.utime(name, (made, made))
+    log = fabric.folder / f"gate-{pod.number}.log"
+    tree = fabric.keep(pod.start("entry_gate.py", log, gate_environment(fabric)))
+    assert tree.wait(30) == 0, tree.output
+    gate = json.loads(tree.output)
+    [canary] = gate["canaries"].values()
+    assert gate["after_pod_start"] >= 2.5
+    # The filter was there before the pod: what the gate says is that it has not seen it open.
+    assert (canary["reached"], "open_seconds" in canary) == (0, False)
+    assert canary["unseen_seconds"] >= gate["after_pod_start"]
+    unseen = f"not seen: the pod's first {canary['unseen_seconds']:.2f} s, before the first probe"
+    assert canary["open"] == f"never while it was probed; {unseen}"
 
 
 def test_its_text_is_all_that_it_needs(fabric: Fabric, runtime: Path) -> None:

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { load } from "../../../config/load/load.ts";
+import { load, type Loaded } from "../../../config/load/load.ts";
 import { ConfigError } from "../../../config/load/problem.ts";
 import { ruleById, type RuleId } from "../../../rules/index.ts";
 import type { Finding } from "../../../rules/finding.ts";
@@ -14,11 +14,11 @@ const shippedModels = readFileSync(join(projectRoot, "config/models.yaml"), "utf
 /** GPUs with more memory than any run needs: no case is to break gpu-memory as well. */
 const ampleLab = "extends: lab.yaml\ngpu_nodes: { gpu_memory: 4Ti }";
 
-/** What preflight finds, without a cluster, of the settings of a case. */
-export async function findingsFor(
+/** The settings of a case. @throws {ConfigError} If the schema refuses them. */
+export function loadCase(
   { base = "single-node", siteBase: usual, common = "" }: RuleCase,
   written: string | Written,
-): Promise<readonly Finding[]> {
+): Loaded {
   const what: Written = typeof written === "string" ? { experiment: written } : written;
   const siteBase = what.siteBase ?? usual;
   const drafts = new Map(
@@ -31,10 +31,17 @@ export async function findingsFor(
     }).map(([file, text]) => [resolve(projectRoot, "config", file), text]),
   );
   const { stack = "run", secrets = [] } = what;
+  const selection = { stack, experiment: "run", site: "here", secrets: new Set(secrets) };
+  return load(projectRoot, selection, drafts);
+}
+
+/** What preflight finds, without a cluster, of the settings of a case. */
+export async function findingsFor(
+  given: RuleCase,
+  written: string | Written,
+): Promise<readonly Finding[]> {
   try {
-    const selection = { stack, experiment: "run", site: "here", secrets: new Set(secrets) };
-    const loaded = load(projectRoot, selection, drafts);
-    return (await preflight(loaded, { offline: true })).findings;
+    return (await preflight(loadCase(given, written), { offline: true })).findings;
   } catch (error) {
     // Without the line that says what has to wait.
     if (error instanceof ConfigError) {

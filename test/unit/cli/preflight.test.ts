@@ -75,6 +75,8 @@ describe("npm run preflight", { timeout: 60_000 }, () => {
       { rule: "C-36", severity: "fatal", file: "config/run.yaml", line: 2 },
       { rule: "C-36", severity: "fatal", file: "config/run.yaml", line: 3 },
       { rule: "C-36", severity: "unknown", found: expect.stringContaining("wait") as string },
+      // And the cluster all the same.
+      { rule: "cluster-reachable", severity: "fatal" },
     ]);
   });
 

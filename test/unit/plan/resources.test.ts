@@ -1,16 +1,26 @@
 import { describe, expect, it } from "vitest";
-import type { z } from "zod";
+import { z } from "zod";
 import type { Settings } from "../../../config/load/load.ts";
 import { knownPaths } from "../../../config/load/validate.ts";
 import { experiment } from "../../../config/schema/experiment.ts";
+import { image as imageSchema } from "../../../config/schema/scalars.ts";
 import { kubernetesSite } from "../../../config/schema/site.ts";
 import type { Plan } from "../../../plan/plan.ts";
-import { resourcesOf } from "../../../plan/resources/index.ts";
+import { imagesOf, resourcesOf } from "../../../plan/resources/index.ts";
 import { rightsOf } from "../../../preflight/facts/rights.ts";
 import { objectsMade, objectsPlanned, podsMade, podsPlanned } from "../../support/made.ts";
-import { settingsWith } from "../../support/settings.ts";
+import { clusterOf, settingsWith } from "../../support/settings.ts";
 import { recordSettings } from "../../support/tier.ts";
-import { isAlike, judge, type Judged, pack, tryIt } from "../../support/variants/settings.ts";
+import { branchesOf, type JsonSchema, schemaOf } from "../../support/variants/minimal.ts";
+import {
+  complete,
+  isAlike,
+  judge,
+  type Judged,
+  pack,
+  putSettings,
+  tryIt,
+} from "../../support/variants/settings.ts";
 
 const secrets: Readonly<Record<string, string>> = { wandbApiKey: "w" };
 
@@ -74,6 +84,7 @@ const refused: Readonly<Record<string, number>> = {
   "infrastructure.rollout_nodes: node-split": 1,
   "k8s.pod_active_deadline_seconds: sandbox-deadline": 1,
   "k8s.val_pod_active_deadline_seconds: sandbox-deadline": 1,
+  "rehearsal: rehearsal": 1,
   // Rules that may not be waived.
   "serving[].tool_call_parser: tool-parser-known": 1,
   "site.gpu_nodes.memory: host-memory": 1,
@@ -172,6 +183,20 @@ function leaves(schema: z.ZodType): string[] {
   );
 }
 
+/** Settings whose schema is that of an image, as variants call them. */
+function imageSettings(schema: z.ZodType): string[] {
+  const { pattern } = z.toJSONSchema(imageSchema());
+  const search = (place: JsonSchema, path: string): string[] => [
+    ...(place.pattern === pattern ? [path] : []),
+    ...(branchesOf(place) ?? []).flatMap((branch) => search(branch, path)),
+    ...(place.items ? search(schemaOf(place.items), `${path}[]`) : []),
+    ...Object.entries(place.properties ?? {}).flatMap(([key, inner]) =>
+      search(schemaOf(inner), path === "" ? key : `${path}.${key}`),
+    ),
+  ];
+  return search(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }), "");
+}
+
 /** One variant of each Plan: several may decide the same. */
 function distinct(variants: readonly Judged[]): Judged[] {
   const kept: Judged[] = [];
@@ -179,6 +204,55 @@ function distinct(variants: readonly Judged[]): Judged[] {
     if (!kept.some((other) => isAlike(other.plan, one.plan))) kept.push(one);
   return kept;
 }
+
+describe("the images that preflight asks the nodes for", () => {
+  const full = shipped(everything);
+  const firewall = "registry.example.com/netadmin:1";
+  const sidecar = complete(
+    putSettings(
+      putSettings(full, "sandbox.profile", "sidecar"),
+      "site.harbor.netadmin_image",
+      firewall,
+    ),
+  );
+  if (!sidecar) throw new Error("the schema refuses the sidecar");
+  const settings = new Set([
+    ...imageSettings(experiment),
+    ...imageSettings(kubernetesSite).map((path) => `site.${path}`),
+  ]);
+  const bases = { plain: shipped(""), full, sidecar };
+  const cases = Object.entries(bases).flatMap(([base, given]) =>
+    judge(given)
+      .accepted.filter(({ path, value }) => settings.has(path) && typeof value === "string")
+      .map(({ value, ...one }) => ({ base, image: String(value), ...one })),
+  );
+
+  it("are varied by every setting that names one", () => {
+    expect(settings).toContain("site.images.gate");
+    expect(new Set(cases.map(({ path }) => path))).toEqual(settings);
+  });
+
+  // Anywhere in an object: containers, image volumes, variables of Harbor, the container that admission adds.
+  it.each(cases)("are those in the objects: $path, $base", async ({ image, settings, plan }) => {
+    const { recording } = await recordSettings(settings, { secrets: { ...secrets } });
+    const named = JSON.stringify(recording.registrations.map(({ inputs }) => inputs));
+    const asked = new Set(imagesOf(plan).flatMap(({ images }) => images));
+    expect(asked.has(image)).toBe(named.includes(image));
+    for (const one of asked) expect(named).toContain(one);
+  });
+
+  it("are asked of the nodes of each kind of pods that name them", () => {
+    const of = (kind: string) =>
+      new Set(
+        imagesOf(planOf(sidecar)).flatMap(({ nodes, images }) => (nodes === kind ? images : [])),
+      );
+    const { gate, training, litellm, pause } = clusterOf(sidecar).images;
+    const runtime = planOf(sidecar).scaffold.runtimeImage;
+    expect(of("gpu")).toEqual(new Set([training]));
+    expect(of("cpu")).toEqual(new Set([training, gate, litellm]));
+    expect(of("sandbox")).toEqual(new Set([pause, runtime, gate, firewall]));
+  });
+});
 
 describe("the rights that preflight asks for", () => {
   it("are enough for every object, and for no more than patching a node", () => {

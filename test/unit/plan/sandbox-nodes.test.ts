@@ -80,6 +80,7 @@ describe("preflight about sandboxes on GPU nodes", () => {
     ready: true,
     schedulable: true,
     podRanges: ["10.244.0.0/24"],
+    runtime: "containerd://2.2.1",
     taints: [],
     allocatable: { "nvidia.com/gpu": "8" },
     pressures: [],

@@ -10,7 +10,7 @@ import { isFatal, settle } from "../../../preflight/evaluate.ts";
 import { describe as describeFinding } from "../../../preflight/report.ts";
 import { judgeCluster } from "../../../rules/judge.ts";
 
-import { factsWith, known, nodeFact, podFact } from "../../support/facts.ts";
+import { factsWith, imagesOfNodes, known, nodeFact, podFact } from "../../support/facts.ts";
 import { karpenterSite } from "../../support/karpenter.ts";
 import { settingsWith } from "../../support/settings.ts";
 
@@ -51,20 +51,23 @@ function nodes(change: Partial<Record<"gpu" | "cpu" | "sandbox", Partial<NodeFac
 const everywhere = (change: Partial<NodeFact>) =>
   nodes({ gpu: change, cpu: change, sandbox: change });
 const lostImage = "swe-rl.invalid/training:lab";
-const liteLlm = "ghcr.io/berriai/litellm-non_root:v1.106.2";
+/** On every node of a cluster: that of the entry gate, the proof and its listeners. */
+const gateImage = "docker.io/library/python:3.13.5-slim-bookworm";
+const withoutTraining = imagesOfNodes.cpu.filter((image) => image !== lostImage);
 const repository = "registry.example.com/team/swe-rl";
 /** A site whose stacks build the training image. */
 const { training: _given, ...otherImages } = lab.images;
+const anyBuild = `${repository}/training@sha256:${"ab".repeat(32)}`;
 const building = {
-  ...nodes({ cpu: { images: [`${repository}/training@sha256:${"ab".repeat(32)}`, liteLlm] } }),
+  ...nodes({ gpu: { images: [anyBuild] }, cpu: { images: [anyBuild, ...withoutTraining] } }),
   site: { images: { ...otherImages, build: { repository, variant: "cuda", args: {} } } },
 } satisfies Given;
-const gpuNode = nodeFact("gpu-0", "gpu");
+const gpuNode = nodeFact("gpu-0", "gpu", { images: imagesOfNodes.gpu });
 const withCpus = (cpu: string): Partial<NodeFact> => ({
   allocatable: { cpu, memory: "512Gi", pods: "110", "ephemeral-storage": "16Ti" },
-  images: [lostImage, "ghcr.io/berriai/litellm-non_root:v1.106.2"],
+  images: imagesOfNodes.cpu,
 });
-const sandboxNode = nodeFact("sandbox-0", "sandbox");
+const sandboxNode = nodeFact("sandbox-0", "sandbox", { images: imagesOfNodes.sandbox });
 function features(change: Partial<Features>) {
   const usual = factsWith().features;
   if (!usual.known) throw new Error("no features");
@@ -199,6 +202,19 @@ const cases: Readonly<Record<Id, Case>> = {
     found: "only v1alpha1",
     meets: { rayClusterVersions: known(["v1"]) },
   },
+  "image-volumes": {
+    breaks: nodes({ sandbox: { runtime: "containerd://2.1.9" } }),
+    found: "sandbox-0 (containerd://2.1.9) cannot mount a part of an image",
+    meets: nodes({ sandbox: { runtime: "cri-o://1.33.0" } }),
+  },
+  "api-server-port": {
+    breaks: { apiServerPorts: known([6443, 16443]) },
+    found: "is 443, 6443, and it answers on 16443",
+    meets: {
+      apiServerPorts: known([16443]),
+      site: { network: { ...lab.network, api_server_ports: [16443] } },
+    },
+  },
   "gpu-nodes": {
     breaks: nodes({ gpu: { allocatable: { ...gpuNode.allocatable, "nvidia.com/gpu": "7" } } }),
     found: "0 of 3 nodes fit (1 have the labels)",
@@ -285,7 +301,7 @@ const cases: Readonly<Record<Id, Case>> = {
         nodeFact("cpu-0", "cpu", withCpus("8")),
         nodeFact("cpu-1", "cpu", withCpus("3500m")),
         nodeFact("cpu-2", "cpu", withCpus("3500m")),
-        { ...sandboxNode, images: ["docker.io/jierun/c-cc-2.1.118:v0.1"] },
+        sandboxNode,
       ]),
     },
     found: "each of the ",
@@ -413,7 +429,7 @@ const cases: Readonly<Record<Id, Case>> = {
   "images-there": {
     breaks: {
       ...nodes({
-        cpu: { images: ["ghcr.io/berriai/litellm-non_root:v1.106.2"], simulated: false },
+        cpu: { images: withoutTraining },
       }),
       pods: known([podFact({ failedPulls: [{ image: lostImage, reason: "ErrImagePull, 401" }] })]),
     },
@@ -556,11 +572,86 @@ describe("the rule about the cluster", () => {
   });
 });
 
+describe("images of the nodes", () => {
+  const without = (image: string) => imagesOfNodes.sandbox.filter((one) => one !== image);
+  const unseen = (given: Given, yaml = "") =>
+    judge(given, yaml).map(({ id, severity, found }) => `${id} ${severity}: ${found}`);
+  const onlyNode = "and only a node can tell whether it can pull";
+
+  it("count only where the pods run: another node's gate helps no sandbox", () => {
+    expect(unseen(nodes({ sandbox: { images: without(gateImage) } }))).toEqual([
+      `images-there unknown: not known: no sandbox node shows ${gateImage} yet, ${onlyNode} it`,
+    ]);
+    expect(unseen(nodes({ cpu: { images: [...withoutTraining] } }))).toEqual([
+      `images-there unknown: not known: no cpu node shows ${lostImage} yet, ${onlyNode} it`,
+    ]);
+  });
+
+  it("are pulled by hand on a node of the kind that lacks them", () => {
+    const [finding] = judge(nodes({ sandbox: { images: without(gateImage) } }));
+    expect(finding?.remedy).toContain(
+      `--image=${gateImage} --overrides='{"spec":{"nodeSelector":{"swe-rl.dev/pool":"sandbox"},"tolerations":[{"key":"swe-rl.dev/sandbox"`,
+    );
+  });
+
+  it("are the sandboxes', too: a gate that cannot be pulled is named with the node's reason", () => {
+    const pods = known([podFact({ failedPulls: [{ image: gateImage, reason: "ErrImagePull" }] })]);
+    expect(unseen({ ...nodes({ sandbox: { images: without(gateImage) } }), pods })).toEqual([
+      `images-there warn: a node could not pull ${gateImage}: ErrImagePull`,
+    ]);
+  });
+
+  it("are counted where they are many, one line for each kind of nodes", () => {
+    const names = Array.from({ length: 7 }, (_, i) => `swe-rl.invalid/tasks/t${i}:1`);
+    const prepull = `sandbox: { prepull: { enabled: true, images: ${JSON.stringify(names)} } }`;
+    expect(unseen({}, prepull)).toEqual([
+      `images-there unknown: not known: no sandbox node shows registry.k8s.io/pause:3.10, ${names.slice(0, 4).join(", ")} and 3 more yet, ${onlyNode} them`,
+    ]);
+  });
+
+  it("may be there on a node that lists no more", () => {
+    const others = Array.from({ length: 50 }, (_, i) => `task@sha256:${i}`);
+    expect(unseen(nodes({ sandbox: { images: others } }))[0]).toContain(
+      "among the 50 largest that it lists yet",
+    );
+  });
+
+  it("are known by digest, beside which a node leaves out the tag", () => {
+    const digest = `@sha256:${"cd".repeat(32)}`;
+    const site = { images: { ...lab.images, gate: `python:3.13${digest}` } };
+    const pinned = `docker.io/library/python${digest}`;
+    const there = nodes({
+      cpu: { images: [...imagesOfNodes.cpu, pinned] },
+      sandbox: { images: [...imagesOfNodes.sandbox, pinned] },
+    });
+    expect(unseen({ ...there, site })).toEqual([]);
+    expect(unseen({ site })).toHaveLength(2);
+  });
+
+  it("count anywhere while there is no node for the pods", () => {
+    const gone = nodes({ sandbox: { labels: {}, images: [] } });
+    const found = judge(gone).filter(({ id }) => id === "images-there");
+    expect(found.map((one) => one.found)).toEqual([
+      `not known: no sandbox node shows docker.io/jierun/c-cc-2.1.118:v0.1 yet, ${onlyNode} it`,
+    ]);
+  });
+
+  it("are pulled by no simulated node", () => {
+    const found = unseen(nodes({ gpu: { images: [], simulated: true } }));
+    expect(found.filter((one) => one.startsWith("images-there"))).toEqual([
+      "images-there unknown: not known: simulated nodes pull nothing",
+    ]);
+  });
+});
+
 describe("images that the stack builds", () => {
-  const ofCpuNode = (images: string[]) => ({ ...building, ...nodes({ cpu: { images } }) });
+  const ofNodes = (...images: string[]) => ({
+    ...building,
+    ...nodes({ gpu: { images }, cpu: { images: [...images, ...withoutTraining] } }),
+  });
 
   it("are not there before it has built them, which no node can be asked about", () => {
-    const found = judge(ofCpuNode([liteLlm]));
+    const found = judge(ofNodes());
     expect(found.map(({ id, severity }) => `${id} ${severity}`)).toEqual(["images-there unknown"]);
     expect(found[0]?.found).toMatch(
       /this stack builds registry.example.com\/team\/swe-rl\/training:cuda-[0-9a-f]{16} first/,
@@ -570,14 +661,14 @@ describe("images that the stack builds", () => {
 
   it("are as good as there where a node has an earlier build, and not where it has another image", () => {
     expect(judge(building)).toEqual([]);
-    const other = judge(ofCpuNode([`${repository}/training-old@sha256:1`, liteLlm]));
+    const other = judge(ofNodes(`${repository}/training-old@sha256:1`));
     expect(other.map(({ id }) => id)).toEqual(["images-there"]);
   });
 
   it("cannot be pulled where a node has tried in vain", () => {
     const image = `${repository}/training@sha256:1`;
     const pods = known([podFact({ failedPulls: [{ image, reason: "ErrImagePull, 401" }] })]);
-    const [finding] = judge({ ...ofCpuNode([liteLlm]), pods });
+    const [finding] = judge({ ...ofNodes(), pods });
     expect(finding).toMatchObject({
       severity: "warn",
       found: `a node could not pull ${image}: ErrImagePull, 401`,

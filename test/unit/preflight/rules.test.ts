@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Facts, NodeFact } from "../../../preflight/facts/facts.ts";
 import type { Finding } from "../../../rules/finding.ts";
-import { factsWith, known, nodeFact } from "../../support/facts.ts";
+import { factsWith, imagesOfNodes, known, nodeFact } from "../../support/facts.ts";
 import { count, describe as describeFinding } from "../../../preflight/report.ts";
 import { judgeCluster } from "../../../rules/judge.ts";
 import { judge, settingsWith } from "../../support/settings.ts";
@@ -11,7 +11,7 @@ const isolation = { ...lab.site.isolation, require_proof: true };
 const settings = { ...lab, site: { ...lab.site, isolation } };
 const { plan } = judge(settings);
 
-const gpuNode = nodeFact("gpu-0", "gpu");
+const gpuNode = nodeFact("gpu-0", "gpu", { images: imagesOfNodes.gpu });
 const usual = factsWith().nodes;
 const others = usual.known ? usual.value.slice(1) : [];
 const nodesWith = (change: Partial<NodeFact>) => ({
@@ -30,7 +30,7 @@ const bad = (change: Partial<Facts>) =>
 describe("preflight", () => {
   it("finds nothing wrong where all is well", () => {
     expect(bad({})).toEqual([]);
-    expect(count(findings({}))).toBe("34 ok, 0 warnings, 0 fatal, 0 unknown");
+    expect(count(findings({}))).toBe("36 ok, 0 warnings, 0 fatal, 0 unknown");
   });
 
   it.each<[string, Partial<Facts>, [string, string, string]]>([
@@ -107,6 +107,7 @@ describe("preflight", () => {
         "sandbox-room",
         "images-there",
         "egress-proof",
+        "image-volumes",
         "gpu-unrequested",
         "pod-ipv4",
         "sandbox-gpu-nodes",
@@ -133,6 +134,7 @@ describe("preflight", () => {
     ["volumes", ["C-35", "storage-supply"]],
     ["claims", ["C-35", "storage-claim", "storage-supply"]],
     ["networkAgents", ["network-enforced"]],
+    ["apiServerPorts", ["api-server-port"]],
     ["policies", ["policies-ours"]],
     ["otherPolicies", ["policies-known"]],
   ])("calls what it could not read unknown, never fine: %s", (fact, ids) => {

@@ -153,7 +153,13 @@ class Rehearsal:
             batch = prepare_single_generation_data(rows, self._config)
         identities = [str(uuid.uuid4()) for _ in range(len(batch) // repeats)]
         batch.non_tensor_batch["uid"] = np.repeat(np.array(identities, dtype=object), repeats)
-        return asyncio.create_task(manager.generate_sequences(batch))
+
+        async def generate() -> DataProto:
+            # verl's method looks at its caller, and blocks one that is no coroutine.
+            output: DataProto = await manager.generate_sequences(batch)
+            return output
+
+        return asyncio.create_task(generate())
 
     def _is_saved(self, step: int, total: int) -> bool:
         every = int(self._config.trainer.save_freq)
