@@ -246,22 +246,23 @@ export const stockLoop = defineRule({
 export const rehearsal = defineRule({
   id: "rehearsal",
   title: "a rehearsal runs what this project makes, and trains nothing",
-  severity: "warn",
-  consequence: "servers sample from random numbers and no gradient is computed",
-  remedy: "leave it out for the run itself",
+  severity: "fatal",
+  consequence: "the fork's image has no program for it, and the run ends at once",
+  remedy: "extend single-node-stock.yaml or that of another tier",
   source: "docs/training-image.md",
   *check({ settings: { experiment } }) {
     if (!experiment.rehearsal) return;
     const path = ["rehearsal"];
-    if (experiment.verl.distribution === "stock") yield { path, found: "is true" };
-    else {
-      yield {
-        severity: "fatal",
-        path,
-        found: "is true, and verl.distribution is fork",
-        consequence: "the fork's image has no program for it, and the run ends at once",
-        remedy: "extend single-node-stock.yaml or that of another tier",
-      };
+    if (experiment.verl.distribution === "fork") {
+      yield { path, found: "is true, and verl.distribution is fork" };
+      return;
     }
+    yield {
+      severity: "warn",
+      path,
+      found: "is true",
+      consequence: "servers sample from random numbers and no gradient is computed",
+      remedy: "leave it out for the run itself",
+    };
   },
 });

@@ -14,6 +14,7 @@ import * as platform from "./cluster/platform.ts";
 import * as capacity from "./cluster/capacity.ts";
 import * as sandboxAdmission from "./cluster/sandbox-admission.ts";
 import * as sandboxNodes from "./cluster/sandbox-nodes.ts";
+import * as run from "./cluster/run.ts";
 import * as storage from "./cluster/storage.ts";
 import * as agent from "./agent.ts";
 import * as asyncTraining from "./async-training.ts";
@@ -68,6 +69,7 @@ const clusters = [
   platform,
   capacity,
   sandboxAdmission,
+  run,
   sandboxNodes,
   storage,
 ] as const;

@@ -26,6 +26,7 @@ export function outputs(
     proxy_url: provisioned.proxyUrl,
     ray_dashboard: `${kubectl} port-forward svc/${names.rayHeadService} ${ray.ports.dashboard}:${ray.ports.dashboard}`,
     follow: `${kubectl} logs --follow job/${names.trainerJob}`,
+    run: runOutput(checked),
     preflight: preflightOutput(checked),
     isolation: provisioned.isolation,
     kept_on_destroy: [
@@ -33,6 +34,11 @@ export function outputs(
       ...retained.map(({ name }) => `claim ${names.namespaces.train}/${name}`),
     ],
   };
+}
+
+/** What the run had come to when the command began. */
+function runOutput({ findings }: PreflightResult): string {
+  return findings.find(({ id }) => id === "run-state")?.found ?? "none before this update";
 }
 
 /** The output `preflight`: counts, and what is not well, by rule. */

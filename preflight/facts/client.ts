@@ -19,6 +19,8 @@ export interface Call {
 /** The few calls that readers make. Answers are the API server's JSON as it is. */
 export interface Client {
   get<T>(path: string, call?: Call): Promise<T>;
+  /** An answer that is no JSON. */
+  text(path: string, call?: Call): Promise<string>;
   /** All items of a list, page by page. */
   list<T>(path: string, call?: Call): Promise<T[]>;
   /** Sends an object. Readers do it only for reviews and dry runs, which leave nothing behind. */
@@ -82,6 +84,10 @@ class ContextClient implements Client {
 
   async get<T>(path: string, call: Call = {}): Promise<T> {
     return JSON.parse(await this.#send(path, call)) as T;
+  }
+
+  text(path: string, call: Call = {}): Promise<string> {
+    return this.#send(path, { accept: "*/*", ...call });
   }
 
   async post<T>(path: string, body: object, call: Call = {}): Promise<T> {

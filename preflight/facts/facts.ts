@@ -12,6 +12,7 @@ import type { PodFact } from "./pods.ts";
 import type { BuilderFact } from "../docker/builder.ts";
 import type { PolicyFact } from "./policies.ts";
 import type { Right } from "./rights.ts";
+import type { RunFact } from "./run.ts";
 import type { ClaimFact, StorageClassFact, VolumeFact } from "./storage.ts";
 
 export type { NamespaceFact } from "./namespaces.ts";
@@ -48,6 +49,8 @@ export interface Facts {
   /** Network policies of other kinds than Kubernetes' own. */
   readonly otherPolicies: Fact<readonly string[]>;
   readonly runtimeClasses: Fact<readonly string[]>;
+  /** The run that the stack has; undefined where it has none. */
+  readonly run: Fact<RunFact | undefined>;
   /** Ports on which the API server itself answers, behind its Service. */
   readonly apiServerPorts: Fact<readonly number[]>;
   /** Which of the stack's Jobs have failed. */

@@ -23,6 +23,7 @@ export function nothingKnown(reason: string): Facts {
     policies: missing,
     otherPolicies: missing,
     runtimeClasses: missing,
+    run: missing,
     apiServerPorts: missing,
     attempts: missing,
     builder: missing,

@@ -17,6 +17,7 @@ import { nothingKnown } from "./nothing.ts";
 import { readOperator } from "./operator.ts";
 import { readPods } from "./pods.ts";
 import { readOtherPolicies, readPolicies } from "./policies.ts";
+import { readRun } from "./run.ts";
 import { readMissingRights } from "./rights.ts";
 import { readRuntimeClasses } from "./runtime-classes.ts";
 import { readClaims, readStorageClasses, readVolumes } from "./storage.ts";
@@ -64,6 +65,7 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
     policies: readPolicies(client, names),
     otherPolicies: readOtherPolicies(client, apis, names),
     runtimeClasses: readRuntimeClasses(client),
+    run: readRun(client, names),
     apiServerPorts: readApiServerPorts(client),
     attempts: readAttempts(client, names),
     builder: plan.builds.length > 0 ? readBuilder() : nothingToBuild,

@@ -129,6 +129,7 @@ export function factsWith(change: Partial<Facts> = {}): Facts {
     otherPolicies: known([]),
     builder: known({ version: "28.5.2" }),
     runtimeClasses: known([]),
+    run: known(undefined),
     apiServerPorts: known([6443]),
     attempts: known(noAttempts),
     ...change,

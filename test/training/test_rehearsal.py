@@ -35,11 +35,45 @@ BASH = {
 ASKED = {"role": "user", "content": (TASKS / "sum-of-digits/instruction.md").read_text()}
 
 
+XML = """{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}{% for call in message.tool_calls or [] %}<tool_call>
+<function={{ call.function.name }}>
+{% for name, value in call.function.arguments.items() %}<parameter={{ name }}>
+{{ value }}
+</parameter>
+{% endfor %}</function>
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{%- if tools %}<|im_start|>tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+"""Calls in the form of Qwen3-Coder."""
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     write_model(folder)
     return folder
+
+
+@pytest.fixture(params=["hermes", "qwen3_coder"])
+def parser(request: pytest.FixtureRequest) -> str:
+    """verl's name of a form of tool calls."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def writing(model: Path, parser: str, tmp_path: Path) -> Path:
+    """A model whose template writes calls in that form."""
+    if parser == "hermes":
+        return model
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = XML
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
 
 
 def with_server(
@@ -71,8 +105,7 @@ async def post(url: str, wanted: dict[str, Any]) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-@pytest.mark.parametrize("parser", ["hermes", "qwen3_coder"])
-def test_it_calls_the_shell_and_says_every_token_that_it_drew(model: Path, parser: str) -> None:
+def test_it_calls_the_shell_and_says_every_token_that_it_drew(writing: Path, parser: str) -> None:
     async def use(_: RehearsalServer, url: str) -> None:
         status, text = await post(url, body(ASKED))
         answer = json.loads(text)
@@ -82,7 +115,7 @@ def test_it_calls_the_shell_and_says_every_token_that_it_drew(model: Path, parse
         assert choice["finish_reason"] == "tool_calls"
         arguments = json.loads(call["function"]["arguments"])
         assert (call["function"]["name"], arguments["command"]) == ("Bash", "pwd && ls")
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(writing)
         assert "sum" in tokenizer.decode(answer["prompt_token_ids"])
         tokens = choice["token_ids"]
         assert tokenizer.decode(tokens).startswith("Let me look.")
@@ -90,7 +123,15 @@ def test_it_calls_the_shell_and_says_every_token_that_it_drew(model: Path, parse
         logprobs = [one["logprob"] for one in choice["logprobs"]["content"]]
         assert len(logprobs) == len(tokens) and all(one < 0 for one in logprobs)
 
-    with_server(model, use, parser)
+        # The next prompt begins with this one and its answer, token by token.
+        said = {"role": "assistant", "content": choice["message"]["content"]}
+        said["tool_calls"] = [{**call, "function": {"name": "Bash", "arguments": arguments}}]
+        following = tokenizer.apply_chat_template([ASKED, said], tools=[BASH], return_dict=False)
+        begin = [*answer["prompt_token_ids"], *tokens]
+        if parser == "hermes":
+            assert following[: len(begin)] == begin
+
+    with_server(writing, use, parser)
 
 
 def test_a_stream_says_the_same_as_a_whole_answer(model: Path) -> None:

@@ -9,7 +9,7 @@ export function loopVariables(
   { experiment }: Basis,
   { scaffold, batches, sandboxes, proxy }: EnvironmentInputs,
 ): EnvironmentVariable[] {
-  const { algorithm, model, sandbox } = experiment;
+  const { algorithm, model, rehearsal, sandbox } = experiment;
   const { enable, drop_reasons: reasons } = algorithm.trajectory_filter;
   const { training, validation } = sandboxes.life;
   return [
@@ -26,12 +26,15 @@ export function loopVariables(
             `${proxy.ports.from}-${proxy.ports.to}`,
             "harbor_runtime.num_workers",
           ),
-          ...row(
-            "SWE_RL_TOOL_PARSER",
-            verlToolParser(scaffold.toolCallParser) ?? "",
-            "docs/decisions.md#c-22",
-          ),
         ]),
+    // The servers of a rehearsal parse, too, where those of a run are vLLM's.
+    ...(proxy.mode === "in_process" || rehearsal
+      ? row(
+          "SWE_RL_TOOL_PARSER",
+          verlToolParser(scaffold.toolCallParser) ?? "",
+          "docs/decisions.md#c-22",
+        )
+      : []),
     ...row("SWE_RL_AGENT_WINDOW", batches.agentWindow, callBound),
     ...row("SWE_RL_CALL_TOKENS", batches.callTokens, callBound),
     ...(scaffold.name === "opencode"

@@ -202,6 +202,11 @@ const cases: Readonly<Record<Id, Case>> = {
     found: "only v1alpha1",
     meets: { rayClusterVersions: known(["v1"]) },
   },
+  "run-state": {
+    breaks: { run: known({ state: "failed", step: 3, why: "out of memory" }) },
+    found: "has failed after step 3: out of memory",
+    meets: { run: known({ state: "training", step: 3, why: undefined }) },
+  },
   "image-volumes": {
     breaks: nodes({ sandbox: { runtime: "containerd://2.1.9" } }),
     found: "sandbox-0 (containerd://2.1.9) cannot mount a part of an image",

@@ -37,6 +37,7 @@ const right: Partial<Record<RuleId, string>> = {
   "override-key": "a key of the fork, or of another engine",
   "node-split": "nodes for rollout alone on the synchronous tier",
   "policy-loss": "a loss that only a newer verl has",
+  rehearsal: "a rehearsal with the fork's image",
   "sandbox-deadline": "sandboxes that live for a second",
   "sandbox-host-path": "directories of the node in sandboxes",
   "sandbox-quota": "fewer sandboxes than trials at once",

@@ -134,6 +134,7 @@ describe("preflight", () => {
     ["volumes", ["C-35", "storage-supply"]],
     ["claims", ["C-35", "storage-claim", "storage-supply"]],
     ["networkAgents", ["network-enforced"]],
+    ["run", ["run-state"]],
     ["apiServerPorts", ["api-server-port"]],
     ["policies", ["policies-ours"]],
     ["otherPolicies", ["policies-known"]],

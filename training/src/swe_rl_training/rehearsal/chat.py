@@ -1,4 +1,4 @@
-"""Conversations as tokens: what a rendered prompt says, and how a policy writes a tool call."""
+"""Conversations as text: what a rendered prompt says, and how a policy writes a tool call."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 MESSAGE = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 """ChatML, which Qwen's templates write."""
@@ -74,14 +76,16 @@ def _shell(content: str) -> Tool | None:
     return None
 
 
-def written(tool: Tool, command: str, parser: str) -> str | None:
-    """A call of the tool in the format of one of vLLM's parsers; None for a format that is not known here."""
-    arguments = tool.arguments(command)
-    if parser == "hermes":
-        call = json.dumps({"name": tool.name, "arguments": arguments})
-        return f"<tool_call>\n{call}\n</tool_call>"
-    if parser in ("qwen3_coder", "qwen3_xml"):
-        lines = [f"<parameter={name}>\n{value}\n</parameter>" for name, value in arguments.items()]
-        return "\n".join(["<tool_call>", f"<function={tool.name}>", *lines, "</function>", "</tool_call>"])
-    return None
+def written(tokenizer: PreTrainedTokenizerBase, text: str, tool: Tool, command: str) -> str:
+    """A turn that calls the tool, as the template will render it in the prompt of the next.
 
+    So the tokens of a conversation go on from those that were sampled.
+    """
+    asked = [{"role": "user", "content": ""}]
+    function = {"name": tool.name, "arguments": tool.arguments(command)}
+    call = {"id": "call", "type": "function", "function": function}
+    said = {"role": "assistant", "content": text, "tool_calls": [call]}
+    before = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    whole = tokenizer.apply_chat_template([*asked, said], tokenize=False)
+    turn = str(whole).removeprefix(str(before))
+    return turn.partition(str(tokenizer.eos_token))[0]

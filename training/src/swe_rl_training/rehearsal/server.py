@@ -30,9 +30,6 @@ from .solutions import Script, read_solutions
 SECONDS_A_TOKEN = 0.004
 """As fast as a large model with few requests."""
 
-VERL_PARSERS = {"hermes": "hermes", "qwen3_coder": "qwen3_coder", "qwen3_xml": "qwen3_coder"}
-"""verl's names of the formats that `chat.written` knows, by vLLM's."""
-
 
 @dataclass(frozen=True)
 class Wishes:
@@ -42,7 +39,7 @@ class Wishes:
     served: str
     """Name by which agents ask for the model."""
     parser: str
-    """vLLM's tool-call parser."""
+    """verl's name of the tool-call parser."""
     window: int
     tasks: tuple[str, ...]
     """Folders of the tasks that may be tried."""
@@ -142,7 +139,7 @@ class RehearsalServer:
         turn = self._script.turn(said)
         text = turn.text
         if turn.command is not None and said.shell is not None:
-            text += chat.written(said.shell, turn.command, self._wishes.parser) or ""
+            text = chat.written(self._tokenizer, text, said.shell, turn.command)
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return [*ids, self._tokenizer.eos_token_id]
 
@@ -181,10 +178,9 @@ class RehearsalServer:
     async def said(self, tokens: list[int], tools: list[Any]) -> tuple[str, list[dict[str, Any]]]:
         """Text and tool calls of an answer."""
         ids = [token for token in tokens if token != self._tokenizer.eos_token_id]
-        name = VERL_PARSERS.get(self._wishes.parser)
-        if not tools or name is None:
+        if not tools:
             return self._tokenizer.decode(ids), []
-        parser = ToolParser.get_tool_parser(name, self._tokenizer)
+        parser = ToolParser.get_tool_parser(self._wishes.parser, self._tokenizer)
         text, found = await parser.extract_tool_calls(ids, schemas(tools))
         calls = [
             {

@@ -62,7 +62,7 @@ class Rehearsal:
         batches = self._batches()
         done = self._resume(batches)
         manager: Any = await AgentLoopManager.create(config=self._config, llm_client=client)
-        total = self._steps(len(batches))
+        total = self._steps(batches)
         rows = _endless(batches)
         trials = None
         for step in range(done + 1, total + 1):
@@ -101,7 +101,7 @@ class Rehearsal:
         wishes = Wishes(
             model=str(self._config.actor_rollout_ref.model.path),
             served=str(engine["served-model-name"]),
-            parser=str(engine["tool-call-parser"]),
+            parser=os.environ["SWE_RL_TOOL_PARSER"],
             window=int(rollout.max_model_len or rollout.prompt_length + rollout.response_length),
             tasks=tuple(str(task) for task in tasks_of(self._config.data.train_files)),
         )
@@ -137,11 +137,13 @@ class Rehearsal:
         mini = int(self._config.actor_rollout_ref.actor.ppo_mini_batch_size)
         return mini * int(self._config.async_training.require_batches)
 
-    def _steps(self, batches: int) -> int:
-        if not self._is_synchronous:
-            return int(self._config.rollout.total_rollout_steps) // self._prompts()
-        given = self._config.trainer.total_training_steps  # verl counts epochs where there is none
-        return int(given or batches * self._config.trainer.total_epochs)
+    def _steps(self, batches: StatefulDataLoader) -> int:
+        """Of the whole run. Asynchronous training counts prompts (fully_async_rollouter.py, verl 0.9.1)."""
+        trainer = self._config.trainer
+        if self._is_synchronous:
+            return int(trainer.total_training_steps or len(batches) * trainer.total_epochs)
+        rows = len(batches.dataset) * trainer.total_epochs
+        return int(min(rows, self._config.rollout.total_rollout_steps or rows)) // self._prompts()
 
     def _trials(self, manager: Any, rows: dict[str, Any], step: int) -> asyncio.Task[DataProto]:
         repeats = int(self._config.actor_rollout_ref.rollout.n)

@@ -1,0 +1,143 @@
+/**
+ * A whole run on a real node, with packets, programs and real agents in real sandboxes; only the policy and its training
+ * are a rehearsal's. Each proxy mode, each tier, and a run that goes on where an earlier one was destroyed.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { experiment, openSite, type Site, Stack } from "./support/chain.ts";
+import { kubectl } from "./support/lab.ts";
+
+let site: Site;
+
+beforeAll(async () => {
+  site = await openSite();
+});
+
+afterAll(() => {
+  site.close();
+});
+
+interface Sample {
+  readonly drop: string | null;
+  readonly reward: number;
+  readonly calls: number;
+}
+
+/** What the agent loop noted of every trial. */
+function samples(stack: Stack): Sample[] {
+  const files = "/workspace/harbor_trials/swe-lego-live-rl/*/*/sample.json";
+  const program = `import glob, json; print(json.dumps([json.load(open(f)) for f in glob.glob("${files}")]))`;
+  return JSON.parse(stack.inHead(`python3 -c '${program}'`)) as Sample[];
+}
+
+/** Numbers of the steps that the log has, and their metrics. */
+function steps(stack: Stack): { step: number; metrics: Record<string, number> }[] {
+  const lines = [...stack.log().matchAll(/^step:(\d+) - (.*)$/gm)];
+  return lines.map(([, step, text = ""]) => ({
+    step: Number(step),
+    metrics: Object.fromEntries(
+      text.split(" - ").map((part) => {
+        const at = part.lastIndexOf(":");
+        return [part.slice(0, at), Number(part.slice(at + 1))];
+      }),
+    ),
+  }));
+}
+
+function checkpoints(stack: Stack): string[] {
+  const folder = "/workspace/checkpoints/swe-lego-live-rl/*/rehearsal";
+  return stack.inHead(`cd ${folder} && cat latest_checkpointed_iteration.txt && ls`).split(/\s+/);
+}
+
+function namespaces(): string[] {
+  const { items } = JSON.parse(kubectl(["get", "namespaces", "-o", "json"])) as {
+    items: { metadata: { name: string } }[];
+  };
+  return items.map(({ metadata }) => metadata.name);
+}
+
+describe("a synchronous run through LiteLLM", { timeout: 900_000 }, () => {
+  let stack: Stack;
+  let output = "";
+
+  beforeAll(async () => {
+    stack = new Stack(site, "chain");
+    stack.configure(experiment("single-node"));
+    await stack.create();
+    output = await stack.up();
+  }, 900_000);
+
+  it("is proven closed before it begins", () => {
+    expect(output).toMatch(/isolation +: "proven at .* reached the proxy and none of \d+ targets/);
+  });
+
+  it("makes its steps of trials that are all trained on", async () => {
+    expect(await stack.ended(300)).toBe("Complete");
+    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2]);
+    for (const { metrics } of steps(stack)) {
+      expect(metrics).toMatchObject({ "rehearsal/trials": 8, "rehearsal/dropped": 0 });
+      expect(metrics["response_length/mean"]).toBeGreaterThan(100);
+    }
+    const found = samples(stack);
+    expect(found).toHaveLength(16);
+    for (const { drop, calls } of found) {
+      expect(drop).toBeNull();
+      expect(calls).toBeGreaterThan(2);
+    }
+    // The verifier told those that applied the solution from those that did not.
+    expect(new Set(found.map(({ reward }) => reward))).toEqual(new Set([0, 1]));
+  });
+
+  it("leaves checkpoints and no sandbox", () => {
+    expect(checkpoints(stack)).toEqual(
+      expect.arrayContaining(["2", "global_step_1", "global_step_2"]),
+    );
+    const pods = kubectl(["get", "pods", "-n", "chain-sandbox", "-l", "harbor-run", "-o", "name"]);
+    expect(pods).toBe("");
+  });
+
+  it("is destroyed but for its volumes, and goes on from its checkpoint", async () => {
+    await stack.destroy();
+    const left = namespaces().filter((name) => name.startsWith("chain-"));
+    expect(left).toEqual(["chain-train"]);
+    stack.configure(experiment("single-node", "").replace("total_epochs: 2", "total_epochs: 3"));
+    await stack.up();
+    expect(await stack.ended(300)).toBe("Complete");
+    expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_2/);
+    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3]);
+    expect(checkpoints(stack)).toContain("global_step_3");
+    await stack.destroy();
+  });
+});
+
+describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 }, () => {
+  let stack: Stack;
+
+  beforeAll(async () => {
+    stack = new Stack(site, "async");
+    stack.configure(experiment("two-node"));
+    await stack.create();
+    await stack.up();
+  }, 900_000);
+
+  it("of two nodes goes on with generations that new weights have cut", async () => {
+    expect(await stack.ended(300)).toBe("Complete");
+    const made = steps(stack);
+    expect(made.map(({ step }) => step)).toEqual([1, 2]);
+    for (const { metrics } of made) {
+      expect(metrics).toMatchObject({ "rehearsal/trials": 8, "rehearsal/dropped": 0 });
+    }
+    for (const { drop } of samples(stack)) expect(drop).toBeNull();
+    expect(made[1]?.metrics["fully_async/partial/total_partial_num"]).toBeGreaterThan(0);
+  });
+
+  it("of three nodes has another worker to train with", async () => {
+    stack.configure(experiment("three-node"));
+    await stack.up();
+    expect(await stack.ended(300)).toBe("Complete");
+    const pods = JSON.parse(
+      kubectl(["get", "pods", "-n", "async-train", "-l", "ray.io/node-type=worker", "-o", "json"]),
+    ) as { items: object[] };
+    expect(pods.items).toHaveLength(3);
+    await stack.destroy();
+  });
+});
