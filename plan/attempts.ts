@@ -5,11 +5,18 @@ export const attemptLabel = "swe-rl.dev/attempt";
 export interface Attempts {
   readonly proof: string;
   readonly inputsCheck: string;
+  readonly rolloutCheck: string;
   readonly policyCheck: string;
   readonly trainer: string;
 }
 
-export const noAttempts: Attempts = { proof: "", inputsCheck: "", policyCheck: "", trainer: "" };
+export const noAttempts: Attempts = {
+  proof: "",
+  inputsCheck: "",
+  rolloutCheck: "",
+  policyCheck: "",
+  trainer: "",
+};
 
 /** The mark of an object, if one like it has failed before. */
 export function attemptMark(attempt: string): Readonly<Record<string, string>> {

@@ -24,6 +24,8 @@ export interface Names {
   readonly proxy: string;
   readonly recorder: string;
   readonly policyCheck: string;
+  /** Job that waits for the rollout servers, before the recorder and LiteLLM. */
+  readonly rolloutCheck: string;
   /** Job that checks image, model and task indexes before Ray starts. */
   readonly inputsCheck: string;
   /** Job that shows what sandboxes reach. */
@@ -65,6 +67,7 @@ export function planNames({ stack, experiment }: Basis): Names {
     proxy: "litellm",
     recorder: "recorder",
     policyCheck: "policy-check",
+    rolloutCheck: "rollout-check",
     inputsCheck: "inputs-check",
     egressProof: "egress-proof",
     allowedTarget: "proof-door",

@@ -486,7 +486,7 @@ function servePolicy(
       pullSecret: secrets.pull.train,
       rolloutMinutes,
     },
-    { provider, dependsOn: [train, parts.trainer] },
+    { provider, dependsOn: [train, awaitRollout(base, parts)] },
   );
   return new LiteLlmProxy(
     "litellm",
@@ -508,7 +508,7 @@ function trialMounts({ mounts }: Base) {
   return mounts.filter(({ name }) => name === "trials");
 }
 
-// The update ends when the policy is served, the agents' way. Rollout servers exist once the trainer has started them.
+// The update ends when the policy is served, the agents' way.
 function checkPolicy(
   base: Base,
   parts: {
@@ -518,32 +518,50 @@ function checkPolicy(
     trainer: TrainerJob;
   },
 ): void {
-  const { plan, cluster, train, secrets, image } = base;
-  const { labels, names, policyCheck: check, rolloutMinutes, storage } = plan;
+  const { plan, cluster, secrets } = base;
   const { endpoint, litellm, ray, trainer } = parts;
   new PolicyCheck(
-    names.policyCheck,
+    plan.names.policyCheck,
     {
-      labels,
-      names,
-      check,
-      trainer: withImage(plan.trainer, image),
+      ...checkBasis(base, ray),
+      object: plan.names.policyCheck,
       litellm: endpoint && {
         url: endpoint.url,
         sandboxKey: secrets.training.sandboxKey,
-        trials: storage.directories.trials,
+        trials: plan.storage.directories.trials,
         mounts: trialMounts(base),
       },
-      nodes: plan.ray.head,
-      namespace: train.namespace,
-      jobsUrl: ray.jobsUrl,
-      rayToken: secrets.rayToken,
-      pullSecret: secrets.pull.train,
       attempt: cluster.attempts.policyCheck,
-      rolloutMinutes,
     },
-    { provider: cluster.provider, dependsOn: [train, trainer, ...(litellm ? [litellm] : [])] },
+    { provider: cluster.provider, dependsOn: [base.train, trainer, ...(litellm ? [litellm] : [])] },
   );
+}
+
+// Rollout servers exist once the trainer has started them. A run that fails before ends the update here, and not where
+// a Deployment waits for it in silence.
+function awaitRollout(base: Base, parts: { ray: RayCluster; trainer: TrainerJob }): PolicyCheck {
+  const { plan, cluster } = base;
+  const { rolloutCheck: object } = plan.names;
+  return new PolicyCheck(
+    object,
+    { ...checkBasis(base, parts.ray), object, attempt: cluster.attempts.rolloutCheck },
+    { provider: cluster.provider, dependsOn: [base.train, parts.trainer] },
+  );
+}
+
+function checkBasis({ plan, train, secrets, image }: Base, ray: RayCluster) {
+  return {
+    labels: plan.labels,
+    names: plan.names,
+    check: plan.policyCheck,
+    trainer: withImage(plan.trainer, image),
+    nodes: plan.ray.head,
+    namespace: train.namespace,
+    jobsUrl: ray.jobsUrl,
+    rayToken: secrets.rayToken,
+    pullSecret: secrets.pull.train,
+    rolloutMinutes: plan.rolloutMinutes,
+  };
 }
 
 function withProxy({ plan: { proxy }, proxy: namespace, secrets }: Base) {

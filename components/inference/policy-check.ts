@@ -33,6 +33,8 @@ export interface LiteLlmWay {
 
 export interface PolicyCheckArgs {
   names: Names;
+  /** Name of the Job. */
+  object: string;
   check: PolicyCheckPlan;
   trainer: WithImage<Pick<Trainer, "fingerprint" | "image" | "rayNamespace">>;
   /** Where the pod runs: on the nodes of the head, which have the image. */
@@ -72,16 +74,16 @@ export class PolicyCheck extends pulumi.ComponentResource {
   constructor(name: string, args: PolicyCheckArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform = {}, ...inputs } = args;
     super("swe-rl:inference:PolicyCheck", name, inputs, opts);
-    const { labels, namespace, names } = args;
-    const identity = { labels, namespace, app: "policy-check", component: "inference" };
+    const { labels, namespace } = args;
+    const identity = { labels, namespace, app: args.object, component: "inference" };
     const files = programs(
       `${name}-programs`,
-      { identity: { ...identity, app: "policy-check-programs" }, program: "recorder" },
+      { identity: { ...identity, app: `${args.object}-programs` }, program: "recorder" },
       { parent: this },
     );
     const { account, job } = makeCheck(this, name, {
       identity,
-      object: names.policyCheck,
+      object: args.object,
       nodes: args.nodes,
       pullSecret: args.pullSecret,
       container: checker(args),

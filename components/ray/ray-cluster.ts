@@ -33,7 +33,7 @@ export interface RayClusterComponentArgs {
   authenticationSecret: pulumi.Input<string>;
   /** Minutes that the pods may take to be provisioned: images of many gigabytes. */
   startupMinutes: number;
-  disruption: Pick<Disruption, "rayMaxUnavailable" | "podAnnotations">;
+  disruption: Pick<Disruption, "holdsRay" | "podAnnotations">;
   /** @default no change */
   transform?: {
     /** @default no change */
@@ -78,16 +78,18 @@ export class RayCluster extends pulumi.ComponentResource {
   #budget(
     name: string,
     identity: Identity,
-    { names, disruption }: RayClusterComponentArgs,
+    { names, ray, disruption }: RayClusterComponentArgs,
   ): k8s.policy.v1.PodDisruptionBudget | undefined {
-    const { rayMaxUnavailable: maxUnavailable } = disruption;
-    if (maxUnavailable === undefined) return undefined;
+    if (!disruption.holdsRay) return undefined;
+    const workers = ray.groups.reduce((sum, { replicas }) => sum + replicas, 0);
     return new k8s.policy.v1.PodDisruptionBudget(
       `${name}-disruption`,
       {
         metadata: deletedInBackground({ ...identity, app: "ray-disruption" }, names.rayCluster),
         spec: {
-          maxUnavailable,
+          // The head and the workers. Of a RayCluster, which has no scale, Kubernetes can compute no other form
+          // (pkg/controller/disruption/disruption.go, 1.34).
+          minAvailable: 1 + workers,
           selector: { matchLabels: { "ray.io/cluster": names.rayCluster } },
         },
       },

@@ -17,6 +17,7 @@ export function runSpecification({ names, trainer, directories }: RunSpecificati
     workingDirectory: trainer.workingDirectory,
     trainingLog: directories.trainingLog,
     vllmLog: directories.vllmLog,
+    gpus: trainer.gpus,
     maxRestarts: trainer.maxRestarts,
   });
 }

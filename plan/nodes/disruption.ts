@@ -17,8 +17,8 @@ export interface PoolDisruption {
 /** One decision, and everything on the cluster that follows from it. */
 export interface Disruption {
   readonly mode: Basis["experiment"]["disruption"];
-  /** Pods of Ray that a drain may take at once; undefined: as many as it likes. */
-  readonly rayMaxUnavailable: number | undefined;
+  /** Whether a drain may take no pod of Ray; else as many as it likes. */
+  readonly holdsRay: boolean;
   /** Pods of one frozen model that a drain may take at once. */
   readonly frozenModelMaxUnavailable: number;
   /** Recorder pods, of which there is one, that a drain may take: agents repeat the calls that this breaks. */
@@ -45,7 +45,7 @@ export function planDisruption({ experiment }: Basis): Disruption {
       return {
         mode,
         // A run does not survive the loss of its head or of a worker (kuberay#2153, #3860).
-        rayMaxUnavailable: 0,
+        holdsRay: true,
         frozenModelMaxUnavailable: 0,
         recorderMaxUnavailable: 0,
         podAnnotations: {
@@ -63,7 +63,7 @@ export function planDisruption({ experiment }: Basis): Disruption {
     case "voluntary":
       return {
         mode,
-        rayMaxUnavailable: undefined,
+        holdsRay: false,
         frozenModelMaxUnavailable: 1,
         recorderMaxUnavailable: 1,
         podAnnotations: { "cluster-autoscaler.kubernetes.io/safe-to-evict": "true" },

@@ -139,7 +139,7 @@ function trainingOf({ names, disruption }: Plan): PlannedObject[] {
     object("RoleBinding", { namespace: sandbox, name: account }),
     object("ConfigMap", { namespace }),
     object("RayCluster", { namespace, name: names.rayCluster }),
-    ...(disruption.rayMaxUnavailable === undefined
+    ...(!disruption.holdsRay
       ? []
       : [object("PodDisruptionBudget", { namespace, name: names.rayCluster })]),
     // The run's specification, and the submitter's programs.
@@ -167,13 +167,15 @@ function inputsCheckOf({ names, trainer }: Plan): PlannedObject[] {
   ];
 }
 
-function policyCheckOf({ names }: Plan): PlannedObject[] {
+function policyCheckOf({ names, proxy }: Plan): PlannedObject[] {
   const namespace = names.namespaces.train;
-  return [
+  const checks =
+    proxy.mode === "litellm" ? [names.rolloutCheck, names.policyCheck] : [names.policyCheck];
+  return checks.flatMap((name) => [
     object("ConfigMap", { namespace }),
-    object("ServiceAccount", { namespace, name: names.policyCheck }),
-    object("Job", { namespace, name: names.policyCheck }),
-  ];
+    object("ServiceAccount", { namespace, name }),
+    object("Job", { namespace, name }),
+  ]);
 }
 
 function proxyOf({ names, proxy }: Plan): PlannedObject[] {

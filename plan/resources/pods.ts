@@ -76,6 +76,9 @@ export function podsOf(plan: Plan): PlannedPods[] {
           }),
         ]
       : []),
+    ...(proxy.mode === "litellm"
+      ? [one("the check of the rollout servers", plan.policyCheck.requests)]
+      : []),
     one("the check of the policy", plan.policyCheck.requests),
     ...(trainer.check ? [one("the check of the inputs", trainer.check.requests)] : []),
     ...ray.groups.map((group) =>

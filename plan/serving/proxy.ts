@@ -100,7 +100,9 @@ export function planProxy(
         num_retries: 2,
         retry_after: 0,
         allowed_fails: 1,
-        cooldown_time: 30,
+        // Seconds that a server which is back stays unused. Each pod of LiteLLM asks a dead one so often, and the
+        // recorder answers at once.
+        cooldown_time: 5,
         timeout: callTimeoutSeconds,
         stream_timeout: callTimeoutSeconds,
       },

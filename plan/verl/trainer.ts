@@ -28,6 +28,8 @@ export interface Trainer {
   readonly rayNamespace: string;
   /** Changes exactly when command, environment or image change. */
   readonly fingerprint: string;
+  /** That Ray must have before verl starts. */
+  readonly gpus: number;
   readonly maxRestarts: number;
   readonly tracked: boolean;
   /** Of the program beside Ray that submits the run and follows it. */
@@ -73,6 +75,7 @@ export function planTrainer(settings: Basis, inputs: EnvironmentInputs): Trainer
     workingDirectory: inputs.storage.directories.project,
     rayNamespace,
     fingerprint,
+    gpus: inputs.topology.gpuNodes * inputs.topology.gpusPerNode,
     maxRestarts: experiment.trainer.max_restarts,
     tracked,
     submitterRequests: requestsOf(100, { memory: 128, limit: 512 }),

@@ -15,13 +15,14 @@ export function readAttempts(client: Client, names: Names): Promise<Fact<Attempt
       await ifThere(client.get<V1Job>(`/apis/batch/v1/namespaces/${namespace}/jobs/${name}`)),
     );
   return read(async () => {
-    const [proof, inputsCheck, policyCheck, trainer] = await Promise.all([
+    const [proof, inputsCheck, rolloutCheck, policyCheck, trainer] = await Promise.all([
       attempt(sandbox, names.egressProof),
       attempt(train, names.inputsCheck),
+      attempt(train, names.rolloutCheck),
       attempt(train, names.policyCheck),
       attempt(train, names.trainerJob),
     ]);
-    return { proof, inputsCheck, policyCheck, trainer };
+    return { proof, inputsCheck, rolloutCheck, policyCheck, trainer };
   });
 }
 

@@ -1,6 +1,8 @@
 """Runs a training command and keeps its output: the entry point of the run's Ray job, on the head.
 
-    launch_run.py --directory DIR --log FILE --vllm-log FILE -- COMMAND [ARGUMENT...]
+    launch_run.py --directory DIR --log FILE --vllm-log FILE [--gpus N] -- COMMAND [ARGUMENT...]
+
+With `--gpus` the command starts once Ray has so many (await_gpus.py).
 
 Everything that the command prints goes to standard output (from where Ray keeps it) and to the end
 of `--log`; its lines about the rollout servers' throughput also go to the end of `--vllm-log`. A
@@ -23,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 ABOUT_VLLM = re.compile(rb"vLLMHttpServer|throughput|tokens?/s")
 """The lines that the original launch script sorts into the throughput log."""
@@ -109,10 +112,22 @@ def main(arguments: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
+    commands = [command]
+    if options.gpus:
+        waiting = str(Path(__file__).with_name("await_gpus.py"))
+        commands.insert(0, [sys.executable, waiting, str(options.gpus)])
+    for one in commands:
+        if code := _run(one, options.directory, log, vllm_log):
+            return code
+    return 0
+
+
+def _run(command: list[str], directory: str, log: Log, vllm_log: Log) -> int:
+    """Runs a command to its end. Returns this program's exit code."""
     try:
         process = subprocess.Popen(
             command,
-            cwd=options.directory,
+            cwd=directory,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -120,7 +135,7 @@ def main(arguments: list[str]) -> int:
         )
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        text = f"cannot start {command[0]} in {options.directory}: {error.strerror}\n"
+        text = f"cannot start {command[0]} in {directory}: {error.strerror}\n"
         log.write(text.encode())
         _say(text.rstrip())
         return 127 if missing else 126
@@ -138,11 +153,12 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         description="Runs a training command and keeps its output.",
-        usage="%(prog)s --directory DIR --log FILE --vllm-log FILE -- COMMAND [ARGUMENT...]",
+        usage="%(prog)s --directory DIR --log FILE --vllm-log FILE [--gpus N] -- COMMAND [ARGUMENT...]",
     )
     parser.add_argument("--directory", required=True, help="working directory of the command")
     parser.add_argument("--log", required=True, help="file for all output")
     parser.add_argument("--vllm-log", required=True, help="file for the lines about throughput")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that Ray must have first")
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, command = parser.parse_args(arguments[:end]), arguments[end + 1 :]
     if not command:

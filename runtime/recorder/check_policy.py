@@ -12,6 +12,8 @@ Environment: that of discover_rollouts.py but ROLLOUT_TABLE, and
     SANDBOX_API_KEY         key of the sandboxes
     TRAJECTORIES_DIRECTORY  directory of the trials, in which the recorder writes
 
+A run that has ended well has been served, and nothing is left to ask.
+
 Exit codes: those of discover_rollouts.py, and
     7    a server, or LiteLLM, does not answer a completion
     8    an answer, or its record, is without the tokens' ids or log-probabilities
@@ -94,7 +96,13 @@ def check() -> int:
     patience = pod.number("ANSWER_SECONDS", 300)
     model = pod.required("MODEL")
     proxy = proxy_from_environment(model)
-    check_servers(model, patience)
+    try:
+        check_servers(model, patience)
+    except discover_rollouts.RunEnded as error:
+        if not error.end.succeeded:
+            raise GiveUp(discover_rollouts.Exit.RUN_ENDED, str(error)) from None
+        say(f"{error}: the policy is no longer served")
+        return Exit.SERVED
     if proxy is not None:
         check_proxy(proxy, patience)
     return Exit.SERVED

@@ -14,6 +14,8 @@ Environment:
     LIST_PROGRAM                  path of list_rollouts.py on the head
     ROLLOUT_TABLE                 where the table is written: JSON, [{"index", "host", "port"}]
     DISCOVERY_TIMEOUT_SECONDS     how long all of it may take
+    END_SECONDS                   optional, 30: how long the mark of a run that was given up must
+                                  stand, since a new submitter removes an old one
     REACH_SECONDS                 optional, 60: how long a server that gave its address may refuse
                                   connections; network policies reach a new pod with a delay
 
@@ -24,6 +26,7 @@ Exit codes:
     4    Ray refuses the token
     5    more servers than promised, or one number in two namespaces
     6    the servers are ready, but this pod cannot connect to them
+    9    the run has ended, so that no server will come; says how
     143  SIGTERM
 """
 
@@ -45,8 +48,10 @@ from typing import Any
 
 import pod
 import ray_jobs
+import run_end
 from pod import BadInput, GiveUp, Progress, say
 from ray_jobs import Job, NoSuchJob, RayJobs, RayJobsError, TokenRefused
+from run_end import End
 
 
 class Exit(IntEnum):
@@ -55,6 +60,7 @@ class Exit(IntEnum):
     TOKEN_REFUSED = 4
     AMBIGUOUS = 5
     OUT_OF_REACH = 6
+    RUN_ENDED = 9
 
 
 RESULT_PREFIX = "swe-rl-rollouts: "
@@ -124,14 +130,30 @@ def from_environment() -> Discovery:
         expected=int(expected),
         list_program=pod.required("LIST_PROGRAM"),
         timeout=pod.number("DISCOVERY_TIMEOUT_SECONDS"),
+        end_patience=pod.number("END_SECONDS", 30),
     )
+
+
+class RunEnded(Exception):
+    """The run has ended, so that no server will come."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end.why)
+        self.end = end
 
 
 class Discovery:
     """Finds the servers of one run."""
 
     def __init__(
-        self, jobs: RayJobs, *, namespace: str, expected: int, list_program: str, timeout: float
+        self,
+        jobs: RayJobs,
+        *,
+        namespace: str,
+        expected: int,
+        list_program: str,
+        timeout: float,
+        end_patience: float = 30.0,
     ) -> None:
         self._jobs = jobs
         self._namespace = namespace
@@ -143,15 +165,18 @@ class Discovery:
         self._state = "Ray's head was not asked yet"
         self._listed = False
         self._looks: list[str] = []
+        self._end_patience = end_patience
+        self._ended_since: float | None = None
 
     @property
     def expected(self) -> int:
         return self._expected
 
     def servers(self) -> list[Server]:
-        """All promised servers, as soon as they have given their addresses."""
+        """All promised servers, as soon as they have given their addresses. Raises RunEnded."""
         while True:
             try:
+                self._demand_run()
                 servers = self._listing()
             except TokenRefused as error:
                 raise GiveUp(Exit.TOKEN_REFUSED, str(error)) from None
@@ -244,6 +269,7 @@ class Discovery:
                 if not listing.missing:
                     return listing.servers
                 self._tell(self._describe(len(listing.servers), listing.missing))
+            self._demand_run()
             if job.is_over:
                 if result is None:
                     self._listed = True
@@ -251,6 +277,15 @@ class Discovery:
                     self._wait(FAILED_LISTING_SECONDS)
                 return None
             self._wait()
+
+    def _demand_run(self) -> None:
+        end = run_end.end_of(self._jobs, self._namespace)
+        now = time.monotonic()
+        self._ended_since = None if end is None else self._ended_since or now
+        if end is None or self._ended_since is None:
+            return
+        if end.succeeded or now - self._ended_since >= self._end_patience:
+            raise RunEnded(end)
 
     def _end(self, submission_id: str) -> None:
         """Leaves no listing running. It is not deleted: Ray would bring it back as failed."""
@@ -310,7 +345,10 @@ def _connection_failure(server: Server) -> str | None:
 def discover() -> int:
     discovery = from_environment()
     table = Path(pod.required("ROLLOUT_TABLE"))
-    servers = discovery.servers()
+    try:
+        servers = discovery.servers()
+    except RunEnded as error:
+        raise GiveUp(Exit.RUN_ENDED, str(error)) from None
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
     try:
         write_table(servers, table)

@@ -8,7 +8,7 @@ Environment:
     RAY_JOBS_URL           Ray's job API
     RAY_AUTH_TOKEN         its token
     RUN_SPEC               JSON file: name, fingerprint, argv, workingDirectory, trainingLog,
-                           vllmLog, maxRestarts
+                           vllmLog, gpus, maxRestarts
     LAUNCH_PROGRAM         path of launch_run.py on the head
     HEAD_TIMEOUT_SECONDS   how long the head may stay silent, at the start and later on
     RUN_OWNER              optional: identity of the Kubernetes Job. Failures under another owner do
@@ -49,6 +49,7 @@ from typing import TypeVar
 
 import pod
 import ray_jobs
+import run_end
 from pod import BadInput, GiveUp, Progress, say
 from ray_jobs import TRANSIENT, Job, JobExists, NoSuchJob, RayJobs, RayJobsError, TokenRefused
 
@@ -88,9 +89,16 @@ class Run:
     training_log: str
     vllm_log: str
     max_restarts: int
+    gpus: int = 0
+    """That Ray must have before the command starts; 0: it waits for none."""
+
+    @property
+    def namespace(self) -> str:
+        """Of the run's actors in Ray, and what its submissions begin with."""
+        return f"{self.name}-{self.fingerprint}"
 
     def submission_id(self, attempt: int) -> str:
-        return f"{self.name}-{self.fingerprint}-{attempt}"
+        return f"{self.namespace}-{attempt}"
 
     def split(self, submission_id: str) -> tuple[str, int]:
         """Fingerprint and attempt of a submission; an empty fingerprint if it is of no run."""
@@ -105,6 +113,7 @@ class Run:
                 *("--directory", self.working_directory),
                 *("--log", self.training_log),
                 *("--vllm-log", self.vllm_log),
+                *("--gpus", str(self.gpus)),
                 *("--", *self.argv),
             ]
         )
@@ -123,7 +132,7 @@ class Limits:
 def read_run(path: str) -> Run:
     try:
         spec = json.loads(Path(path).read_text())
-        argv, restarts = spec["argv"], spec["maxRestarts"]
+        argv, restarts, gpus = spec["argv"], spec["maxRestarts"], spec["gpus"]
         names = ("name", "fingerprint", "workingDirectory", "trainingLog", "vllmLog")
         texts = [spec[name] for name in names]
     except (OSError, ValueError) as error:
@@ -134,12 +143,13 @@ def read_run(path: str) -> Run:
         raise BadInput(f"RUN_SPEC {path}: {', '.join(names)} must be texts, and not empty")
     if not isinstance(argv, list) or not argv or not all(isinstance(text, str) for text in argv):
         raise BadInput(f"RUN_SPEC {path}: argv must be a list of texts, and not empty")
-    if not isinstance(restarts, int) or restarts < 0:
-        raise BadInput(f"RUN_SPEC {path}: maxRestarts must be a whole number of at least 0")
+    for name, number in (("maxRestarts", restarts), ("gpus", gpus)):
+        if not isinstance(number, int) or number < 0:
+            raise BadInput(f"RUN_SPEC {path}: {name} must be a whole number of at least 0")
     name, fingerprint, directory, training_log, vllm_log = texts
     if not re.fullmatch(r"[0-9A-Za-z]+", fingerprint):
         raise BadInput(f"RUN_SPEC {path}: fingerprint must be letters and digits")
-    return Run(name, fingerprint, tuple(argv), directory, training_log, vllm_log, restarts)
+    return Run(name, fingerprint, tuple(argv), directory, training_log, vllm_log, restarts, gpus)
 
 
 class Output:
@@ -212,6 +222,7 @@ class Submitter:
         Raises GiveUp, TokenRefused, or another RayJobsError that no waiting can cure.
         """
         attempts = self._clear_the_way()
+        self._patiently(lambda: run_end.remove_mark(self._jobs, self._run.namespace))
         while True:
             latest = attempts[-1] if attempts else None
             if latest is None or latest.status == "STOPPED":
@@ -354,8 +365,16 @@ class Submitter:
                 say(f"{_end(latest)}; restart {len(failed)} of {allowed} in {pause:g} s")
                 time.sleep(pause)
             return
+        self._leave_mark(f"{_end(latest)}; {reason}")
         lines = self._output.last_lines() if self._output else latest.message.splitlines()
         raise GiveUp(Exit.RUN_FAILED, "\n".join([f"{_end(latest)}; {reason}. Its last lines:", *lines]))
+
+    def _leave_mark(self, reason: str) -> None:
+        """Tells those that wait for the run's servers that there will be none."""
+        try:
+            run_end.leave_mark(self._jobs, self._run.namespace, reason)
+        except RayJobsError as error:
+            say(f"those that wait for the run cannot be told that it is given up: {error}")
 
     def _is_early(self, job: Job) -> bool:
         if job.started is None or job.ended is None:

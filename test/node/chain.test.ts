@@ -45,7 +45,7 @@ function steps(stack: Stack): { step: number; metrics: Record<string, number> }[
 
 function checkpoints(stack: Stack): string[] {
   const folder = "/workspace/checkpoints/swe-lego-live-rl/*/rehearsal";
-  return stack.inHead(`cd ${folder} && cat latest_checkpointed_iteration.txt && ls`).split(/\s+/);
+  return stack.inHead(`cd ${folder} && cat latest_checkpointed_iteration.txt && echo && ls`).split(/\s+/);
 }
 
 function namespaces(): string[] {
@@ -109,12 +109,20 @@ describe("a synchronous run through LiteLLM", { timeout: 900_000 }, () => {
   });
 });
 
+/** The one node takes everything. */
+const besideSandboxes = `
+preflight:
+  waive:
+    - { rule: sandbox-nodes, reason: the lab has one node }
+    - { rule: sandbox-gpu-nodes, reason: the lab has one node }
+`;
+
 describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 }, () => {
   let stack: Stack;
 
   beforeAll(async () => {
     stack = new Stack(site, "async");
-    stack.configure(experiment("two-node"));
+    stack.configure(experiment("two-node", besideSandboxes));
     await stack.create();
     await stack.up();
   }, 900_000);
@@ -131,7 +139,7 @@ describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 
   });
 
   it("of three nodes has another worker to train with", async () => {
-    stack.configure(experiment("three-node"));
+    stack.configure(experiment("three-node", besideSandboxes));
     await stack.up();
     expect(await stack.ended(300)).toBe("Complete");
     const pods = JSON.parse(

@@ -7,13 +7,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import discover_rollouts
 import pod
 import pytest
 import ray_jobs
+import run_end
 from support.cluster import JOBS_URL, TOKEN, Cluster
 from support.network import free_port
 from support.processes import Tree, wait_until
@@ -153,6 +154,50 @@ class TestGivesUp:
     def test_leaves_nothing(self, failed: dict[str, Tree]) -> None:
         assert not [name for name, pod in failed.items() if table_of(pod).exists()]
         wait_until(nothing_runs, 20, "end of the listings")
+
+
+@pytest.fixture
+def ended(cluster: Cluster) -> Iterator[Callable[[str], None]]:
+    """Submits runs, as the submitter does, that end at once."""
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
+    submitted: list[str] = []
+
+    def submit(command: str) -> None:
+        submitted.append("run-1")
+        jobs.submit("run-1", command)
+        wait_until(lambda: jobs.get("run-1").is_over, 30, "end of the run")
+
+    yield submit
+    for submission_id in [*submitted, run_end.mark_of("run")]:
+        with suppress(ray_jobs.NoSuchJob):
+            wait_until(lambda id=submission_id: jobs.get(id).is_over, 30, "end of the submission")
+            jobs.delete(submission_id)
+
+
+def test_a_run_that_is_given_up_ends_the_wait_with_its_last_lines(
+    ended: Callable[[str], None], discover: Discover
+) -> None:
+    ended("echo no space left; exit 3")
+    pod = discover(END_SECONDS="4", DISCOVERY_TIMEOUT_SECONDS="3600")
+    wait_until(lambda: "0 of 2 rollout servers are ready" in pod.errors, 60, "a first look")
+    # A submitter may still start it again.
+    time.sleep(6)
+    assert pod.running
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
+    run_end.leave_mark(jobs, "run", "run-1 has failed with exit code 3; all restarts are used up")
+    assert pod.wait(30) == 9, pod.errors
+    assert "given up: run-1 has failed with exit code 3; all restarts are used up" in pod.errors
+    assert "no space left" in pod.errors
+    assert not table_of(pod).exists()
+
+
+def test_a_run_that_has_ended_well_ends_the_wait(
+    ended: Callable[[str], None], discover: Discover
+) -> None:
+    ended("true")
+    pod = discover(DISCOVERY_TIMEOUT_SECONDS="3600")
+    assert pod.wait(60) == 9, pod.errors
+    assert "run-1 has succeeded" in pod.errors
 
 
 def test_looks_tell_who_is_there_now_and_do_not_pile_up(

@@ -14,6 +14,7 @@ from pathlib import Path
 import submit_run
 import pytest
 import ray_jobs
+import run_end
 from pod import GiveUp
 from ray_jobs import Job
 from support.cluster import JOBS_URL, TOKEN, Cluster
@@ -39,7 +40,8 @@ def jobs(cluster: Cluster) -> ray_jobs.RayJobs:
 def attempts(jobs: ray_jobs.RayJobs, name: str) -> dict[str, str]:
     """State of every submission of a stack."""
     found = {job.submission_id: job.status for job in jobs.submissions()}
-    return {id: status for id, status in sorted(found.items()) if id.startswith(f"{name}-")}
+    mine = re.compile(rf"{re.escape(name)}-.*-\d+")
+    return {id: status for id, status in sorted(found.items()) if mine.fullmatch(id)}
 
 
 def printed_by_run(submitter: Tree) -> bytes:
@@ -139,6 +141,10 @@ class TestRunsThatEnd:
         assert set(attempts(jobs, "hopeless").values()) == {"FAILED"}
         assert len(attempts(jobs, "hopeless")) == 3
         assert "3 failures within 60 s of the start" in submitter.errors
+        end = run_end.end_of(jobs, "hopeless-aaaa")
+        assert end is not None and not end.succeeded
+        assert "3 failures within 60 s of the start" in end.why
+        assert end.why.endswith("no such model")
         assert submitter.errors.endswith("no such model\n")
 
     def test_a_new_pod_of_the_same_job_agrees(
@@ -151,6 +157,24 @@ class TestRunsThatEnd:
             assert again.wait(30) == code, again.errors
         assert len(attempts(jobs, "good")) == 1
         assert len(attempts(jobs, "hopeless")) == 3
+
+
+def test_a_run_waits_for_the_gpus_of_a_worker_that_is_not_there_yet(
+    cluster: Cluster, jobs: ray_jobs.RayJobs, tmp_path: Path
+) -> None:
+    argv = script(tmp_path, "print('it trains')")
+    environment = submitter_environment(tmp_path, "early", argv, gpus="2")
+    submitter = start_program("submit_run.py", environment, tmp_path / "submitter")
+    try:
+        said = "await_gpus: Ray has 0 of 2 GPUs; waiting for its workers"
+        wait_until(lambda: said in submitter.output, 60, "a line about the GPUs")
+        assert "it trains" not in submitter.output
+        with cluster.gpus(2):
+            assert submitter.wait(60) == 0, submitter.errors
+    finally:
+        submitter.kill()
+    assert submitter.output.endswith("it trains\n")
+    assert attempts(jobs, "early") == {"early-aaaa-1": "SUCCEEDED"}
 
 
 WAITS = """

@@ -8,6 +8,8 @@ import shutil
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .processes import Tree, wait_until
@@ -63,6 +65,19 @@ class Cluster:
             common,
         )
         wait_until(lambda: self._alive_nodes(node) == 2, 120, "start of Ray's second node")
+
+    @contextmanager
+    def gpus(self, count: int) -> Iterator[None]:
+        """A further node that says that it has so many GPUs."""
+        first = (f"--address={ADDRESS}", "--num-cpus=0")
+        second = ("--object-store-memory=80000000", f"--num-gpus={count}", "--block")
+        node = self._node("gpus", first, second)
+        try:
+            wait_until(lambda: self._alive_nodes(node) == 3, 120, "start of the node with GPUs")
+            yield
+        finally:
+            self._nodes.remove(node)
+            node.kill()
 
     def kill(self) -> None:
         """Ends every process of the cluster at once, as a lost node would."""

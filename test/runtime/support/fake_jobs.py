@@ -49,6 +49,11 @@ class FakeJobs(ray_jobs.RayJobs):
         self.stopped.append(submission_id)
         self.known[submission_id] = replace(self.known[submission_id], status="STOPPED")
 
+    def delete(self, submission_id: str) -> None:
+        if submission_id not in self.known:
+            raise ray_jobs.NoSuchJob(submission_id)
+        del self.known[submission_id]
+
     def logs(self, submission_id: str) -> str:
         return f"output of {submission_id}\n"
 

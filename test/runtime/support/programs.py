@@ -73,6 +73,7 @@ def submitter_environment(
         "workingDirectory": str(directory),
         "trainingLog": str(directory / "logs" / "run.log"),
         "vllmLog": str(directory / "logs" / "run_vllm.log"),
+        "gpus": int(more.pop("gpus", "0")),
         "maxRestarts": int(more.pop("max_restarts", "3")),
     }
     spec_file = directory / f"run-{fingerprint}.json"

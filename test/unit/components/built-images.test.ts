@@ -68,6 +68,7 @@ describe("images that a stack builds", () => {
       "policy-check",
       "ray",
       "recorder",
+      "rollout-check",
       "sandbox-reaper",
       "trainer",
     ]);

@@ -178,7 +178,7 @@ describe("the Ray cluster", () => {
         ),
       ),
     ).toEqual({
-      maxUnavailable: 0,
+      minAvailable: 2,
       selector: { matchLabels: { "ray.io/cluster": "ray" } },
     });
   });
@@ -227,6 +227,7 @@ describe("the trainer's job", () => {
       workingDirectory: "/workspace/repos/harbor-verl-train",
       trainingLog: "/workspace/repos/harbor-verl-train/logs/run.log",
       vllmLog: "/workspace/repos/harbor-verl-train/logs/run_vllm.log",
+      gpus: 8,
       maxRestarts: 3,
     });
     const submitter = first(job().template.spec.containers);

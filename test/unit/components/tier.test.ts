@@ -95,7 +95,8 @@ describe("the single-node tier", () => {
       ],
     ],
     ["swe-rl:training:TrainerJob", "trainer", ["ray"]],
-    ["swe-rl:inference:Recorder", "recorder", ["trainer", "train-default-deny"]],
+    ["swe-rl:inference:PolicyCheck", "rollout-check", ["trainer", "train-default-deny"]],
+    ["swe-rl:inference:Recorder", "recorder", ["rollout-check", "train-default-deny"]],
     ["swe-rl:inference:LiteLlmProxy", "litellm", ["recorder", "proxy-default-deny"]],
   ])("puts before %s %s: %j", (type, name, before) => {
     const dependencies = recording

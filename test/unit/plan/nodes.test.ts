@@ -102,7 +102,7 @@ describe("disruption", () => {
     const { disruption } = planOn(karpenterSite()).plan;
     expect(disruption).toMatchObject({
       mode: "never",
-      rayMaxUnavailable: 0,
+      holdsRay: true,
       frozenModelMaxUnavailable: 0,
       podAnnotations: {
         "karpenter.sh/do-not-disrupt": "true",
@@ -115,7 +115,7 @@ describe("disruption", () => {
     const { disruption } = planOn(karpenterSite(), "disruption: voluntary").plan;
     expect(disruption).toEqual({
       mode: "voluntary",
-      rayMaxUnavailable: undefined,
+      holdsRay: false,
       frozenModelMaxUnavailable: 1,
       recorderMaxUnavailable: 1,
       podAnnotations: { "cluster-autoscaler.kubernetes.io/safe-to-evict": "true" },
