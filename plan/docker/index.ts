@@ -1,6 +1,1 @@
-export {
-  type DockerHost,
-  type DockerMount,
-  type DockerNetwork,
-  planDockerHost,
-} from "./host.ts";
+export { type DockerHost, type DockerMount, type DockerNetwork, planDockerHost } from "./host.ts";

@@ -45,7 +45,9 @@ function steps(stack: Stack): { step: number; metrics: Record<string, number> }[
 
 function checkpoints(stack: Stack): string[] {
   const folder = "/workspace/checkpoints/swe-lego-live-rl/*/rehearsal";
-  return stack.inHead(`cd ${folder} && cat latest_checkpointed_iteration.txt && echo && ls`).split(/\s+/);
+  return stack
+    .inHead(`cd ${folder} && cat latest_checkpointed_iteration.txt && echo && ls`)
+    .split(/\s+/);
 }
 
 function namespaces(): string[] {
