@@ -64,6 +64,7 @@ class RehearsalServer:
         self._open: dict[tuple[int, ...], list[int]] = {}
         """What was still to come of answers that were cut, by all tokens so far."""
         self._weights = 0
+        self._generating = 0
         self._address: tuple[str, int] | None = None
 
     async def start(self) -> None:
@@ -92,6 +93,10 @@ class RehearsalServer:
         """The weights after a step: whatever is being generated is cut."""
         self._weights = step
 
+    async def generating(self) -> int:
+        """Answers that are being generated."""
+        return self._generating
+
     async def generate(
         self, *, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any
     ) -> TokenOutput:
@@ -118,6 +123,14 @@ class RehearsalServer:
         meant = self._open.pop(tuple(prompt), None)
         if meant is None:
             meant = await asyncio.to_thread(self._meant, prompt)
+        self._generating += 1
+        try:
+            async for drawn in self._parts(prompt, meant, most):
+                yield drawn
+        finally:
+            self._generating -= 1
+
+    async def _parts(self, prompt: list[int], meant: list[int], most: int) -> AsyncIterator[Drawn]:
         weights, begin = self._weights, time.monotonic()
         tokens: list[int] = []
         logprobs: list[float] = []

@@ -39,7 +39,10 @@ TRACKER = "latest_checkpointed_iteration.txt"
 NOTE = "rehearsal.json"
 
 TRAINING_SECONDS = 2.0
-"""Between a step's trials and its new weights."""
+"""Between a step's trials and its new weights, at least."""
+
+LONGEST_TRAINING_SECONDS = 60.0
+"""At most, where training is asynchronous."""
 
 
 class Rehearsal:
@@ -74,6 +77,8 @@ class Rehearsal:
             trials = self._trials(manager, next(rows), step + 1) if ahead else None
             sampled = time.monotonic()
             await asyncio.sleep(TRAINING_SECONDS)
+            if trials is not None:
+                await self._generating()
             await asyncio.gather(*(server.set_weights.remote(step) for server in self._servers))
             if self._is_saved(step, total):
                 self._save(step, batches)
@@ -162,6 +167,15 @@ class Rehearsal:
             return output
 
         return asyncio.create_task(generate())
+
+    async def _generating(self) -> None:
+        """Waits until the new weights will cut an answer, as they mostly do in a run, whose answers are longer."""
+        until = time.monotonic() + LONGEST_TRAINING_SECONDS
+        while time.monotonic() < until:
+            counts = await asyncio.gather(*(one.generating.remote() for one in self._servers))
+            if any(counts):
+                return
+            await asyncio.sleep(0.05)
 
     def _is_saved(self, step: int, total: int) -> bool:
         every = int(self._config.trainer.save_freq)
