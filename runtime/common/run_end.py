@@ -1,23 +1,28 @@
-"""Whether a run has come to its end, as Ray's job API shows it. Standard library only.
+"""Where a run stands, and whether it has come to its end, as Ray's job API shows it.
 
-A run is submitted as `<namespace>-<attempt>`, where `namespace` is `<stack>-<fingerprint>`. Ray does not
-know whether another attempt will follow one that has failed. So the submitter leaves a mark when
-there will be none: a submission of its own, which ends at once and says why.
+A run is submitted as `<namespace>-<attempt>`, where `namespace` is `<stack>-<fingerprint>`. Ray does
+not know whether another attempt will follow one that is over. So the submitter leaves a mark when
+there will be none: a submission of its own, which ends at once and whose metadata says why. It is
+about one attempt, so that it means nothing once there is a newer one. Standard library only.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ray_jobs import Job, JobExists, NoSuchJob, RayJobs
+from ray_jobs import Job, JobExists, RayJobs, RayJobsError
 
-LAST_LINES = 15
-"""Of a failed run's output that are shown."""
-
-LONGEST_REASON = 500
+LONGEST_REASON = 400
 """Characters."""
+
+LONGEST_LINES = 1200
+"""Characters of last lines. With the reason they fit into the 2048 bytes of the log that Kubernetes
+keeps of a container that has failed (`terminationMessagePolicy: FallbackToLogsOnError`)."""
+
+LONGEST_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -29,39 +34,82 @@ class End:
     """What happened, and the last lines of a run that has failed."""
 
 
-def mark_of(namespace: str) -> str:
-    """Id of the submission that says that no attempt will follow."""
-    return f"{namespace}-given-up"
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands."""
+
+    words: str
+    """For somebody who waits for it."""
+    end: End | None
+    """None while the run goes on, may be started again, or has not begun."""
 
 
-def leave_mark(jobs: RayJobs, namespace: str, reason: str) -> None:
-    """Raises RayJobsError."""
+def mark_of(namespace: str, attempt: int) -> str:
+    """Id of the submission that says that no attempt will follow this one."""
+    return f"{namespace}-{attempt}-given-up"
+
+
+def leave_mark(
+    jobs: RayJobs, namespace: str, attempt: int, reason: str, lines: Sequence[str] = ()
+) -> None:
+    """`lines`: the end of the run's output. Raises RayJobsError."""
+    about = {"reason": reason[:LONGEST_REASON], "lines": "\n".join(_fitting(lines))}
     with suppress(JobExists):
-        jobs.submit(mark_of(namespace), "true", {"reason": reason[:LONGEST_REASON]})
+        jobs.submit(mark_of(namespace, attempt), "true", about)
 
 
-def remove_mark(jobs: RayJobs, namespace: str) -> None:
-    """Raises RayJobsError."""
-    with suppress(NoSuchJob):
-        jobs.delete(mark_of(namespace))
-
-
-def end_of(jobs: RayJobs, namespace: str) -> End | None:
-    """None while the run goes on, or has not begun. Raises RayJobsError."""
-    attempts: list[tuple[int, Job]] = []
-    mark: Job | None = None
+def remove_marks(jobs: RayJobs, namespace: str) -> None:
+    """Those that an earlier submitter has left: this one may start the run again. Raises RayJobsError."""
+    mark = re.compile(rf"{re.escape(namespace)}-\d+-given-up")
     for job in jobs.submissions():
-        if found := re.fullmatch(rf"{re.escape(namespace)}-(\d+)", job.submission_id):
-            attempts.append((int(found[1]), job))
-        elif job.submission_id == mark_of(namespace):
-            mark = job
+        if mark.fullmatch(job.submission_id):
+            # One that has not ended yet stays. It counts only until the next attempt.
+            with suppress(RayJobsError):
+                jobs.delete(job.submission_id)
+
+
+def state_of(jobs: RayJobs, namespace: str) -> RunState:
+    """Raises RayJobsError."""
+    known = {job.submission_id: job for job in jobs.submissions()}
+    attempt = re.compile(rf"{re.escape(namespace)}-(\d+)")
+    attempts = [int(found[1]) for found in map(attempt.fullmatch, known) if found]
     if not attempts:
-        return None
-    _, newest = max(attempts, key=lambda pair: pair[0])
-    if newest.status == "SUCCEEDED":
-        return End(True, f"{newest.submission_id} has succeeded")
-    if mark is None or not newest.is_over:
-        return None
-    lines = jobs.logs(newest.submission_id).splitlines()[-LAST_LINES:]
-    reason = mark.metadata.get("reason", f"{newest.submission_id} has failed")
-    return End(False, "\n".join([f"the run is given up: {reason}", *lines]))
+        return RunState("the run is not submitted yet", None)
+    newest = max(attempts)
+    job, mark = known[f"{namespace}-{newest}"], known.get(mark_of(namespace, newest))
+    if job.status == "SUCCEEDED":
+        words = f"{job.submission_id} has succeeded"
+        return RunState(words, End(True, words))
+    if mark is not None and job.is_over:
+        return RunState("the run is given up", End(False, _why(mark)))
+    return RunState(_words(job), None)
+
+
+def _words(job: Job) -> str:
+    match job.status:
+        case "FAILED":
+            return f"{job.submission_id} has failed, and is to be started again"
+        case "STOPPED":
+            return f"{job.submission_id} was stopped, and is not started again yet"
+        case "PENDING":
+            return f"{job.submission_id} is submitted"
+        case _:
+            return f"{job.submission_id} runs"
+
+
+def _why(mark: Job) -> str:
+    reason, lines = (mark.metadata.get(key, "") for key in ("reason", "lines"))
+    end = f". Its last lines:\n{lines}" if lines else ""
+    return f"the run is given up: {reason}{end}"
+
+
+def _fitting(lines: Sequence[str]) -> list[str]:
+    """The last ones, as far as there is room."""
+    found: list[str] = []
+    left = LONGEST_LINES
+    for line in reversed(lines):
+        left -= min(len(line), LONGEST_LINE) + 1
+        if left < 0:
+            break
+        found.insert(0, line[:LONGEST_LINE])
+    return found

@@ -1,6 +1,6 @@
 /**
  * A whole run on a real node, with packets, programs and real agents in real sandboxes; only the policy and its training
- * are a rehearsal's. Each proxy mode, each tier, and a run that goes on where an earlier one was destroyed.
+ * are a rehearsal's. Each proxy mode, several workers, and a run that goes on where an earlier one was destroyed.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { experiment, openSite, type Site, Stack } from "./support/chain.ts";
@@ -138,16 +138,6 @@ describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 
     }
     for (const { drop } of samples(stack)) expect(drop).toBeNull();
     expect(made[1]?.metrics["fully_async/partial/total_partial_num"]).toBeGreaterThan(0);
-  });
-
-  it("of three nodes has another worker to train with", async () => {
-    stack.configure(experiment("three-node", besideSandboxes));
-    await stack.up();
-    expect(await stack.ended(300)).toBe("Complete");
-    const pods = JSON.parse(
-      kubectl(["get", "pods", "-n", "async-train", "-l", "ray.io/node-type=worker", "-o", "json"]),
-    ) as { items: object[] };
-    expect(pods.items).toHaveLength(3);
     await stack.destroy();
   });
 });
