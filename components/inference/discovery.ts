@@ -11,6 +11,8 @@ export interface DiscoveryArgs {
   rayNamespace: string;
   /** Rollout servers that must answer. */
   rolloutServers: number;
+  /** GPUs that the run waits for, so that discovery can say so. @default it says nothing of them */
+  gpus?: number;
   /** Where the table of their addresses is written. @default nowhere */
   table?: string;
   /** Minutes until every rollout server must answer. */
@@ -24,6 +26,7 @@ export function discoveryVariables(args: DiscoveryArgs): Record<string, pulumi.I
     RAY_NAMESPACE: args.rayNamespace,
     ROLLOUT_SERVERS: String(args.rolloutServers),
     LIST_PROGRAM: `${programDirectory}/list_rollouts.py`,
+    ...(args.gpus === undefined ? {} : { RAY_GPUS: String(args.gpus) }),
     ...(args.table === undefined ? {} : { ROLLOUT_TABLE: args.table }),
     DISCOVERY_TIMEOUT_SECONDS: String(args.rolloutMinutes * 60),
   };

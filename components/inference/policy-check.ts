@@ -36,7 +36,7 @@ export interface PolicyCheckArgs {
   /** Name of the Job. */
   object: string;
   check: PolicyCheckPlan;
-  trainer: WithImage<Pick<Trainer, "fingerprint" | "image" | "rayNamespace">>;
+  trainer: WithImage<Pick<Trainer, "fingerprint" | "gpus" | "image" | "rayNamespace">>;
   /** Where the pod runs: on the nodes of the head, which have the image. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;
@@ -121,6 +121,7 @@ function checker(args: PolicyCheckArgs): k8s.types.input.core.v1.Container {
       ...discoveryEnvironment({
         ...args,
         rayNamespace: trainer.rayNamespace,
+        gpus: trainer.gpus,
         rolloutServers: check.rolloutServers,
       }),
       { name: "MODEL", value: check.model },

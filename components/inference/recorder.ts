@@ -26,7 +26,7 @@ export interface RecorderArgs {
   recorder: RecorderPlan;
   /** Rollout servers that must answer before it starts. */
   rolloutServers: number;
-  trainer: WithImage<Pick<Trainer, "fingerprint" | "image" | "rayNamespace">>;
+  trainer: WithImage<Pick<Trainer, "fingerprint" | "gpus" | "image" | "rayNamespace">>;
   disruption: Pick<Disruption, "recorderMaxUnavailable">;
   /** Directory of the trials; each has a file of its calls. */
   trials: string;
@@ -103,8 +103,13 @@ const programMounts = [{ name: "table", mountPath: tableDirectory }, programMoun
 
 /** Variables that discovery and the recorder, which goes on with it, have in common. */
 function environment({ trainer, ...args }: RecorderArgs): k8s.types.input.core.v1.EnvVar[] {
-  const { rayNamespace } = trainer;
-  return discoveryEnvironment({ ...args, rayNamespace, table: `${tableDirectory}/rollouts.json` });
+  const { gpus, rayNamespace } = trainer;
+  return discoveryEnvironment({
+    ...args,
+    gpus,
+    rayNamespace,
+    table: `${tableDirectory}/rollouts.json`,
+  });
 }
 
 function discovery(args: RecorderArgs): Container {
@@ -112,6 +117,7 @@ function discovery(args: RecorderArgs): Container {
     name: "discover-rollouts",
     image: args.trainer.image,
     command: ["python3", "-u", `${programDirectory}/discover_rollouts.py`],
+    terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: unprivileged,
     env: environment(args),
     resources: resourcesOf(args.recorder.discoveryRequests),

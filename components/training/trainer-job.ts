@@ -133,6 +133,7 @@ function submitter(args: TrainerJobArgs): k8s.types.input.core.v1.Container {
     name: "submitter",
     image: trainer.image,
     command: ["python3", "-u", `${programDirectory}/submit_run.py`],
+    terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
     env: [
       { name: "RAY_JOBS_URL", value: args.jobsUrl },

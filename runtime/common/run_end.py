@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ray_jobs import Job, JobExists, RayJobs, RayJobsError
+from ray_jobs import TRANSIENT, Job, JobExists, RayJobs, RayJobsError
 
 LONGEST_REASON = 400
 """Characters."""
@@ -63,9 +63,13 @@ def remove_marks(jobs: RayJobs, namespace: str) -> None:
     mark = re.compile(rf"{re.escape(namespace)}-\d+-given-up")
     for job in jobs.submissions():
         if mark.fullmatch(job.submission_id):
-            # One that has not ended yet stays. It counts only until the next attempt.
-            with suppress(RayJobsError):
+            try:
                 jobs.delete(job.submission_id)
+            except TRANSIENT:
+                raise
+            except RayJobsError:
+                # Gone already, or so new that it has not ended: then it counts until the next attempt.
+                continue
 
 
 def state_of(jobs: RayJobs, namespace: str) -> RunState:
@@ -74,14 +78,14 @@ def state_of(jobs: RayJobs, namespace: str) -> RunState:
     attempt = re.compile(rf"{re.escape(namespace)}-(\d+)")
     attempts = [int(found[1]) for found in map(attempt.fullmatch, known) if found]
     if not attempts:
-        return RunState("the run is not submitted yet", None)
+        return RunState("not submitted yet", None)
     newest = max(attempts)
     job, mark = known[f"{namespace}-{newest}"], known.get(mark_of(namespace, newest))
     if job.status == "SUCCEEDED":
         words = f"{job.submission_id} has succeeded"
         return RunState(words, End(True, words))
     if mark is not None and job.is_over:
-        return RunState("the run is given up", End(False, _why(mark)))
+        return RunState("given up", End(False, _why(mark)))
     return RunState(_words(job), None)
 
 

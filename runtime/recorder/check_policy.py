@@ -25,6 +25,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,10 @@ import discover_rollouts
 import pod
 import sampled
 from check_proxy import RECORD_SECONDS, SURFACES, NoRecord, ProxyWay
-from discover_rollouts import Server
+from discover_rollouts import Discovery, Server
 from http_client import NoAnswer
 from pod import BadInput, GiveUp, Progress, say
+from ray_jobs import RayJobsError
 
 
 class Exit(IntEnum):
@@ -73,6 +75,16 @@ def complete(server: Server, model: str) -> sampled.Choice:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoAnswer(f"it answers, but not as vLLM: {error!r}") from None
     return found
+
+
+def complete_or_end(discovery: Discovery, server: Server, model: str) -> sampled.Choice:
+    """The same. Raises RunEnded as well: then no patience helps."""
+    try:
+        return complete(server, model)
+    except NoAnswer:
+        with suppress(RayJobsError):
+            discovery.demand_run()
+        raise
 
 
 def patiently(who: str, ask: Callable[[], Answer], patience: float) -> Answer:
@@ -125,7 +137,7 @@ def check_servers(model: str, patience: float) -> None:
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
     for server in servers:
         who = f"{server.name} at {server.authority}"
-        choice = patiently(who, partial(complete, server, model), patience)
+        choice = patiently(who, partial(complete_or_end, discovery, server, model), patience)
         if not choice.is_exact or not choice.token_ids:
             raise GiveUp(
                 Exit.NOT_EXACT,

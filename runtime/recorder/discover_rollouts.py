@@ -14,6 +14,7 @@ Environment:
     LIST_PROGRAM                  path of list_rollouts.py on the head
     ROLLOUT_TABLE                 where the table is written: JSON, [{"index", "host", "port"}]
     DISCOVERY_TIMEOUT_SECONDS     how long all of it may take
+    RAY_GPUS                      optional: GPUs of the run, which Ray must have before it starts
     END_SECONDS                   optional, 30: how long the mark of a run that was given up must
                                   stand, since a new submitter removes an old one
     REACH_SECONDS                 optional, 60: how long a server that gave its address may refuse
@@ -73,6 +74,10 @@ LONGEST_LOOK_SECONDS = 120.0
 """A look that takes longer has hung; list_rollouts.py itself gives up on Ray after a minute."""
 
 POLL_SECONDS = 2.0
+
+RUN_SECONDS = 5.0
+"""Between two looks at the run itself."""
+
 FAILED_LISTING_SECONDS = 15.0
 CONNECT_SECONDS = 3.0
 
@@ -130,6 +135,7 @@ def from_environment() -> Discovery:
         expected=int(expected),
         list_program=pod.required("LIST_PROGRAM"),
         timeout=pod.number("DISCOVERY_TIMEOUT_SECONDS"),
+        gpus=int(pod.number("RAY_GPUS", 0)),
         end_patience=pod.number("END_SECONDS", 30),
     )
 
@@ -153,6 +159,7 @@ class Discovery:
         expected: int,
         list_program: str,
         timeout: float,
+        gpus: int = 0,
         end_patience: float = 30.0,
     ) -> None:
         self._jobs = jobs
@@ -165,6 +172,9 @@ class Discovery:
         self._state = "Ray's head was not asked yet"
         self._listed = False
         self._looks: list[str] = []
+        self._gpus = gpus
+        self._run = ""
+        self._run_looked_at = float("-inf")
         self._end_patience = end_patience
         self._ended_since: float | None = None
 
@@ -176,13 +186,15 @@ class Discovery:
         """All promised servers, as soon as they have given their addresses. Raises RunEnded."""
         while True:
             try:
-                self._demand_run()
+                self.demand_run()
                 servers = self._listing()
             except TokenRefused as error:
                 raise GiveUp(Exit.TOKEN_REFUSED, str(error)) from None
             except NoSuchJob:
+                self._run = ""
                 self._tell("Ray has lost the listing: its head was restarted")
             except RayJobsError as error:
+                self._run = ""
                 self._tell(f"Ray's head does not answer: {error}")
             else:
                 if servers is not None:
@@ -269,7 +281,7 @@ class Discovery:
                 if not listing.missing:
                     return listing.servers
                 self._tell(self._describe(len(listing.servers), listing.missing))
-            self._demand_run()
+            self.demand_run()
             if job.is_over:
                 if result is None:
                     self._listed = True
@@ -278,14 +290,27 @@ class Discovery:
                 return None
             self._wait()
 
-    def _demand_run(self) -> None:
-        end = run_end.end_of(self._jobs, self._namespace)
+    def demand_run(self) -> None:
+        """Looks where the run stands, but not all the time. Raises RunEnded and RayJobsError."""
         now = time.monotonic()
-        self._ended_since = None if end is None else self._ended_since or now
-        if end is None or self._ended_since is None:
+        if now - self._run_looked_at < RUN_SECONDS:
             return
-        if end.succeeded or now - self._ended_since >= self._end_patience:
-            raise RunEnded(end)
+        self._run_looked_at = now
+        run = run_end.state_of(self._jobs, self._namespace)
+        self._run = f"{run.words}{self._missing_gpus()}"
+        self._ended_since = None if run.end is None else self._ended_since or now
+        if run.end is None or self._ended_since is None:
+            return
+        if run.end.succeeded or now - self._ended_since >= self._end_patience:
+            raise RunEnded(run.end)
+
+    def _missing_gpus(self) -> str:
+        """What the run waits for, if Ray lacks its GPUs."""
+        there = self._gpus
+        # Whoever cannot be told about GPUs can wait for servers all the same.
+        with suppress(RayJobsError):
+            there = self._jobs.gpus() if self._gpus else 0
+        return f"; it waits for Ray's GPUs: {there} of {self._gpus}" if there < self._gpus else ""
 
     def _end(self, submission_id: str) -> None:
         """Leaves no listing running. It is not deleted: Ray would bring it back as failed."""
@@ -304,8 +329,8 @@ class Discovery:
         return max(0.0, self._deadline - time.monotonic())
 
     def _tell(self, state: str) -> None:
-        self._state = state
-        self._progress.say(state, self._left())
+        self._state = f"{state}. The run: {self._run}" if self._run else state
+        self._progress.say(self._state, self._left())
 
     def _wait(self, seconds: float = POLL_SECONDS) -> None:
         if not self._left():

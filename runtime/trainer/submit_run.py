@@ -2,7 +2,15 @@
 
 The program of the trainer Job's pod. The run itself lives in Ray, on the head, so this pod may come
 and go: a new one finds the submission by its id, `<stack>-<fingerprint>-<attempt>`, and goes on
-following. Nothing is remembered here that Ray does not know. Standard library only.
+following. Nothing is remembered here that Ray does not know: each submission has with it what was
+counted before it. Standard library only.
+
+A failed run is started again, and failures of three kinds are counted apart:
+    after a step            at most `maxRestarts`, all in all
+    before the first step   the third in a row ends the run: a fourth would follow
+    with GPUs missing       none counts, since a node was lost. But the tenth in a row without a new
+                            step ends the run: then it is the run that takes its nodes down
+With a `maxRestarts` of 0 no failed run is started again.
 
 Environment:
     RAY_JOBS_URL           Ray's job API
@@ -15,7 +23,7 @@ Environment:
                            not count, so that a Job that is made anew has all its restarts
     POLL_SECONDS           optional, 3: between two looks at the run
     RESTART_PAUSE_SECONDS  optional, 10: before the first restart; doubles with each, to 5 minutes
-    EARLY_FAILURE_SECONDS  optional, 120: what fails sooner fails for a reason that stays
+    LOSS_SECONDS           optional, 30: how long after a failure Ray may still count a lost node
 
 Exit codes (after 1, 6 and 143 a new pod may go on following):
     0    the run has succeeded
@@ -42,7 +50,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
@@ -64,8 +72,16 @@ class Exit(IntEnum):
 
 
 LONGEST_PAUSE_SECONDS = 300.0
+
 EARLY_FAILURES = 3
-"""Early failures in a row after which another start is not worth its while."""
+"""Failures before the first step, in a row, after which another start is not worth its while."""
+
+LOSSES = 10
+"""Failures with GPUs missing, in a row and without a new step, that end the run."""
+
+STEP = re.compile(rb"^(?:\S*\([^)\n]*\)\S* )?step:([1-9]\d*) - (?!val-)", re.MULTILINE)
+"""verl's line of a trained step (verl/utils/logger/aggregate_logger.py), behind Ray's prefix or none.
+A validation before the first one has the same form, and only metrics that begin with `val-`."""
 
 PIECE = 1 << 20
 """Bytes of output that are read at once."""
@@ -126,7 +142,58 @@ class Limits:
     head: float
     poll: float
     pause: float
-    early_failure: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What was counted so far. It lies in the metadata of the next submission."""
+
+    after_step: int = 0
+    before_step: int = 0
+    """In a row."""
+    losses: int = 0
+    """In a row, without a new step."""
+    step: int = 0
+    """The highest that was done."""
+
+    @classmethod
+    def before(cls, job: Job, owner: str) -> Failures:
+        """Those of the submissions before this one. Another owner's do not count."""
+        if job.metadata.get("owner", "") != owner:
+            return cls()
+        return cls(**{key: int(job.metadata.get(key, 0)) for key in asdict(cls())})
+
+    def metadata(self) -> dict[str, str]:
+        return {key: str(count) for key, count in asdict(self).items()}
+
+    def then(self, step: int | None, *, lost: bool) -> Failures:
+        """With another one: after which step, and whether GPUs were missing."""
+        is_new = step is not None and step > self.step
+        losses = 0 if is_new else self.losses
+        early = self.before_step if step is None else 0
+        highest = max(self.step, step or 0)
+        if lost:
+            return Failures(self.after_step, early, losses + 1, highest)
+        if step is None:
+            return Failures(self.after_step, early + 1, losses, highest)
+        return Failures(self.after_step + 1, 0, losses, highest)
+
+    @property
+    def count(self) -> int:
+        return self.after_step + self.before_step + self.losses
+
+    def too_many(self, max_restarts: int) -> str | None:
+        """Why the run is not started again, if it is not."""
+        if self.count and max_restarts == 0:
+            return "it is never started again (trainer.max_restarts is 0)"
+        if self.after_step > max_restarts:
+            return f"all {max_restarts} restarts are used up"
+        if self.before_step >= EARLY_FAILURES or self.before_step > max_restarts:
+            return f"{self.before_step} failures in a row before the first step: another would follow"
+        if self.losses >= LOSSES:
+            return f"Ray has lost GPUs {self.losses} times in a row without a new step"
+        return None
 
 
 def read_run(path: str) -> Run:
@@ -194,6 +261,29 @@ class Output:
         self._last = (self._last + data)[-TAIL:]
 
 
+def last_step(jobs: RayJobs, job: Job) -> int | None:
+    """The last step that a submission has trained. Reads its output from the end: that of days is long."""
+    end, rest = jobs.output_size(job), b""
+    while end > 0:
+        start = max(0, end - PIECE)
+        data = jobs.read_output(job, start, end - start) + rest
+        # The first line may have begun in the piece before.
+        whole = data.find(b"\n") + 1 if start else 0
+        if found := STEP.findall(data[whole:]):
+            return int(found[-1])
+        end, rest = start, data[:whole] if whole else data
+    return None
+
+
+class RunFailed(GiveUp):
+    """The run has failed for good."""
+
+    def __init__(self, reason: str, lines: list[str]) -> None:
+        super().__init__(Exit.RUN_FAILED, "\n".join([f"{reason}. Its last lines:", *lines]))
+        self.reason = reason
+        self.lines = lines
+
+
 class Submitter:
     """Brings the run to its end, through restarts of the run, of the head and of itself."""
 
@@ -210,6 +300,7 @@ class Submitter:
         self._submitted = ""
         self._attended = False
         self._output: Output | None = None
+        self._failures = Failures()
 
     @property
     def newest(self) -> str | None:
@@ -221,10 +312,20 @@ class Submitter:
 
         Raises GiveUp, TokenRefused, or another RayJobsError that no waiting can cure.
         """
+        try:
+            self._follow()
+        except GiveUp as end:
+            if end.code in (Exit.RUN_FAILED, Exit.STOPPED):
+                self._leave_mark(end)
+            raise
+
+    def _follow(self) -> None:
+        self._patiently(lambda: run_end.remove_marks(self._jobs, self._run.namespace))
         attempts = self._clear_the_way()
-        self._patiently(lambda: run_end.remove_mark(self._jobs, self._run.namespace))
         while True:
             latest = attempts[-1] if attempts else None
+            if latest is not None:
+                self._failures = Failures.before(latest, self._owner)
             if latest is None or latest.status == "STOPPED":
                 # Never begun, forgotten by a restarted head, or stopped in favour of another run.
                 self._submit()
@@ -234,7 +335,7 @@ class Submitter:
                 say(f"{latest.submission_id} has succeeded")
                 return
             else:
-                self._pause_or_give_up(attempts)
+                self._pause_or_give_up(latest)
                 self._look()
                 self._submit()
             attempts = self._look()
@@ -300,7 +401,8 @@ class Submitter:
         submission_id = self._run.submission_id(self._highest + 1)
         say(f"submitting {submission_id}")
         try:
-            self._jobs.submit(submission_id, self._entrypoint, {"owner": self._owner})
+            about = {"owner": self._owner, **self._failures.metadata()}
+            self._jobs.submit(submission_id, self._entrypoint, about)
         except JobExists:
             say(f"{submission_id} is there already")
         except TRANSIENT as error:
@@ -343,43 +445,60 @@ class Submitter:
             except RayJobsError as error:
                 say(f"the end of the output of {job.submission_id} cannot be read: {error}")
 
-    def _pause_or_give_up(self, attempts: list[Job]) -> None:
+    def _pause_or_give_up(self, latest: Job) -> None:
         """Waits before the next start, if there may be one."""
-        latest, allowed = attempts[-1], self._run.max_restarts
-        failed = [
-            job
-            for job in attempts
-            if job.status == "FAILED" and job.metadata.get("owner", "") == self._owner
-        ]
-        early = [job for job in failed[-EARLY_FAILURES:] if self._is_early(job)]
-        if len(early) == EARLY_FAILURES:
-            seconds = f"{self._limits.early_failure:g} s"
-            reason = (
-                f"{EARLY_FAILURES} failures within {seconds} of the start: a fourth would follow"
-            )
-        elif len(failed) > allowed:
-            reason = f"all {allowed} restarts are used up"
-        else:
-            pause = min(self._limits.pause * 2 ** (len(failed) - 1), LONGEST_PAUSE_SECONDS)
-            if failed:
-                say(f"{_end(latest)}; restart {len(failed)} of {allowed} in {pause:g} s")
-                time.sleep(pause)
+        if latest.metadata.get("owner", "") != self._owner:
             return
-        self._leave_mark(f"{_end(latest)}; {reason}")
-        lines = self._output.last_lines() if self._output else latest.message.splitlines()
-        raise GiveUp(Exit.RUN_FAILED, "\n".join([f"{_end(latest)}; {reason}. Its last lines:", *lines]))
+        missing, step = self._missing_gpus(), self._last_step(latest)
+        failures = self._failures.then(step, lost=missing is not None)
+        what = f"{_end(latest)} {'before its first step' if step is None else f'after step {step}'}"
+        reason = failures.too_many(self._run.max_restarts)
+        if reason is not None:
+            lines = self._output.last_lines() if self._output else latest.message.splitlines()
+            raise RunFailed(f"{what}; {reason}", lines)
+        pause = min(self._limits.pause * 2 ** (failures.count - 1), LONGEST_PAUSE_SECONDS)
+        if missing is not None:
+            next_start = f"{missing}, so that this does not count; next start"
+        elif step is None:
+            allowed = min(EARLY_FAILURES - 1, self._run.max_restarts)
+            next_start = f"restart {failures.before_step} of {allowed} without a step"
+        else:
+            next_start = f"restart {failures.after_step} of {self._run.max_restarts}"
+        say(f"{what}; {next_start} in {pause:g} s")
+        self._failures = failures
+        time.sleep(pause)
 
-    def _leave_mark(self, reason: str) -> None:
-        """Tells those that wait for the run's servers that there will be none."""
+    def _missing_gpus(self) -> str | None:
+        """What Ray lacks of the run's GPUs; None: nothing. A lost node counts until Ray misses it."""
+        if not self._run.gpus:
+            return None
+        until = time.monotonic() + self._limits.loss
+        while (there := self._patiently(self._jobs.gpus)) >= self._run.gpus:
+            if time.monotonic() >= until:
+                return None
+            time.sleep(self._limits.poll)
+        return f"Ray has {there} of {self._run.gpus} GPUs"
+
+    def _last_step(self, job: Job) -> int | None:
+        """The last step that a submission has trained; None: none, or its output cannot be read."""
         try:
-            run_end.leave_mark(self._jobs, self._run.namespace, reason)
+            return last_step(self._jobs, job)
+        except RayJobsError:
+            pass
+        try:
+            found = STEP.findall(self._jobs.logs(job.submission_id).encode())
+        except RayJobsError as error:
+            say(f"the output of {job.submission_id} cannot be read, so it counts as without a step: {error}")
+            return None
+        return int(found[-1]) if found else None
+
+    def _leave_mark(self, end: GiveUp) -> None:
+        """Tells those that wait for the run's servers that there will be none."""
+        reason, lines = (end.reason, end.lines) if isinstance(end, RunFailed) else (str(end), [])
+        try:
+            run_end.leave_mark(self._jobs, self._run.namespace, self._highest, reason, lines)
         except RayJobsError as error:
             say(f"those that wait for the run cannot be told that it is given up: {error}")
-
-    def _is_early(self, job: Job) -> bool:
-        if job.started is None or job.ended is None:
-            return False
-        return job.ended - job.started < self._limits.early_failure
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Asks until the head answers."""
@@ -425,7 +544,7 @@ class Program:
                 head=pod.number("HEAD_TIMEOUT_SECONDS"),
                 poll=pod.number("POLL_SECONDS", 3),
                 pause=pod.number("RESTART_PAUSE_SECONDS", 10),
-                early_failure=pod.number("EARLY_FAILURE_SECONDS", 120),
+                loss=pod.number("LOSS_SECONDS", 30),
             ),
         )
         try:

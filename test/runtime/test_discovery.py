@@ -168,7 +168,7 @@ def ended(cluster: Cluster) -> Iterator[Callable[[str], None]]:
         wait_until(lambda: jobs.get("run-1").is_over, 30, "end of the run")
 
     yield submit
-    for submission_id in [*submitted, run_end.mark_of("run")]:
+    for submission_id in [*submitted, run_end.mark_of("run", 1)]:
         with suppress(ray_jobs.NoSuchJob):
             wait_until(lambda id=submission_id: jobs.get(id).is_over, 30, "end of the submission")
             jobs.delete(submission_id)
@@ -177,18 +177,31 @@ def ended(cluster: Cluster) -> Iterator[Callable[[str], None]]:
 def test_a_run_that_is_given_up_ends_the_wait_with_its_last_lines(
     ended: Callable[[str], None], discover: Discover
 ) -> None:
-    ended("echo no space left; exit 3")
-    pod = discover(END_SECONDS="4", DISCOVERY_TIMEOUT_SECONDS="3600")
-    wait_until(lambda: "0 of 2 rollout servers are ready" in pod.errors, 60, "a first look")
+    pod = discover(END_SECONDS="4", RAY_GPUS="8", DISCOVERY_TIMEOUT_SECONDS="3600")
+    said = "The run: not submitted yet; it waits for Ray's GPUs: 0 of 8"
+    wait_until(lambda: said in pod.errors, 60, "a first look")
+    ended("exit 3")
+    said = "The run: run-1 has failed, and is to be started again"
+    wait_until(lambda: said in pod.errors, 60, "a look at the failure")
     # A submitter may still start it again.
     time.sleep(6)
     assert pod.running
     jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
-    run_end.leave_mark(jobs, "run", "run-1 has failed with exit code 3; all restarts are used up")
+    reason = "run-1 has failed with exit code 3; all restarts are used up"
+    run_end.leave_mark(jobs, "run", 1, reason, ["no space left", "x" * 5000])
     assert pod.wait(30) == 9, pod.errors
-    assert "given up: run-1 has failed with exit code 3; all restarts are used up" in pod.errors
-    assert "no space left" in pod.errors
+    end = pod.errors[pod.errors.index("discover_rollouts: ") :]
+    # Kubernetes keeps so much of a log's end.
+    assert len(end) < 2048
+    assert f"the run is given up: {reason}. Its last lines:\nno space left\nxxx" in end
     assert not table_of(pod).exists()
+    # Its next attempt takes the mark's meaning, whoever has failed to remove it.
+    assert run_end.state_of(jobs, "run").end is not None
+    jobs.submit("run-2", "exec sleep 600")
+    assert run_end.state_of(jobs, "run").end is None
+    jobs.stop("run-2")
+    wait_until(lambda: jobs.get("run-2").is_over, 30, "end of the second attempt")
+    jobs.delete("run-2")
 
 
 def test_a_run_that_has_ended_well_ends_the_wait(

@@ -61,6 +61,23 @@ def test_life_of_a_submission(jobs: RayJobs) -> None:
     assert jobs.read_output(first, len(output) + 1000, 100) == b""
 
 
+def test_gpus_are_those_of_the_nodes_that_are_there(cluster: Cluster, jobs: RayJobs) -> None:
+    assert jobs.gpus() == 0
+    with cluster.gpus(3):
+        assert jobs.gpus() == 3
+    # Ray remembers the node that is lost.
+    assert jobs.gpus() == 0
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"data": {"result": {"result": [1]}}}'])
+def test_another_answer_about_the_nodes(answer: bytes) -> None:
+    with (
+        answering(lambda request: request.answer(200, answer)) as server,
+        pytest.raises(RayJobsError),
+    ):
+        RayJobs(server.url, "x").gpus()
+
+
 def test_unknown_submission(jobs: RayJobs) -> None:
     for ask in (jobs.get, jobs.stop, jobs.logs):
         with pytest.raises(NoSuchJob):

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,9 @@ import os, sys
 with open('count', 'a') as count: count.write('x')
 attempt = os.path.getsize('count')
 print('attempt', attempt, 'begins')
-if attempt < 3: sys.exit(f'attempt {attempt} fails')
+if attempt < 3:
+    print(f'step:{attempt} - loss:0.5')
+    sys.exit(f'attempt {attempt} fails')
 print('attempt', attempt, 'succeeds')
 """
 
@@ -85,11 +88,11 @@ class TestRunsThatEnd:
             argv = script(directory / name, program)
             return submitter_environment(directory / name, name, argv, **more)
 
-        hopeless = {"max_restarts": "10", "EARLY_FAILURE_SECONDS": "60"}
+        hopeless = "raise SystemExit('no such model')"
         environments = {
             "good": environment("good", PRINTS),
-            "flaky": environment("flaky", FAILS_TWICE, EARLY_FAILURE_SECONDS="0"),
-            "hopeless": environment("hopeless", "raise SystemExit('no such model')", **hopeless),
+            "flaky": environment("flaky", FAILS_TWICE),
+            "hopeless": environment("hopeless", hopeless, max_restarts="10"),
         }
         submitters = {
             name: start_program("submit_run.py", environment, directory / name / "log")
@@ -125,25 +128,23 @@ class TestRunsThatEnd:
         states = {"flaky-aaaa-1": "FAILED", "flaky-aaaa-2": "FAILED", "flaky-aaaa-3": "SUCCEEDED"}
         assert attempts(jobs, "flaky") == states
         assert printed_by_run(submitter).decode().splitlines() == [
-            *("attempt 1 begins", "attempt 1 fails", "attempt 2 begins", "attempt 2 fails"),
+            *("attempt 1 begins", "step:1 - loss:0.5", "attempt 1 fails"),
+            *("attempt 2 begins", "step:2 - loss:0.5", "attempt 2 fails"),
             *("attempt 3 begins", "attempt 3 succeeds"),
         ]
-        assert (
-            "flaky-aaaa-1 has failed with exit code 1; restart 1 of 3 in 0.2 s" in submitter.errors
-        )
-        assert (
-            "flaky-aaaa-2 has failed with exit code 1; restart 2 of 3 in 0.4 s" in submitter.errors
-        )
+        for attempt, next_start in {1: "restart 1 of 3 in 0.2 s", 2: "restart 2 of 3 in 0.4 s"}.items():
+            said = f"flaky-aaaa-{attempt} has failed with exit code 1 after step {attempt}; {next_start}"
+            assert said in submitter.errors
 
-    def test_early_failures_end_it(self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs) -> None:
+    def test_failures_before_the_first_step_end_it(self, ended: dict[str, Tree], jobs: ray_jobs.RayJobs) -> None:
         submitter = ended["hopeless"]
         assert submitter.wait(0) == 3, submitter.errors
         assert set(attempts(jobs, "hopeless").values()) == {"FAILED"}
         assert len(attempts(jobs, "hopeless")) == 3
-        assert "3 failures within 60 s of the start" in submitter.errors
-        end = run_end.end_of(jobs, "hopeless-aaaa")
+        assert "3 failures in a row before the first step" in submitter.errors
+        end = run_end.state_of(jobs, "hopeless-aaaa").end
         assert end is not None and not end.succeeded
-        assert "3 failures within 60 s of the start" in end.why
+        assert "3 failures in a row before the first step" in end.why
         assert end.why.endswith("no such model")
         assert submitter.errors.endswith("no such model\n")
 
@@ -175,6 +176,41 @@ def test_a_run_waits_for_the_gpus_of_a_worker_that_is_not_there_yet(
         submitter.kill()
     assert submitter.output.endswith("it trains\n")
     assert attempts(jobs, "early") == {"early-aaaa-1": "SUCCEEDED"}
+
+
+LOSES_ITS_NODE = """
+import os, time
+first = not os.path.exists('begun')
+open('begun', 'w').close()
+print('step:5 - loss:0.5', flush=True)
+while first and not os.path.exists('lost'): time.sleep(0.1)
+if first: raise SystemExit('its actors are gone')
+"""
+
+
+def test_a_lost_node_costs_no_restart(
+    cluster: Cluster, jobs: ray_jobs.RayJobs, tmp_path: Path
+) -> None:
+    """The run fails before Ray misses the node."""
+    argv = script(tmp_path, LOSES_ITS_NODE)
+    environment = submitter_environment(tmp_path, "loses", argv, gpus="2", LOSS_SECONDS="60")
+    submitter = start_program("submit_run.py", environment, tmp_path / "submitter")
+    try:
+        with cluster.gpus(2):
+            wait_until(lambda: "step:5 - " in submitter.output, 60, "the run's first step")
+            assert jobs.gpus() == 2
+            (tmp_path / "lost").touch()
+            wait_until(lambda: jobs.get("loses-aaaa-1").is_over, 30, "the failure")
+        assert jobs.gpus() == 0
+        wait_until(lambda: "Ray has 0 of 2 GPUs; waiting" in submitter.output, 60, "the second wait")
+        with cluster.gpus(2):
+            assert submitter.wait(60) == 0, submitter.errors
+    finally:
+        submitter.kill()
+    failed = "loses-aaaa-1 has failed with exit code 1 after step 5"
+    assert f"{failed}; Ray has 0 of 2 GPUs, so that this does not count" in submitter.errors
+    counted = {"after_step": "0", "before_step": "0", "losses": "1", "step": "5"}
+    assert jobs.get("loses-aaaa-2").metadata == {"owner": "", **counted}
 
 
 WAITS = """
@@ -268,6 +304,7 @@ def test_silent_head(tmp_path: Path) -> None:
         ('"name": ""', "must be texts"),
         ('"maxRestarts": -1', "maxRestarts must be a whole number"),
         ('"maxRestarts": "3"', "maxRestarts must be a whole number"),
+        ('"gpus": 1.5', "gpus must be a whole number"),
         ("", "RUN_SPEC: Expecting"),
     ],
 )
@@ -290,43 +327,122 @@ class TestDecisions:
         monkeypatch.setattr(time, "sleep", pauses.append)
         return pauses
 
-    def follow(self, ray: FakeJobs, *, owner: str = "", max_restarts: int = 3) -> None:
-        run = submit_run.Run("run", "f", ("true",), "/", "/log", "/vllm-log", max_restarts)
-        limits = submit_run.Limits(head=60, poll=3, pause=10, early_failure=120)
+    def follow(
+        self, ray: FakeJobs, *, owner: str = "", max_restarts: int = 3, gpus: int = 0
+    ) -> None:
+        run = submit_run.Run("run", "f", ("true",), "/", "/log", "/vllm-log", max_restarts, gpus)
+        limits = submit_run.Limits(head=60, poll=3, pause=10, loss=0)
         submit_run.Submitter(
             ray, run, launch_program="launch_run.py", owner=owner, limits=limits
         ).follow()
 
     def test_pauses_double_until_the_restarts_are_used_up(self, pauses: list[float]) -> None:
-        ray = FakeJobs(ends_with("FAILED", after=3600, exit_code=9))
+        ray = FakeJobs(ends_with("FAILED", after=3600, exit_code=9), step=lambda _: 1)
         with pytest.raises(GiveUp) as end:
             self.follow(ray, max_restarts=7)
         assert end.value.code == 3
-        assert "run-f-8 has failed with exit code 9; all 7 restarts are used up" in str(end.value)
+        said = "run-f-8 has failed with exit code 9 after step 1; all 7 restarts are used up"
+        assert said in str(end.value)
         assert str(end.value).endswith("output of run-f-8")
-        assert len(ray.known) == 8
+        assert len(ray.attempts) == 8
         assert [pause for pause in pauses if pause >= 10] == [10, 20, 40, 80, 160, 300, 300]
 
-    @pytest.mark.parametrize("max_restarts", [0, 1])
-    def test_few_restarts_count_before_early_failures(self, max_restarts: int) -> None:
-        ray = FakeJobs(ends_with("FAILED", after=1))
-        with pytest.raises(GiveUp, match="restarts are used up"):
+    @pytest.mark.parametrize(("max_restarts", "starts"), [(0, 1), (1, 2), (2, 3), (9, 3)])
+    def test_failures_before_the_first_step_have_a_limit_of_their_own(
+        self, max_restarts: int, starts: int
+    ) -> None:
+        ray = FakeJobs(ends_with("FAILED", after=3600))
+        with pytest.raises(GiveUp, match=r"first step; (3 failures in|2 failures in|it is never)"):
             self.follow(ray, max_restarts=max_restarts)
-        assert len(ray.known) == max_restarts + 1
+        assert len(ray.attempts) == starts
 
-    def test_only_early_failures_in_a_row_end_it(self) -> None:
-        lives = iter([1.0, 1.0, 4000.0, 1.0, 1.0, 4000.0, 1.0, 1.0, 1.0])
-        ray = FakeJobs(lambda job: ends_with("FAILED", after=next(lives))(job))
-        with pytest.raises(GiveUp, match="3 failures within 120 s"):
-            self.follow(ray, max_restarts=100)
-        assert len(ray.known) == 9
+    def test_a_step_in_between_ends_a_row_and_costs_a_restart(self) -> None:
+        steps = iter([0, 0, 4, 0, 0, 8, 0, 0, 9])
+        done = defaultdict[str, int](lambda: next(steps))
+        ray = FakeJobs(ends_with("FAILED", after=1), step=lambda job: done[job.submission_id])
+        with pytest.raises(GiveUp, match="after step 9; all 2 restarts are used up"):
+            self.follow(ray, max_restarts=2)
+        assert len(ray.attempts) == 9
+
+    def test_failures_with_gpus_missing_do_not_count(
+        self, pauses: list[float], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Before a step and after one, as often as the run gets on in between."""
+        starts = iter(range(1, 100))
+        done = defaultdict[str, int](lambda: next(starts) // 2)
+        ends = {f"run-f-{attempt}": "FAILED" for attempt in range(1, 40)}
+
+        def end(job: Job) -> Job:
+            return ends_with(ends.get(job.submission_id, "SUCCEEDED"), after=1)(job)
+
+        ray = FakeJobs(end, step=lambda job: done[job.submission_id], gpus=lambda: 3)
+        self.follow(ray, max_restarts=1, gpus=8)
+        assert len(ray.attempts) == 40
+        said = "run-f-1 has failed with exit code 0 before its first step; Ray has 3 of 8 GPUs, so"
+        assert said in capfd.readouterr().err
+        assert max(pauses) == 20
+
+    def test_a_run_that_takes_its_nodes_down_ends(self) -> None:
+        ray = FakeJobs(ends_with("FAILED", after=1), step=lambda _: 7, gpus=lambda: 0)
+        with pytest.raises(GiveUp, match="after step 7; Ray has lost GPUs 10 times in a row"):
+            self.follow(ray, max_restarts=1, gpus=8)
+        # The first of them was new.
+        assert len(ray.attempts) == 10
+
+    def test_without_restarts_a_lost_node_ends_it_too(self) -> None:
+        ray = FakeJobs(ends_with("FAILED", after=1), step=lambda _: 7, gpus=lambda: 0)
+        with pytest.raises(GiveUp, match="trainer.max_restarts is 0"):
+            self.follow(ray, max_restarts=0, gpus=8)
+
+    def test_a_new_pod_of_the_same_job_counts_on(self) -> None:
+        class Ended(Exception):
+            pass
+
+        def end(job: Job) -> Job:
+            if job.submission_id == "run-f-3" and next(drained):
+                raise Ended
+            return ends_with("FAILED", after=1)(job)
+
+        drained = iter([True, False])
+        ray = FakeJobs(end, step=lambda _: 7)
+        with pytest.raises(Ended):
+            self.follow(ray, owner="job")
+        with pytest.raises(GiveUp, match="run-f-4 has failed .* all 3 restarts are used up"):
+            self.follow(ray, owner="job")
 
     def test_failures_of_an_earlier_job_do_not_count(self) -> None:
         ray = FakeJobs(ends_with("FAILED", after=1))
         for owner in ("first", "second"):
             with pytest.raises(GiveUp):
                 self.follow(ray, owner=owner)
-        assert len(ray.known) == 6
+        assert len(ray.attempts) == 6
+
+    def test_who_waits_for_the_run_is_told_of_its_end(self) -> None:
+        lines: list[str] = []
+
+        def end(job: Job) -> Job:
+            # Not while the run may be started again, nor by what an earlier Job has left.
+            lines.append(run_end.state_of(ray, "run-f").words)
+            return ends_with("FAILED", after=1)(job)
+
+        ray = FakeJobs(end)
+        for owner in ("first", "second"):
+            with pytest.raises(GiveUp):
+                self.follow(ray, owner=owner)
+            found = run_end.state_of(ray, "run-f").end
+            assert found is not None and not found.succeeded
+            assert f"run-f-{len(ray.attempts)} has failed" in found.why
+            assert found.why.endswith(f"\noutput of run-f-{len(ray.attempts)}")
+        assert lines == [f"run-f-{attempt} runs" for attempt in range(1, 7)]
+
+    def test_who_waits_for_the_run_is_told_that_somebody_has_stopped_it(self) -> None:
+        ray = FakeJobs(lambda job: ends_with("STOPPED", after=1)(job))
+        with pytest.raises(GiveUp) as gave_up:
+            self.follow(ray)
+        assert gave_up.value.code == 5
+        found = run_end.state_of(ray, "run-f").end
+        assert found is not None
+        assert found.why == "the run is given up: run-f-1 was stopped by somebody else"
 
     def test_a_forgotten_submission_is_submitted_again(
         self, capfd: pytest.CaptureFixture[str]
@@ -339,7 +455,7 @@ class TestDecisions:
 
         ray = FakeJobs(end)
         self.follow(ray)
-        assert list(ray.known) == ["run-f-2"]
+        assert ray.attempts == ["run-f-2"]
         assert "Ray has forgotten run-f-1: its head was restarted" in capfd.readouterr().err
 
     def test_two_submissions_of_one_run_become_one(self) -> None:
@@ -406,7 +522,7 @@ class TestDecisions:
             self.follow(ray)
         assert gave_up.value.code == 5
         assert ray.stopped == []
-        assert list(ray.known) == ["run-f-1", "run-g-1"]
+        assert ray.attempts == ["run-f-1", "run-g-1"]
 
     def test_another_run_that_does_not_end_is_not_waited_for_for_ever(
         self, monkeypatch: pytest.MonkeyPatch
@@ -425,11 +541,48 @@ class TestDecisions:
         assert ray.stopped == ["run-g-1"]
 
 
+class TestLastStep:
+    class Written(FakeJobs):
+        def __init__(self, output: str) -> None:
+            super().__init__(ends_with("FAILED", after=1))
+            self._output_of_all = output
+
+        def logs(self, submission_id: str) -> str:
+            return self._output_of_all
+
+    @pytest.mark.parametrize(
+        ("output", "step"),
+        [
+            ("", None),
+            ("no step:1 - here\n", None),
+            ("step:1 - actor/loss:0.5", 1),
+            ("\x1b[36m(TaskRunner pid=3104)\x1b[0m step:12 - training/global_step:12\n", 12),
+            ("(FullyAsyncTrainer pid=3104) step:3 - a:1\nTraceback\n", 3),
+            ("step:1 - a:1\nstep:2 - a:1\n", 2),
+            # A validation before the first step, of a new run and of one that was resumed.
+            ("step:0 - val-core/swe/reward/mean@1:0.5\n", None),
+            ("step:40 - val-core/swe/reward/mean@1:0.5\n", None),
+        ],
+    )
+    def test_is_verls_line_of_a_trained_step(self, output: str, step: int | None) -> None:
+        assert submit_run.last_step(self.Written(output), Job("run-f-1", "FAILED")) == step
+
+    def test_is_found_wherever_the_pieces_of_a_long_output_begin(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submit_run, "PIECE", 64)
+        before = "step:6 - a:1\n" + "x" * 50 + "\n"
+        for length in range(0, 200):
+            output = f"{before}{'y' * length}\nstep:7 - a:{'1' * 80}\n{'z' * 10}\n" + "w\n" * 60
+            assert submit_run.last_step(self.Written(output), Job("run-f-1", "FAILED")) == 7
+        assert submit_run.last_step(self.Written("w\n" * 999), Job("run-f-1", "FAILED")) is None
+
+
 def test_entry_point_quotes_for_the_shell() -> None:
     argv = ("python3", "a='b c'", "++k=$HOME", "x;y", "ä")
-    run = submit_run.Run("n", "f", argv, "/d d", "/log", "/v", 0)
+    run = submit_run.Run("n", "f", argv, "/d d", "/log", "/v", 0, 8)
     assert run.entrypoint("/p/launch_run.py") == (
-        "exec python3 /p/launch_run.py --directory '/d d' --log /log --vllm-log /v -- "
+        "exec python3 /p/launch_run.py --directory '/d d' --log /log --vllm-log /v --gpus 8 -- "
         "python3 'a='\"'\"'b c'\"'\"'' '++k=$HOME' 'x;y' 'ä'"
     )
 

@@ -29,6 +29,7 @@ class Cluster:
         # Ray's socket paths must stay below 108 characters.
         self._directory = tempfile.mkdtemp(prefix="swe-rl-", dir="/tmp")
         self._starts = 0
+        self._gpu_nodes = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,16 +69,18 @@ class Cluster:
 
     @contextmanager
     def gpus(self, count: int) -> Iterator[None]:
-        """A further node that says that it has so many GPUs."""
+        """A further node that says that it has so many GPUs; lost at the end, until Ray misses it."""
         first = (f"--address={ADDRESS}", "--num-cpus=0")
         second = ("--object-store-memory=80000000", f"--num-gpus={count}", "--block")
-        node = self._node("gpus", first, second)
+        self._gpu_nodes += 1
+        node = self._node(f"gpus-{self._gpu_nodes}", first, second)
         try:
             wait_until(lambda: self._alive_nodes(node) == 3, 120, "start of the node with GPUs")
             yield
         finally:
             self._nodes.remove(node)
             node.kill()
+            wait_until(lambda: self._alive_nodes(self._nodes[0]) == 2, 60, "notice of the lost node")
 
     def kill(self) -> None:
         """Ends every process of the cluster at once, as a lost node would."""

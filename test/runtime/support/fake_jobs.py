@@ -12,12 +12,21 @@ from ray_jobs import Job
 class FakeJobs(ray_jobs.RayJobs):
     """Submissions end as the test says, one look after they were submitted."""
 
-    def __init__(self, ends: Callable[[Job], Job]) -> None:
+    def __init__(
+        self,
+        ends: Callable[[Job], Job],
+        *,
+        step: Callable[[Job], int] = lambda _: 0,
+        gpus: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`step`: the last one that a submission trains, 0 for none. `gpus`: what Ray has of them."""
         super().__init__("http://fake", "token")
         self.known: dict[str, Job] = {}
         self.stopped: list[str] = []
         self.clock = 0.0
         self._ends = ends
+        self._step = step
+        self._gpus = gpus
 
     def submissions(self) -> list[Job]:
         return list(self.known.values())
@@ -54,8 +63,18 @@ class FakeJobs(ray_jobs.RayJobs):
             raise ray_jobs.NoSuchJob(submission_id)
         del self.known[submission_id]
 
+    @property
+    def attempts(self) -> list[str]:
+        """Without the marks of runs that were given up."""
+        return [submission_id for submission_id in self.known if submission_id[-1].isdigit()]
+
+    def gpus(self) -> int:
+        return self._gpus()
+
     def logs(self, submission_id: str) -> str:
-        return f"output of {submission_id}\n"
+        last = self._step(self.known[submission_id])
+        trained = f"(TaskRunner pid=7) step:{last} - actor/loss:0.5\n" if last else ""
+        return f"{trained}output of {submission_id}\n"
 
     def read_output(self, job: Job, start: int, length: int) -> bytes:
         return self.logs(job.submission_id).encode()[start : start + length]

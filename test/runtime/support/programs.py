@@ -86,5 +86,6 @@ def submitter_environment(
         "HEAD_TIMEOUT_SECONDS": "120",
         "POLL_SECONDS": "0.5",
         "RESTART_PAUSE_SECONDS": "0.2",
+        "LOSS_SECONDS": "1",
         **more,
     }
