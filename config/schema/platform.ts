@@ -101,7 +101,7 @@ export const trainer = z.strictObject({
     .min(0)
     .default(3)
     .describe(
-      "How often a failed run is submitted again; verl resumes from the newest checkpoint.",
+      "How often a run that failed after a step is submitted again, all in all; verl resumes from the newest checkpoint. The third failure in a row before the first step of a start ends the run, and a failure while Ray lacks GPUs does not count. 0: no failed run is submitted again.",
     ),
 });
 

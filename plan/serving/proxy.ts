@@ -99,10 +99,9 @@ export function planProxy(
         deployment_affinity_ttl_seconds: 7200,
         num_retries: 2,
         retry_after: 0,
-        allowed_fails: 1,
-        // Seconds that a server which is back stays unused. Each pod of LiteLLM asks a dead one so often, and the
-        // recorder answers at once.
-        cooldown_time: 5,
+        // The recorder knows which servers are up, refuses a call to one that is not at once, and takes its repetition to
+        // another. A cool-down here would only refuse calls when all are back, with 429, until it has run out.
+        disable_cooldowns: true,
         timeout: callTimeoutSeconds,
         stream_timeout: callTimeoutSeconds,
       },

@@ -4,8 +4,8 @@ A reverse proxy on the trusted side. LiteLLM's entries lead to `/servers/<i>/v1/
 call on to rollout server i, wherever that is by now, and bytes back as they come. It has vLLM give
 the ids and log-probabilities of all tokens, keeps them, takes them out of the answer again, and
 writes one line of JSON when the call has ended; a call that broke is written with what was sampled
-until then. A call that reaches no server is refused with 503, so that LiteLLM takes another, and
-only counted. Needs aiohttp, which Ray's dashboard brings.
+until then. A call that reaches no server is refused with 503, so that LiteLLM repeats it, and only
+counted. Needs aiohttp, which Ray's dashboard brings.
 
     POST /servers/<i>/v1/chat/completions, /servers/<i>/v1/completions
     GET  /servers/<i>/v1/models
@@ -43,7 +43,7 @@ from exchange import Cut, Exchange, brief, refusal
 from pod import BadInput, say
 from rollout_routes import CONNECT_SECONDS, Route, Routes
 from sampled import CHAT, COMPLETIONS, parse
-from trajectories import Trajectories, trial_of
+from trajectories import UNATTRIBUTED, Trajectories, trial_of
 
 
 MOST_CALLS = 2048
@@ -153,8 +153,10 @@ class Recorder:
         if self._is_ending or self._running >= MOST_CALLS:
             return self._refuse(503, "the recorder takes no further call now")
         if route.why_down and marks["attempt"] > 1:
-            # LiteLLM repeats a call sooner than it remembers which server has failed.
-            route = self._routes.idlest() or route
+            # LiteLLM repeats a call for the server that its session has.
+            trial = marks["trial"]
+            caller = marks["call"] if trial == UNATTRIBUTED else trial
+            route = self._routes.instead(caller) or route
         if route.why_down:
             return self._refuse(503, f"{route.server.name} is down: {route.why_down}")
         exchange = Exchange(request.match_info["path"], body, route, self._most_tokens)

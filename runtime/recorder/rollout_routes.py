@@ -8,14 +8,15 @@ vLLM's `/health`, which sends no completion:
     no answer, or not 200          down after FAILURES_UNTIL_DOWN in a row: a busy server is slow
     200                            up
 
-A call to a server that is down is refused at once, so that LiteLLM takes another. Calls that a
-server has accepted and then left without a byte since it fell silent are ended; streams that still
-come are not.
+A call to a server that is down is refused at once. LiteLLM repeats it for the same server, which its
+session has, and the repetition goes to another. Calls that a server has accepted and then left
+without a byte since it fell silent are ended; streams that still come are not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,10 +128,18 @@ class Routes:
     def get(self, index: int) -> Route | None:
         return self._routes.get(index)
 
-    def idlest(self) -> Route | None:
-        """The server with the fewest calls of those that are up; None if none is."""
+    def instead(self, caller: str) -> Route | None:
+        """A server that is up; None if none is.
+
+        For one caller the same for as long as that is up, since it has the prefixes of its calls in
+        its cache; over all callers each as often (rendezvous hashing).
+        """
         up = [route for route in self._routes.values() if not route.why_down]
-        return min(up, key=lambda route: len(route.calls), default=None)
+
+        def weight(route: Route) -> bytes:
+            return hashlib.sha256(f"{route.server.index} {caller}".encode()).digest()
+
+        return max(up, key=weight, default=None)
 
     @property
     def all(self) -> list[Route]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray_jobs
+import run_end
 from check_proxy import NoRecord, ProxyWay, tokens_of
 from support.backend import Backend, Call
 from support.chain import Chain, chain
-from support.cluster import TOKEN, Cluster
+from support.cluster import JOBS_URL, TOKEN, Cluster
 from support.processes import Tree, wait_until
 from support.programs import discovery_environment, start_program
 from support.proxy import SANDBOX_KEY
@@ -93,6 +95,29 @@ def test_a_server_that_cannot_be_trained_on(
         assert check.wait(90) == code, check.errors
     assert said in check.errors.splitlines()[-1]
     assert "vllm_server_0_0" in check.errors
+
+
+def test_a_run_that_is_given_up_meanwhile_ends_the_patience(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
+    backends = [Backend("shut", faults=["refuses"] * 500)]
+    variables = {"ROLLOUT_SERVERS": "1", "ANSWER_SECONDS": "3600", "END_SECONDS": "3"}
+    mine = ["run-1", run_end.mark_of("run", 1)]
+    try:
+        with checking(cluster, backends, tmp_path, **variables) as check:
+            wait_until(lambda: "gives no completion yet" in check.errors, 60, "a first refusal")
+            jobs.submit("run-1", "exit 3")
+            wait_until(lambda: jobs.get("run-1").is_over, 30, "end of the run")
+            run_end.leave_mark(jobs, "run", 1, "run-1 has failed", ["no space left"])
+            assert check.wait(60) == 9, check.errors
+        said = "the run is given up: run-1 has failed. Its last lines:\nno space left"
+        assert said in check.errors
+    finally:
+        for submission_id in mine:
+            with suppress(ray_jobs.NoSuchJob):
+                wait_until(lambda id=submission_id: jobs.get(id).is_over, 30, "its end")
+                jobs.delete(submission_id)
 
 
 def test_needs_a_model(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
+from discover_rollouts import Discovery, Server
+from ray_jobs import RayJobs
+from rollout_routes import Routes
 from support.backend import Backend
 from support.processes import wait_until
 from support.recorder import FILE_NAME, Recorder
@@ -355,7 +358,6 @@ class TestServersThatAreDown:
         # What reached no server is no record.
         assert len(setup.recorder.settled("dead", 1)) == 1
 
-
     def test_a_repeated_call_does_not_come_back_to_a_dead_server(self, setup: Setup) -> None:
         url = f"{setup.recorder.url}/servers/1{CHAT}"
         headers = {"x-swe-rl-call": "repeated", "x-trajectory-output-path": "repeated"}
@@ -371,6 +373,40 @@ class TestServersThatAreDown:
         [record] = setup.recorder.settled("repeated", 1)
         assert (record["server"]["index"], record["attempt"]) == (0, 2)
         wait_until(lambda: not setup.recorder.is_down(1), 10, "return of the dead server")
+
+
+class TestInstead:
+    """Which server takes the calls of one that is down."""
+
+    TRIALS = [f"task__{number}" for number in range(1000)]
+
+    @pytest.fixture
+    def routes(self) -> Routes:
+        jobs = RayJobs("http://127.0.0.1:1", "x")
+        discovery = Discovery(jobs, namespace="run", expected=4, list_program="", timeout=1)
+        return Routes([Server(index, "127.0.0.1", 1) for index in range(4)], discovery)
+
+    def taken(self, routes: Routes) -> list[int]:
+        found = [routes.instead(trial) for trial in self.TRIALS]
+        return [route.server.index for route in found if route]
+
+    def test_each_as_often_and_for_a_trial_the_same(self, routes: Routes) -> None:
+        routes.all[0].is_dead("for a test")
+        taken = self.taken(routes)
+        assert taken == self.taken(routes)
+        assert all(250 < taken.count(index) < 420 for index in (1, 2, 3)), taken
+
+    def test_only_trials_of_a_server_that_is_lost_as_well_move(self, routes: Routes) -> None:
+        routes.all[0].is_dead("for a test")
+        before = self.taken(routes)
+        routes.all[3].is_dead("for a test")
+        moved = [then for then, now in zip(before, self.taken(routes), strict=True) if then != now]
+        assert set(moved) == {3}
+
+    def test_none_is_up(self, routes: Routes) -> None:
+        for route in routes.all:
+            route.is_dead("for a test")
+        assert routes.instead("x") is None
 
 
 class TestTrials:

@@ -17,6 +17,7 @@ interface Container {
   ports?: { name: string; containerPort: number }[];
   resources: { requests: Record<string, string>; limits: Record<string, string> };
   securityContext: Record<string, unknown>;
+  terminationMessagePolicy?: string;
   volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
   startupProbe?: Probe;
   readinessProbe?: Probe;
@@ -232,6 +233,7 @@ describe("the trainer's job", () => {
     });
     const submitter = first(job().template.spec.containers);
     expect(submitter.command).toEqual(["python3", "-u", "/opt/swe-rl/submit_run.py"]);
+    expect(submitter.terminationMessagePolicy).toBe("FallbackToLogsOnError");
     expect(variable(submitter, "RAY_JOBS_URL")?.value).toBe("http://ray-head-svc.run-train:8265");
     expect(variable(submitter, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
   });
@@ -301,6 +303,7 @@ describe("the recorder", () => {
     RAY_NAMESPACE: plan.trainer.rayNamespace,
     ROLLOUT_SERVERS: "2",
     LIST_PROGRAM: "/opt/swe-rl/list_rollouts.py",
+    RAY_GPUS: "8",
     ROLLOUT_TABLE: "/run/swe-rl/rollouts.json",
     DISCOVERY_TIMEOUT_SECONDS: "300",
   });
@@ -310,6 +313,7 @@ describe("the recorder", () => {
     const discovery = first(pod.initContainers);
     expect(discovery.command).toEqual(["python3", "-u", "/opt/swe-rl/discover_rollouts.py"]);
     expect(valuesOf(discovery)).toEqual(discovered());
+    expect(discovery.terminationMessagePolicy).toBe("FallbackToLogsOnError");
     const server = first(pod.containers);
     expect(server.command).toEqual(["python3", "-u", "/opt/swe-rl/recorder.py"]);
     expect(valuesOf(server)).toEqual({
