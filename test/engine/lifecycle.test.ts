@@ -66,7 +66,7 @@ describe("a single-node stack", () => {
     // Simulated nodes have no operator inside, no network that enforces, no images and no range of pods, and nobody has
     // looked at the inputs. The values have no router replay.
     expect(await succeed("up", "--yes")).toMatch(
-      /preflight: \d+ ok, 1 warnings, 0 fatal, 5 unknown/,
+      /preflight: \d+ ok, 1 warnings, 0 fatal, 6 unknown/,
     );
   });
 
@@ -183,6 +183,7 @@ describe("a single-node stack", () => {
       "preflight",
       "proxy_url",
       "ray_dashboard",
+      "run",
       "training_curves",
       "training_log",
       "trajectory_log",
@@ -218,9 +219,11 @@ describe("a single-node stack", () => {
     expect([...new Set(changed)].sort()).toEqual([
       "kubernetes:apps/v1:Deployment recorder",
       "kubernetes:batch/v1:Job policy-check",
+      "kubernetes:batch/v1:Job rollout-check",
       "kubernetes:batch/v1:Job trainer",
       "kubernetes:core/v1:ConfigMap trainer-specification",
       "swe-rl:inference:PolicyCheck policy-check",
+      "swe-rl:inference:PolicyCheck rollout-check",
       "swe-rl:inference:Recorder recorder",
       "swe-rl:training:TrainerJob trainer",
     ]);

@@ -26,13 +26,13 @@ export class ProjectCopy {
   readonly #number: number;
   readonly #environment: Record<string, string>;
 
-  /** `environment`: with which `pulumi` and `kubectl` work against the lab. */
-  constructor(environment: Readonly<Record<string, string>>) {
+  /** `suite`: two may run at the same time. `environment`: with which `pulumi` and `kubectl` work against the lab. */
+  constructor(suite: string, environment: Readonly<Record<string, string>>) {
     this.#number = 0;
     while (taken.has(this.#number)) this.#number++;
     taken.add(this.#number);
     // The same folder again and again: what Node.js keeps of compiled programs goes by their path.
-    this.root = join(tmpdir(), `swe-rl-project-${checkout}-${this.#number}`);
+    this.root = join(tmpdir(), `swe-rl-project-${checkout}-${suite}-${this.#number}`);
     rmSync(this.root, { recursive: true, force: true });
     copyProject(this.root);
     this.#environment = { ...environment };

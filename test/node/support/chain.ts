@@ -26,7 +26,7 @@ export async function openSite(): Promise<Site> {
   await provideChainImages(paths, pid);
   const inputs = await makeInputs();
   const environment = JSON.parse(demandLab("env", "--json")) as Record<string, string>;
-  const project = new ProjectCopy(environment);
+  const project = new ProjectCopy("node", environment);
   project.write("config/sites/real.yaml", siteFile(inputs));
   return {
     project,
