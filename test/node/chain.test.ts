@@ -57,7 +57,7 @@ function namespaces(): string[] {
   return items.map(({ metadata }) => metadata.name);
 }
 
-describe("a synchronous run through LiteLLM", { timeout: 900_000 }, () => {
+describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
   let stack: Stack;
   let output = "";
 
@@ -66,14 +66,14 @@ describe("a synchronous run through LiteLLM", { timeout: 900_000 }, () => {
     stack.configure(experiment("single-node"));
     await stack.create();
     output = await stack.up();
-  }, 900_000);
+  }, 1_800_000);
 
   it("is proven closed before it begins", () => {
     expect(output).toMatch(/isolation +: "proven at .* reached the proxy and none of \d+ targets/);
   });
 
   it("makes its steps of trials that are all trained on", async () => {
-    expect(await stack.ended(300)).toBe("Complete");
+    expect(await stack.ended(900)).toBe("Complete");
     expect(steps(stack).map(({ step }) => step)).toEqual([1, 2]);
     for (const { metrics } of steps(stack)) {
       expect(metrics).toMatchObject({ "rehearsal/trials": 8, "rehearsal/dropped": 0 });
@@ -103,7 +103,7 @@ describe("a synchronous run through LiteLLM", { timeout: 900_000 }, () => {
     expect(left).toEqual(["chain-train"]);
     stack.configure(experiment("single-node", "").replace("total_epochs: 2", "total_epochs: 3"));
     await stack.up();
-    expect(await stack.ended(300)).toBe("Complete");
+    expect(await stack.ended(900)).toBe("Complete");
     expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_2/);
     expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3]);
     expect(checkpoints(stack)).toContain("global_step_3");
@@ -119,7 +119,7 @@ preflight:
     - { rule: sandbox-gpu-nodes, reason: the lab has one node }
 `;
 
-describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 }, () => {
+describe("an asynchronous run with a proxy in every worker", { timeout: 1_800_000 }, () => {
   let stack: Stack;
 
   beforeAll(async () => {
@@ -127,10 +127,10 @@ describe("an asynchronous run with a proxy in every worker", { timeout: 900_000 
     stack.configure(experiment("two-node", besideSandboxes));
     await stack.create();
     await stack.up();
-  }, 900_000);
+  }, 1_800_000);
 
   it("of two nodes goes on with generations that new weights have cut", async () => {
-    expect(await stack.ended(300)).toBe("Complete");
+    expect(await stack.ended(900)).toBe("Complete");
     const made = steps(stack);
     expect(made.map(({ step }) => step)).toEqual([1, 2]);
     for (const { metrics } of made) {

@@ -157,15 +157,15 @@ class TestGivesUp:
 
 
 @pytest.fixture
-def ended(cluster: Cluster) -> Iterator[Callable[[str], None]]:
-    """Submits runs, as the submitter does, that end at once."""
+def ended(cluster: Cluster) -> Iterator[Callable[..., None]]:
+    """Submits runs, as the submitter does, that end at once. Ray may bring back one that was deleted."""
     jobs = ray_jobs.RayJobs(JOBS_URL, TOKEN)
     submitted: list[str] = []
 
-    def submit(command: str) -> None:
-        submitted.append("run-1")
-        jobs.submit("run-1", command)
-        wait_until(lambda: jobs.get("run-1").is_over, 30, "end of the run")
+    def submit(command: str, submission_id: str = "run-1") -> None:
+        submitted.append(submission_id)
+        jobs.submit(submission_id, command)
+        wait_until(lambda: jobs.get(submission_id).is_over, 30, "end of the run")
 
     yield submit
     for submission_id in [*submitted, run_end.mark_of("run", 1)]:
@@ -205,12 +205,12 @@ def test_a_run_that_is_given_up_ends_the_wait_with_its_last_lines(
 
 
 def test_a_run_that_has_ended_well_ends_the_wait(
-    ended: Callable[[str], None], discover: Discover
+    ended: Callable[..., None], discover: Discover
 ) -> None:
-    ended("true")
-    pod = discover(DISCOVERY_TIMEOUT_SECONDS="3600")
+    ended("true", "well-1")
+    pod = discover(RAY_NAMESPACE="well", DISCOVERY_TIMEOUT_SECONDS="3600")
     assert pod.wait(60) == 9, pod.errors
-    assert "run-1 has succeeded" in pod.errors
+    assert "well-1 has succeeded" in pod.errors
 
 
 def test_looks_tell_who_is_there_now_and_do_not_pile_up(
