@@ -77,10 +77,10 @@ def complete(server: Server, model: str) -> sampled.Choice:
     return found
 
 
-def complete_or_end(discovery: Discovery, server: Server, model: str) -> sampled.Choice:
-    """The same. Raises RunEnded as well: then no patience helps."""
+def answer_or_end(discovery: Discovery, ask: Callable[[], Answer]) -> Answer:
+    """What `ask` gives. Raises RunEnded as well: then no patience helps."""
     try:
-        return complete(server, model)
+        return ask()
     except NoAnswer:
         with suppress(RayJobsError):
             discovery.demand_run()
@@ -109,14 +109,14 @@ def check() -> int:
     model = pod.required("MODEL")
     proxy = proxy_from_environment(model)
     try:
-        check_servers(model, patience)
+        discovery = discover_rollouts.from_environment()
+        check_servers(discovery, model, patience)
+        if proxy is not None:
+            check_proxy(discovery, proxy, patience)
     except discover_rollouts.RunEnded as error:
         if not error.end.succeeded:
             raise GiveUp(discover_rollouts.Exit.RUN_ENDED, str(error)) from None
         say(f"{error}: the policy is no longer served")
-        return Exit.SERVED
-    if proxy is not None:
-        check_proxy(proxy, patience)
     return Exit.SERVED
 
 
@@ -131,13 +131,13 @@ def proxy_from_environment(model: str) -> ProxyWay | None:
         raise BadInput(f"PROXY_URL: {error}") from None
 
 
-def check_servers(model: str, patience: float) -> None:
-    discovery = discover_rollouts.from_environment()
+def check_servers(discovery: Discovery, model: str, patience: float) -> None:
     servers = discovery.servers()
     discovery.await_reach(servers, pod.number("REACH_SECONDS", 60))
     for server in servers:
         who = f"{server.name} at {server.authority}"
-        choice = patiently(who, partial(complete_or_end, discovery, server, model), patience)
+        ask = partial(complete, server, model)
+        choice = patiently(who, partial(answer_or_end, discovery, ask), patience)
         if not choice.is_exact or not choice.token_ids:
             raise GiveUp(
                 Exit.NOT_EXACT,
@@ -149,10 +149,11 @@ def check_servers(model: str, patience: float) -> None:
     say(f"the policy is served by {len(servers)} rollout servers")
 
 
-def check_proxy(proxy: ProxyWay, patience: float) -> None:
+def check_proxy(discovery: Discovery, proxy: ProxyWay, patience: float) -> None:
     for surface in SURFACES:
         who = f"LiteLLM, by {surface}'s surface,"
-        nonce = patiently(who, partial(proxy.complete, surface), patience)
+        ask = partial(proxy.complete, surface)
+        nonce = patiently(who, partial(answer_or_end, discovery, ask), patience)
         try:
             tokens = proxy.await_record(nonce, RECORD_SECONDS)
         except NoRecord as error:
