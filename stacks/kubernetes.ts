@@ -552,7 +552,6 @@ function awaitRollout(base: Base, parts: { ray: RayCluster; trainer: TrainerJob 
 function checkBasis({ plan, train, secrets, image }: Base, ray: RayCluster) {
   return {
     labels: plan.labels,
-    names: plan.names,
     check: plan.policyCheck,
     trainer: withImage(plan.trainer, image),
     nodes: plan.ray.head,

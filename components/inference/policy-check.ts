@@ -1,7 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { attemptMark } from "../../plan/attempts.ts";
-import type { Names } from "../../plan/names.ts";
 import type { PolicyCheck as PolicyCheckPlan } from "../../plan/serving/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import { makeCheck } from "../check-job.ts";
@@ -32,7 +31,6 @@ export interface LiteLlmWay {
 }
 
 export interface PolicyCheckArgs {
-  names: Names;
   /** Name of the Job. */
   object: string;
   check: PolicyCheckPlan;

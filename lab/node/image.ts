@@ -58,24 +58,20 @@ export async function loadImage(paths: LabPaths, pid: number, image: Image): Pro
   const { directory } = nodeFiles(paths);
   mkdirSync(directory, { recursive: true });
   const layout = mkdtempSync(join(directory, "image-"));
-  const call = async (command: readonly string[]): Promise<string> => {
-    const { code, stdout, stderr } = await runInside(pid, command);
-    if (code === 0) return stdout;
-    throw new LabError(`The image ${image.name} could not be loaded: ${stderr.trim()}`);
-  };
-  const snapshots = [...ctr(paths), "snapshots"];
+  const snapshot = async (...args: string[]) =>
+    demand(image, ...enter(pid, [...ctr(paths), "snapshots", ...args]));
   try {
     const layer = await writeLayout(image, layout);
     const draft = `draft-${randomUUID()}`;
-    await call([...snapshots, "prepare", draft]);
-    const root = sourceOf(paths, await call([...snapshots, "mounts", "/", draft]));
+    await snapshot("prepare", draft);
+    const root = sourceOf(paths, await snapshot("mounts", "/", draft));
     for (const { folder, at = "" } of image.parts) {
-      await demand(image, ["sh", "-c", link, "sh", folder, join(root, at)]);
+      await demand(image, "sh", ["-c", link, "sh", folder, join(root, at)]);
     }
-    await call([...snapshots, "commit", layer, draft]);
+    await snapshot("commit", layer, draft);
     const [command, args] = enter(pid, [...ctr(paths), "images", "import", "-"]);
     const archive = 'tar --create --directory "$1" . | { shift; "$@"; }';
-    await demand(image, ["sh", "-c", archive, "sh", layout, command, ...args]);
+    await demand(image, "sh", ["-c", archive, "sh", layout, command, ...args]);
   } finally {
     rmSync(layout, { recursive: true, force: true });
   }
@@ -88,12 +84,10 @@ cp --archive --link --force "$1/." "$2" 2>/dev/null || cp --archive --force "$1/
 chmod 755 "$2"
 `;
 
-async function demand(
-  image: Image,
-  [command, ...args]: readonly [string, ...string[]],
-): Promise<void> {
-  const { code, stderr } = await run(command, args);
-  if (code === 0) return;
+/** Output of a program. @throws {LabError} If it fails. */
+async function demand(image: Image, command: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args, { cwd: "/" });
+  if (code === 0) return stdout;
   throw new LabError(`The image ${image.name} could not be loaded: ${stderr.trim()}`);
 }
 
@@ -151,14 +145,8 @@ async function addMark(layout: string, blobs: string): Promise<Descriptor> {
   const name = `mark-${randomUUID()}`;
   const archive = join(layout, "layer");
   writeFileSync(join(layout, name), "");
-  const { code, stderr } = await run("tar", [
-    "--create",
-    "--file",
-    archive,
-    "--directory",
-    layout,
-    name,
-  ]);
+  const options = ["--create", "--file", archive, "--directory", layout];
+  const { code, stderr } = await run("tar", [...options, name]);
   if (code !== 0) throw new LabError(`tar failed: ${stderr.trim()}`);
   rmSync(join(layout, name));
   const content = readFileSync(archive);

@@ -4,33 +4,55 @@ import type { Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import { type Client, ifThere, read } from "./client.ts";
 
+/** undefined where it is not there. */
+export type JobFact = Fact<V1Job | undefined>;
+
+export function readTrainerJob(client: Client, names: Names): Promise<JobFact> {
+  return read(() => jobOf(client, names.namespaces.train, names.trainerJob));
+}
+
 /**
  * Of the stack's Jobs what tells the next one from one that has failed. To Pulumi a Job that failed is one that is
  * there: unless its template changes, every further update finds the same failure again.
  */
-export function readAttempts(client: Client, names: Names): Promise<Fact<Attempts>> {
+export async function readAttempts(
+  client: Client,
+  names: Names,
+  trainerJob: Promise<JobFact>,
+): Promise<Fact<Attempts>> {
   const { train, sandbox } = names.namespaces;
   const attempt = async (namespace: string, name: string) =>
-    attemptOf(
-      await ifThere(client.get<V1Job>(`/apis/batch/v1/namespaces/${namespace}/jobs/${name}`)),
-    );
-  return read(async () => {
-    const [proof, inputsCheck, rolloutCheck, policyCheck, trainer] = await Promise.all([
-      attempt(sandbox, names.egressProof),
-      attempt(train, names.inputsCheck),
-      attempt(train, names.rolloutCheck),
-      attempt(train, names.policyCheck),
-      attempt(train, names.trainerJob),
-    ]);
-    return { proof, inputsCheck, rolloutCheck, policyCheck, trainer };
-  });
+    attemptOf(await jobOf(client, namespace, name));
+  const [checks, trainer] = await Promise.all([
+    read(async () => {
+      const [proof, inputsCheck, rolloutCheck, policyCheck] = await Promise.all([
+        attempt(sandbox, names.egressProof),
+        attempt(train, names.inputsCheck),
+        attempt(train, names.rolloutCheck),
+        attempt(train, names.policyCheck),
+      ]);
+      return { proof, inputsCheck, rolloutCheck, policyCheck };
+    }),
+    trainerJob,
+  ]);
+  if (!checks.known) return checks;
+  if (!trainer.known) return trainer;
+  return { known: true, value: { ...checks.value, trainer: attemptOf(trainer.value) } };
+}
+
+/** Whether a Job has come to this end. */
+export function hasEnded(job: V1Job, as: "Complete" | "Failed"): boolean {
+  return (
+    job.status?.conditions?.some(({ type, status }) => type === as && status === "True") ?? false
+  );
+}
+
+function jobOf(client: Client, namespace: string, name: string): Promise<V1Job | undefined> {
+  return ifThere(client.get<V1Job>(`/apis/batch/v1/namespaces/${namespace}/jobs/${name}`));
 }
 
 /** Its own attempt while it runs or has ended well, its identity if it is to be repeated. */
 function attemptOf(job: V1Job | undefined): string {
-  const hasFailed = job?.status?.conditions?.some(
-    ({ type, status }) => type === "Failed" && status === "True",
-  );
-  if (hasFailed === true) return job?.metadata?.uid ?? "";
+  if (job && hasEnded(job, "Failed")) return job.metadata?.uid ?? "";
   return job?.spec?.template.metadata?.annotations?.[attemptLabel] ?? "";
 }

@@ -6,7 +6,7 @@ import { readAdmission } from "./admission.ts";
 import { type Apis, featuresOf, readApis } from "./apis.ts";
 import { readBounds } from "./bounds.ts";
 import { readApiServerPorts } from "./api-server.ts";
-import { readAttempts } from "./jobs.ts";
+import { readAttempts, readTrainerJob } from "./jobs.ts";
 import { readBuilder } from "../docker/builder.ts";
 import { type Access, type Client, connect, read } from "./client.ts";
 import { readNetworkAgents } from "./cni.ts";
@@ -47,6 +47,7 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
   const apis = readApis(client);
   const nodes = readNodes(client);
   const namespaces = readNamespaces(client, names);
+  const trainerJob = readTrainerJob(client, names);
   const reading = {
     server,
     apis,
@@ -65,9 +66,9 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
     policies: readPolicies(client, names),
     otherPolicies: readOtherPolicies(client, apis, names),
     runtimeClasses: readRuntimeClasses(client),
-    run: readRun(client, names),
+    run: readRun(client, names, trainerJob),
     apiServerPorts: readApiServerPorts(client),
-    attempts: readAttempts(client, names),
+    attempts: readAttempts(client, names, trainerJob),
     builder: plan.builds.length > 0 ? readBuilder() : nothingToBuild,
   };
   const { apis: served, ...rest } = await settled(reading);

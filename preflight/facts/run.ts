@@ -1,7 +1,8 @@
-import type { V1Job, V1Pod } from "@kubernetes/client-node";
+import type { V1Pod } from "@kubernetes/client-node";
 import type { Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
-import { ApiError, type Client, ifThere, read } from "./client.ts";
+import { ApiError, type Client, read } from "./client.ts";
+import { hasEnded, type JobFact } from "./jobs.ts";
 
 /** What the run has come to. */
 export interface RunFact {
@@ -17,19 +18,20 @@ export interface RunFact {
 const tailLines = 500;
 
 /** undefined where there is no run. */
-export function readRun(client: Client, names: Names): Promise<Fact<RunFact | undefined>> {
-  const namespace = names.namespaces.train;
+export async function readRun(
+  client: Client,
+  names: Names,
+  trainerJob: Promise<JobFact>,
+): Promise<Fact<RunFact | undefined>> {
+  const found = await trainerJob;
+  if (!found.known) return found;
+  const job = found.value;
+  if (!job) return { known: true, value: undefined };
   return read(async () => {
-    const job = await ifThere(
-      client.get<V1Job>(`/apis/batch/v1/namespaces/${namespace}/jobs/${names.trainerJob}`),
-    );
-    if (!job) return undefined;
-    const ended = (type: string) =>
-      job.status?.conditions?.some((one) => one.type === type && one.status === "True") ?? false;
     const log = await readLog(client, names);
     const step = lastStep(log);
-    if (ended("Failed")) return { state: "failed", step, why: lastWords(log) };
-    if (ended("Complete")) return { state: "ended", step, why: undefined };
+    if (hasEnded(job, "Failed")) return { state: "failed", step, why: lastWords(log) };
+    if (hasEnded(job, "Complete")) return { state: "ended", step, why: undefined };
     return { state: step === undefined ? "starting" : "training", step, why: undefined };
   });
 }

@@ -1,4 +1,4 @@
-import { matches, tolerates } from "../../preflight/facts/placement.ts";
+import { admits } from "../../preflight/facts/placement.ts";
 import type { NodeFact } from "../../preflight/facts/nodes.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 import { listed } from "./listed.ts";
@@ -26,12 +26,7 @@ export const imageVolumes = defineClusterRule({
     "https://github.com/containerd/containerd/pull/11578; https://github.com/bottlerocket-os/bottlerocket/issues/4755",
   check: ({ plan: { sandboxes, scaffold }, facts: { nodes } }) => {
     if (!nodes.known) return [notRead(nodes.reason)];
-    const taking = nodes.value.filter(
-      (node) =>
-        !node.simulated &&
-        matches(node, Object.entries(sandboxes.nodeSelector)) &&
-        tolerates(sandboxes.tolerations, node),
-    );
+    const taking = nodes.value.filter((node) => !node.simulated && admits(sandboxes, node));
     // Other rules say so where there is none.
     if (taking.length === 0) return [];
     const needed = scaffold.imageSubpath === "" ? "whole" : "part";

@@ -1,5 +1,5 @@
 import { listed } from "./listed.ts";
-import { matches, tolerates } from "../../preflight/facts/placement.ts";
+import { admits } from "../../preflight/facts/placement.ts";
 import { defineClusterRule, met, notRead } from "../rule.ts";
 
 /** How many nodes a message names. */
@@ -17,10 +17,7 @@ export const sandboxGpuNodes = defineClusterRule({
   source: "docs/decisions.md#sandboxes-keep-off-gpu-nodes",
   check: ({ plan, facts: { nodes } }) => {
     if (!nodes.known) return [notRead(nodes.reason)];
-    const { nodeSelector, tolerations } = plan.sandboxes;
-    const taking = nodes.value.filter(
-      (node) => matches(node, Object.entries(nodeSelector)) && tolerates(tolerations, node),
-    );
+    const taking = nodes.value.filter((node) => admits(plan.sandboxes, node));
     const withGpus = taking.filter(
       ({ allocatable }) => Number(allocatable[plan.gpuDemand.resource] ?? 0) > 0,
     );

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from support.backend import Backend, Call, Token
+from swe_rl_training.rehearsal.chat import shell_of
 from swe_rl_training.rehearsal.model import CLOSE, OPEN
 from transformers import PreTrainedTokenizerFast
 
@@ -68,10 +69,12 @@ class Policy(Backend):
     ) -> list[int]:
         """Tokens of what the policy means to say."""
         turn = self.script(messages)
-        tool = _shell_tool(tools) if turn.command else None
+        tool = shell_of(tools) if turn.command else None
         parts = [turn.text]
-        if tool is not None:
-            parts.append(f"{OPEN}{_call_text(tool, turn)}{CLOSE}")
+        if tool is not None and turn.command is not None:
+            call = {"name": tool.name, "arguments": tool.arguments(turn.command)}
+            text = json.dumps(call, separators=(",", ":") if turn.compact else None)
+            parts.append(f"{OPEN}{text}{CLOSE}")
         script = self.tokenizer.encode("".join(parts), add_special_tokens=False)
         return [*script, self.tokenizer.eos_token_id]
 
@@ -118,28 +121,6 @@ def _with_mappings(message: dict[str, Any]) -> dict[str, Any]:
             arguments = json.loads(arguments or "{}")
         parsed.append({**call, "function": {**function, "arguments": arguments}})
     return {**message, "tool_calls": parsed}
-
-
-def _shell_tool(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The tool that takes a command."""
-    for tool in tools:
-        function: dict[str, Any] = tool["function"]
-        if "command" in function["parameters"].get("properties", {}) and any(
-            word in function["name"].lower() for word in ("bash", "terminal")
-        ):
-            return function
-    return None
-
-
-def _call_text(tool: dict[str, Any], turn: Turn) -> str:
-    parameters = tool["parameters"]
-    arguments: dict[str, Any] = {"command": turn.command}
-    for name in parameters.get("required", []):
-        kind = parameters["properties"][name]
-        if name not in arguments:
-            arguments[name] = (kind.get("enum") or ["Runs a command"])[0]
-    call = {"name": tool["name"], "arguments": arguments}
-    return json.dumps(call, separators=(",", ":") if turn.compact else None)
 
 
 def _tool_call(text: str, name: str) -> dict[str, Any]:

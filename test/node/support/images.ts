@@ -16,7 +16,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { provideImages, type Wanted } from "../../../lab/node/base-images.ts";
 import { obtainRoot } from "../../../lab/node/debian.ts";
 import type { Part } from "../../../lab/node/image.ts";
@@ -204,7 +204,7 @@ print(json.dumps({
   rmSync(site, { recursive: true, force: true });
   rmSync(join(lib, "test"), { recursive: true, force: true });
   await link(found.packages, site);
-  await link(join(dirname(python)), bin);
+  await link(dirname(python), bin);
   for (const file of readdirSync(bin)) if (/^python[\d.]*$/.test(file)) rmSync(join(bin, file));
   cpSync(found.program, join(bin, name));
   for (const alias of ["python3", "python"]) symlinkSync(name, join(bin, alias));
@@ -239,7 +239,7 @@ function digestOf(folder: string): string {
   const hash = createHash("sha256");
   for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()) {
     if (!/\.(py|yaml)$/.test(file)) continue;
-    hash.update(relative(folder, join(folder, file))).update(readFileSync(join(folder, file)));
+    hash.update(file).update(readFileSync(join(folder, file)));
   }
   return hash.digest("hex").slice(0, 16);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,19 +60,24 @@ def read(text: str) -> Prompt:
     return Prompt("\n".join(user), calls, shell)
 
 
+def shell_of(tools: Iterable[Mapping[str, Any]]) -> Tool | None:
+    """The one of an agent's tools that runs a command."""
+    for tool in tools:
+        function = tool["function"]
+        named = any(word in function["name"].lower() for word in SHELL)
+        if named and "command" in function["parameters"].get("properties", {}):
+            return Tool(function["name"], function["parameters"])
+    return None
+
+
 def _shell(content: str) -> Tool | None:
-    """The tool among the JSON lines that a template makes of an agent's tools."""
+    """The same, of the JSON lines that a template makes of the tools."""
     for line in content.splitlines():
-        if not line.startswith("{"):
-            continue
         try:
-            function = json.loads(line)["function"]
-            parameters = function["parameters"]
+            if line.startswith("{") and (tool := shell_of([json.loads(line)])):
+                return tool
         except (ValueError, KeyError, TypeError):
             continue
-        named = any(word in function["name"].lower() for word in SHELL)
-        if named and "command" in parameters.get("properties", {}):
-            return Tool(function["name"], parameters)
     return None
 
 

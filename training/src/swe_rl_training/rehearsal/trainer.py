@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import ray
 import torch
 from omegaconf import DictConfig
@@ -222,8 +223,6 @@ def demand_gpus(wanted: int) -> None:
 
 def tasks_of(files: Any) -> list[Path]:
     """Folders of the tasks in the indexes."""
-    import pyarrow.parquet
-
     folders: set[Path] = set()
     for file in [files] if isinstance(files, str) else list(files):
         for about in pyarrow.parquet.read_table(file, columns=["extra_info"])["extra_info"].to_pylist():
