@@ -170,7 +170,7 @@ class Discovery:
         self._timeout = timeout
         self._progress = Progress()
         self._state = "Ray's head was not asked yet"
-        self._listed = False
+        self._found = "Ray's head answers; the listing of rollout servers starts there"
         self._looks: list[str] = []
         self._gpus = gpus
         self._run = ""
@@ -270,22 +270,21 @@ class Discovery:
         return submission_id
 
     def _follow(self, submission_id: str) -> list[Server] | None:
-        if not self._listed:
-            self._tell("Ray's head answers; the listing of rollout servers starts there")
         while True:
             job = self._jobs.get(submission_id)
             result = _last_result(self._jobs.logs(submission_id))
             if result is not None:
-                self._listed = True
                 listing = _listing(result)
                 if not listing.missing:
                     return listing.servers
-                self._tell(self._describe(len(listing.servers), listing.missing))
+                self._found = self._describe(len(listing.servers), listing.missing)
+            elif job.is_over:
+                self._found = f"the listing failed on the head: {_reason(job)}"
             self.demand_run()
+            # Said at each look: where the run stands may have changed, however slow the listing is.
+            self._tell(self._found)
             if job.is_over:
                 if result is None:
-                    self._listed = True
-                    self._tell(f"the listing failed on the head: {_reason(job)}")
                     self._wait(FAILED_LISTING_SECONDS)
                 return None
             self._wait()
