@@ -2,8 +2,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../plan/network/index.ts";
+import { grant } from "./grant.ts";
 import { deletedInBackground, deletedInForeground, type Identity, labelsOf } from "./metadata.ts";
-import { type Nodes, podBasis, pullSecrets, uncountedDisruption } from "./pod.ts";
+import { type Nodes, ofGroup, podBasis, pullSecrets, uncountedDisruption } from "./pod.ts";
+import { markOf, type Workload } from "./workload.ts";
 import { type Transform, transformed } from "./transform.ts";
 
 type Container = k8s.types.input.core.v1.Container;
@@ -19,19 +21,36 @@ export interface CheckJobArgs {
   pullSecret: pulumi.Input<string> | undefined;
   container: Container;
   volumes: k8s.types.input.core.v1.Volume[];
+  /** Owns what is in the volumes. @default whatever owns it */
+  group?: number | undefined;
+  /** What its account may do, by namespace. @default nothing */
+  rights?: readonly Rights[];
+  /** Metadata annotations of the Job. @default none */
+  awaited?: Readonly<Record<string, string>>;
   /** Of the pod: where one changes, the check is made again. */
-  annotations: Readonly<Record<string, string>>;
+  annotations: Readonly<Record<string, pulumi.Input<string>>>;
   /** Minutes that all of it may take. */
   minutes: number;
   transform: Transform<k8s.batch.v1.JobArgs> | undefined;
 }
 
-/** The account, which may do nothing, and the Job; children of `parent`, by whose `name` they are called. */
-export function makeCheck(
-  parent: pulumi.Resource,
-  name: string,
-  args: CheckJobArgs,
-): { account: k8s.core.v1.ServiceAccount; job: k8s.batch.v1.Job } {
+interface Check {
+  readonly account: k8s.core.v1.ServiceAccount;
+  readonly job: k8s.batch.v1.Job;
+  /** For a check of its start. */
+  readonly workload: Workload;
+}
+
+/** Rights in a namespace. */
+export interface Rights {
+  /** Names the grant below the check. */
+  readonly suffix: string;
+  readonly namespace: pulumi.Input<string>;
+  readonly rules: readonly k8s.types.input.rbac.v1.PolicyRule[];
+}
+
+/** The account and the Job; children of `parent`, by whose `name` they are called. */
+export function makeCheck(parent: pulumi.Resource, name: string, args: CheckJobArgs): Check {
   const { identity, object } = args;
   const account = new k8s.core.v1.ServiceAccount(
     `${name}-account`,
@@ -42,22 +61,40 @@ export function makeCheck(
     },
     { parent },
   );
+  const { rights = [], awaited = {} } = args;
+  const grants = rights.map(
+    ({ suffix, namespace, rules }) =>
+      grant(parent, `${name}-${suffix}`, {
+        identity: { ...identity, namespace },
+        object,
+        rules,
+        account: { name: account.metadata.name, namespace: account.metadata.namespace },
+      }).binding,
+  );
   const job = {
     name,
     args: {
-      metadata: deletedInForeground(identity, object),
+      metadata: deletedInForeground(identity, object, { annotations: awaited }),
       spec: jobSpec(args, account.metadata.name),
     },
     opts: {
       parent,
+      dependsOn: grants,
       deleteBeforeReplace: true,
       replaceOnChanges: ["spec.template"],
       customTimeouts: { create: `${args.minutes + 1}m` },
     },
   };
+  const made = transformed<k8s.batch.v1.JobArgs>(args.transform, job);
   return {
     account,
-    job: new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(args.transform, job)),
+    job: new k8s.batch.v1.Job(...made),
+    workload: {
+      kind: "Job",
+      namespace: account.metadata.namespace,
+      name: object,
+      mark: markOf(made[1]),
+    },
   };
 }
 
@@ -75,9 +112,9 @@ function jobSpec(args: CheckJobArgs, account: pulumi.Input<string>) {
       },
       spec: {
         restartPolicy: "Never",
-        automountServiceAccountToken: false,
+        automountServiceAccountToken: (args.rights ?? []).length > 0,
         ...podBasis(args.nodes, account),
-        securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+        securityContext: { seccompProfile: { type: "RuntimeDefault" }, ...ofGroup(args.group) },
         containers: [args.container],
         volumes: args.volumes,
       },

@@ -10,6 +10,7 @@ import {
 } from "./metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "./pod.ts";
 import { type Program, programs } from "./runtime-program.ts";
+import { awaitedByCheck, markOf, type Workload } from "./workload.ts";
 import { type Transform, transformed } from "./transform.ts";
 
 type PodSpec = k8s.types.input.core.v1.PodSpec;
@@ -55,10 +56,8 @@ export interface DeployedProgram {
   replicas?: number;
   /** @default Kubernetes' own: RollingUpdate */
   strategy?: DeploymentSpec["strategy"];
-  /** Minutes until new pods must be ready. @default Kubernetes' and Pulumi's own: 10 */
+  /** Minutes until new pods must be ready, for which a StartCheck waits. @default Kubernetes' and Pulumi's own: 10 */
   rolloutMinutes?: number;
-  /** The same for an update. @default rolloutMinutes */
-  updateMinutes?: number;
   /** How Kubernetes deletes the Deployment: in the foreground Pulumi waits for its pods, in the background not. */
   deletion: "foreground" | "background";
   /** Containers, volumes, security: all of the pod but nodes and account. */
@@ -77,6 +76,8 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
   public readonly deployment: k8s.apps.v1.Deployment;
   public readonly service: k8s.core.v1.Service | undefined;
   public readonly budget: k8s.policy.v1.PodDisruptionBudget | undefined;
+  /** For the check of its start, where it has `rolloutMinutes`. */
+  public readonly workload: Workload;
 
   /** @param component Type token, logical name and arguments of the component. */
   constructor(
@@ -91,7 +92,14 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     const parts = { name, deployed, transform };
     const files = this.#program(parts);
     this.account = this.#account(parts);
-    this.deployment = this.#deployment(parts, files);
+    const deployment = this.#deploymentArgs(parts, files);
+    this.deployment = new k8s.apps.v1.Deployment(...deployment);
+    this.workload = {
+      kind: "Deployment",
+      namespace: this.deployment.metadata.namespace,
+      name: deployed.object,
+      mark: markOf(deployment[1]),
+    };
     this.service = this.#service(parts);
     this.budget = this.#budget(parts);
   }
@@ -122,10 +130,10 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     );
   }
 
-  #deployment(
+  #deploymentArgs(
     { name, deployed, transform }: Parts,
     files: pulumi.Output<string> | undefined,
-  ): k8s.apps.v1.Deployment {
+  ): [string, k8s.apps.v1.DeploymentArgs, pulumi.CustomResourceOptions] {
     const { identity, selector, rolloutMinutes } = deployed;
     const metadata = deployed.deletion === "foreground" ? deletedInForeground : deletedInBackground;
     const template = {
@@ -141,7 +149,9 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
       },
     };
     const args = {
-      metadata: metadata(identity, deployed.object),
+      metadata: metadata(identity, deployed.object, {
+        annotations: rolloutMinutes === undefined ? {} : awaitedByCheck,
+      }),
       spec: {
         replicas: deployed.replicas ?? 1,
         ...(deployed.strategy === undefined ? {} : { strategy: deployed.strategy }),
@@ -150,10 +160,11 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
         template,
       },
     };
-    const opts = { parent: this, ...timeouts(deployed) };
-    return new k8s.apps.v1.Deployment(
-      ...transformed<k8s.apps.v1.DeploymentArgs>(transform.deployment, { name, args, opts }),
-    );
+    return transformed<k8s.apps.v1.DeploymentArgs>(transform.deployment, {
+      name,
+      args,
+      opts: { parent: this },
+    });
   }
 
   #service({ name, deployed, transform }: Parts): k8s.core.v1.Service | undefined {
@@ -200,12 +211,4 @@ interface Parts {
   readonly name: string;
   readonly deployed: DeployedProgram;
   readonly transform: ProgramTransforms;
-}
-
-function timeouts({
-  rolloutMinutes,
-  updateMinutes = rolloutMinutes,
-}: DeployedProgram): Pick<pulumi.CustomResourceOptions, "customTimeouts"> {
-  if (rolloutMinutes === undefined || updateMinutes === undefined) return {};
-  return { customTimeouts: { create: `${rolloutMinutes}m`, update: `${updateMinutes}m` } };
 }

@@ -6,7 +6,14 @@ import { type Identity, deletedInBackground } from "./metadata.ts";
 
 /** A folder of `runtime/`: one program with its modules. */
 export type Program =
-  "docker" | "egress_proof" | "litellm" | "ray_head" | "reaper" | "recorder" | "trainer";
+  | "docker"
+  | "egress_proof"
+  | "litellm"
+  | "ray_head"
+  | "reaper"
+  | "recorder"
+  | "start_check"
+  | "trainer";
 
 const runtime = join(import.meta.dirname, "../runtime");
 

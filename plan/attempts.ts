@@ -5,6 +5,9 @@ export const attemptLabel = "swe-rl.dev/attempt";
 export interface Attempts {
   readonly proof: string;
   readonly inputsCheck: string;
+  readonly inputsStart: string;
+  readonly trainingStart: string;
+  readonly servicesStart: string;
   readonly rolloutCheck: string;
   readonly policyCheck: string;
   readonly trainer: string;
@@ -13,6 +16,9 @@ export interface Attempts {
 export const noAttempts: Attempts = {
   proof: "",
   inputsCheck: "",
+  inputsStart: "",
+  trainingStart: "",
+  servicesStart: "",
   rolloutCheck: "",
   policyCheck: "",
   trainer: "",

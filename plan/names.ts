@@ -28,6 +28,12 @@ export interface Names {
   readonly rolloutCheck: string;
   /** Job that checks image, model and task indexes before Ray starts. */
   readonly inputsCheck: string;
+  /** Job that waits for it. */
+  readonly inputsStart: string;
+  /** Job that waits for Ray and the trainer. */
+  readonly trainingStart: string;
+  /** Job that waits for all that serves: recorder, LiteLLM, frozen models, reaper. */
+  readonly servicesStart: string;
   /** Job that shows what sandboxes reach. */
   readonly egressProof: string;
   /** Listener at the proxy's place, the allowed target of the egress proof. */
@@ -69,6 +75,9 @@ export function planNames({ stack, experiment }: Basis): Names {
     policyCheck: "policy-check",
     rolloutCheck: "rollout-check",
     inputsCheck: "inputs-check",
+    inputsStart: "inputs-start",
+    trainingStart: "training-start",
+    servicesStart: "services-start",
     egressProof: "egress-proof",
     allowedTarget: "proof-door",
     decoy: "proof-ray",

@@ -69,6 +69,7 @@ import {
 import { planTrainer, type Trainer } from "./verl/index.ts";
 import { type Names, planNames, stackLabels } from "./names.ts";
 import { type Outputs, planOutputs } from "./outputs.ts";
+import { planStartCheck, type StartCheck } from "./start-check.ts";
 
 /** Every decision about a stack, as a plain value. */
 export interface Plan {
@@ -93,6 +94,8 @@ export interface Plan {
   readonly proxy: Proxy | InProcessProxy;
   /** What must be seen to serve before an update ends. */
   readonly policyCheck: PolicyCheck;
+  /** How an update waits for what it starts. */
+  readonly startCheck: StartCheck;
   /** What the proxy mode costs, in a sentence. */
   readonly proxyCost: string;
   readonly sandboxes: Sandboxes;
@@ -190,6 +193,11 @@ export function plan(settings: Settings): Plan {
     trainer,
     proxy,
     policyCheck: planPolicyCheck(basis, { topology, proxy }),
+    startCheck: planStartCheck({
+      image: isolation.image,
+      nodePools: pools,
+      rolloutMinutes: basis.host.timeouts.rollout_minutes,
+    }),
     proxyCost: costOfProxyMode(proxy, topology),
     sandboxes,
     admission,

@@ -20,7 +20,10 @@ import { Recorder } from "../components/inference/recorder.ts";
 import { RunNamespace } from "../components/network/run-namespace.ts";
 import { type ResolveImage, withImage } from "../components/images/reference.ts";
 import { containerEnvironment } from "../components/ray/pod-template.ts";
-import { InputsCheck } from "../components/training/inputs-check.ts";
+import type { ProgramDeployment } from "../components/program-deployment.ts";
+import { StartCheck } from "../components/start-check.ts";
+import type { Workload } from "../components/workload.ts";
+import { InputsCheck, inputsMinutes } from "../components/training/inputs-check.ts";
 import { RayCluster } from "../components/ray/ray-cluster.ts";
 import { EgressProof } from "../components/sandbox/egress-proof.ts";
 import { entryGate, gateTargets } from "../components/sandbox/entry-gate.ts";
@@ -105,11 +108,14 @@ export function provisionCluster(plan: Plan, cluster: Cluster, user: UserSecrets
   });
   const inputs = checkInputs(base, { environment, before: [...ready, ...before] });
   const ray = startRay(base, { account, environment, before: [...ready, ...before, ...inputs] });
-  serveFrozenModels(base, ray);
-  reapSandboxes(base, ray);
-  const trainer = startTrainer(base, ray, account);
-  const litellm = endpoint && servePolicy(base, { endpoint, ray, trainer });
-  checkPolicy(base, { endpoint, litellm, ray, trainer });
+  const training = awaitTraining(base, ray, startTrainer(base, ray, account));
+  const served = endpoint && servePolicy(base, { endpoint, ray, training });
+  const services = [
+    ...serveFrozenModels(base, training),
+    reapSandboxes(base, ray, training),
+    ...(served ?? []),
+  ];
+  checkPolicy(base, { endpoint, ray, services: awaitServices(base, services, training) });
   return { proxyUrl: endpoint?.url ?? pulumi.output(trialUrl(plan.proxy)), isolation };
 }
 
@@ -332,12 +338,13 @@ function listen(base: Base, name: string, listener: ListenerPlan): ProofListener
 
 // What is wrong with image, model or indexes ends the update before Ray takes a GPU. Only our own image can tell.
 function checkInputs(
-  { plan, cluster, train, secrets, mounts, image }: Base,
+  base: Base,
   parts: {
     environment: ReturnType<typeof containerEnvironment>;
     before: readonly pulumi.Resource[];
   },
-): InputsCheck[] {
+): StartCheck[] {
+  const { plan, cluster, train, secrets, mounts, image } = base;
   const { labels, names, ray, trainer } = plan;
   if (!trainer.check) return [];
   const check = new InputsCheck(
@@ -351,12 +358,78 @@ function checkInputs(
       namespace: train.namespace,
       environment: parts.environment,
       mounts,
+      group: plan.storage.group,
       attempt: cluster.attempts.inputsCheck,
       pullSecret: secrets.pull.train,
     },
     { provider: cluster.provider, dependsOn: [...parts.before] },
   );
-  return [check];
+  const started = awaitStart(base, "inputsStart", {
+    workloads: [check.workload],
+    after: [check],
+    minutes: inputsMinutes,
+  });
+  return [started];
+}
+
+// Pulumi waits only here for what becomes of what it has made: each check ends the update where one of its workloads
+// cannot start.
+function awaitStart(
+  { plan, cluster, train, proxy, secrets, image }: Base,
+  check: "inputsStart" | "trainingStart" | "servicesStart",
+  parts: {
+    workloads: readonly Workload[];
+    after: readonly pulumi.Resource[];
+    minutes: number;
+    withProxy?: boolean;
+  },
+): StartCheck {
+  const object = plan.names[check];
+  return new StartCheck(
+    object,
+    {
+      labels: plan.labels,
+      object,
+      check: withImage(plan.startCheck, image),
+      workloads: parts.workloads,
+      readsIn: {
+        train: train.namespace,
+        ...(parts.withProxy && proxy ? { proxy: proxy.namespace } : {}),
+      },
+      nodes: plan.ray.head,
+      namespace: train.namespace,
+      pullSecret: secrets.pull.train,
+      attempt: cluster.attempts[check],
+      minutes: parts.minutes,
+    },
+    { provider: cluster.provider, dependsOn: [train, ...parts.after] },
+  );
+}
+
+function awaitTraining(base: Base, ray: RayCluster, trainer: TrainerJob): StartCheck {
+  return awaitStart(base, "trainingStart", {
+    workloads: [ray.workload, trainer.workload],
+    after: [ray, trainer],
+    minutes: base.plan.rolloutMinutes,
+  });
+}
+
+function awaitServices(
+  base: Base,
+  services: readonly ProgramDeployment[],
+  training: StartCheck,
+): StartCheck {
+  const { rolloutMinutes, serving } = base.plan;
+  return awaitStart(base, "servicesStart", {
+    workloads: services.map(({ workload }) => workload),
+    after: [training, ...services],
+    // Frozen models start all at once, but are replaced one after the other.
+    minutes: Math.max(
+      rolloutMinutes,
+      ...serving.map((model) => model.rolloutMinutes * model.replicas),
+    ),
+    withProxy: true,
+  });
 }
 
 function startRay(
@@ -378,8 +451,8 @@ function startRay(
       serviceAccount: parts.account.serviceAccount,
       environment: parts.environment,
       mounts,
+      group: plan.storage.group,
       authenticationSecret: secrets.rayAuthentication,
-      startupMinutes: plan.rolloutMinutes,
       disruption,
     },
     { provider: cluster.provider, dependsOn: [...parts.before] },
@@ -389,33 +462,35 @@ function startRay(
 // Frozen models depend on Ray: its workers need whole nodes, and the models take what is left.
 function serveFrozenModels(
   { plan, cluster, train, secrets, mounts, image }: Base,
-  ray: RayCluster,
-): void {
+  training: StartCheck,
+): FrozenModel[] {
   const models = mounts.find(({ name }) => name === "models");
   if (!models) throw new Error("the Plan has no models volume");
-  for (const model of plan.serving) {
-    new FrozenModel(
-      model.object,
-      {
-        labels: plan.labels,
-        model: withImage(model, image),
-        gpuResource: plan.gpuDemand.resource,
-        nodes: plan.gpuPlacement,
-        disruption: plan.disruption,
-        namespace: train.namespace,
-        models,
-        pullSecret: secrets.pull.train,
-      },
-      { provider: cluster.provider, dependsOn: [train, ray] },
-    );
-  }
+  return plan.serving.map(
+    (model) =>
+      new FrozenModel(
+        model.object,
+        {
+          labels: plan.labels,
+          model: withImage(model, image),
+          gpuResource: plan.gpuDemand.resource,
+          nodes: plan.gpuPlacement,
+          disruption: plan.disruption,
+          namespace: train.namespace,
+          models,
+          pullSecret: secrets.pull.train,
+        },
+        { provider: cluster.provider, dependsOn: [train, training] },
+      ),
+  );
 }
 
 function reapSandboxes(
   { plan, cluster, train, sandbox, secrets, image }: Base,
   ray: RayCluster,
-): void {
-  new Reaper(
+  training: StartCheck,
+): Reaper {
+  return new Reaper(
     plan.reaper.name,
     {
       labels: plan.labels,
@@ -430,7 +505,7 @@ function reapSandboxes(
       pullSecret: secrets.pull.train,
       rolloutMinutes: plan.rolloutMinutes,
     },
-    { provider: cluster.provider, dependsOn: [train, sandbox, ray] },
+    { provider: cluster.provider, dependsOn: [train, sandbox, training] },
   );
 }
 
@@ -462,8 +537,8 @@ function startTrainer(
 // The recorder in front of the rollout servers, which exist once the trainer has started them; then LiteLLM.
 function servePolicy(
   base: Base,
-  parts: { endpoint: ProxyEndpoint; ray: RayCluster; trainer: TrainerJob },
-): LiteLlmProxy {
+  parts: { endpoint: ProxyEndpoint; ray: RayCluster; training: StartCheck },
+): (Recorder | LiteLlmProxy)[] {
   const { plan, cluster, train, secrets, image } = base;
   const { provider } = cluster;
   const { labels, names, rolloutMinutes } = plan;
@@ -479,6 +554,7 @@ function servePolicy(
       trainer: withImage(plan.trainer, image),
       trials: plan.storage.directories.trials,
       mounts: trialMounts(base),
+      group: plan.storage.group,
       nodes: plan.ray.head,
       namespace: train.namespace,
       jobsUrl: parts.ray.jobsUrl,
@@ -488,7 +564,7 @@ function servePolicy(
     },
     { provider, dependsOn: [train, awaitRollout(base, parts)] },
   );
-  return new LiteLlmProxy(
+  const litellm = new LiteLlmProxy(
     "litellm",
     {
       labels,
@@ -502,6 +578,7 @@ function servePolicy(
     },
     { provider, dependsOn: [namespace, parts.endpoint, recorder] },
   );
+  return [recorder, litellm];
 }
 
 function trialMounts({ mounts }: Base) {
@@ -513,13 +590,12 @@ function checkPolicy(
   base: Base,
   parts: {
     endpoint: ProxyEndpoint | undefined;
-    litellm: LiteLlmProxy | undefined;
     ray: RayCluster;
-    trainer: TrainerJob;
+    services: StartCheck;
   },
 ): void {
   const { plan, cluster, secrets } = base;
-  const { endpoint, litellm, ray, trainer } = parts;
+  const { endpoint, ray, services } = parts;
   new PolicyCheck(
     plan.names.policyCheck,
     {
@@ -530,22 +606,23 @@ function checkPolicy(
         sandboxKey: secrets.training.sandboxKey,
         trials: plan.storage.directories.trials,
         mounts: trialMounts(base),
+        group: plan.storage.group,
       },
       attempt: cluster.attempts.policyCheck,
     },
-    { provider: cluster.provider, dependsOn: [base.train, trainer, ...(litellm ? [litellm] : [])] },
+    { provider: cluster.provider, dependsOn: [base.train, services] },
   );
 }
 
 // Rollout servers exist once the trainer has started them. A run that fails before ends the update here, and not where
 // a Deployment waits for it in silence.
-function awaitRollout(base: Base, parts: { ray: RayCluster; trainer: TrainerJob }): PolicyCheck {
+function awaitRollout(base: Base, parts: { ray: RayCluster; training: StartCheck }): PolicyCheck {
   const { plan, cluster } = base;
   const { rolloutCheck: object } = plan.names;
   return new PolicyCheck(
     object,
     { ...checkBasis(base, parts.ray), object, attempt: cluster.attempts.rolloutCheck },
-    { provider: cluster.provider, dependsOn: [base.train, parts.trainer] },
+    { provider: cluster.provider, dependsOn: [base.train, parts.training] },
   );
 }
 

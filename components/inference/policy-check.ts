@@ -28,6 +28,8 @@ export interface LiteLlmWay {
   trials: string;
   /** The volume that holds it. */
   mounts: readonly Mount[];
+  /** Owns what is in it. */
+  group: number | undefined;
 }
 
 export interface PolicyCheckArgs {
@@ -86,6 +88,7 @@ export class PolicyCheck extends pulumi.ComponentResource {
       pullSecret: args.pullSecret,
       container: checker(args),
       volumes: [programVolume(files), ...claimVolumes(args.litellm?.mounts ?? [])],
+      group: args.litellm?.group,
       // Another run has other rollout servers, in another namespace of Ray.
       annotations: {
         "swe-rl.dev/run": args.trainer.fingerprint,

@@ -9,6 +9,7 @@ import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import {
   claimVolumes,
+  ofGroup,
   type Nodes,
   programMount,
   programVolume,
@@ -32,6 +33,8 @@ export interface RecorderArgs {
   trials: string;
   /** The volume that holds it. */
   mounts: readonly Mount[];
+  /** Owns what is in it. */
+  group: number | undefined;
   /** Where the pod runs. */
   nodes: Nodes;
   namespace: pulumi.Input<string>;
@@ -77,7 +80,7 @@ export class Recorder extends ProgramDeployment {
         pod: (files) => ({
           automountServiceAccountToken: false,
           terminationGracePeriodSeconds: graceSeconds,
-          securityContext: { seccompProfile: { type: "RuntimeDefault" } },
+          securityContext: { seccompProfile: { type: "RuntimeDefault" }, ...ofGroup(args.group) },
           initContainers: [discovery(args)],
           containers: [server(args)],
           volumes: [

@@ -5,7 +5,7 @@ import type { RayPod, RayPorts } from "../../plan/ray/index.ts";
 import type { EnvironmentVariable, TrainingSecret } from "../../plan/verl/index.ts";
 import type { ResolveImage } from "../images/reference.ts";
 import { type Labels, labelsOf } from "../metadata.ts";
-import { podBasis } from "../pod.ts";
+import { ofGroup, podBasis } from "../pod.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
 
 type PodTemplateSpec = k8s.types.input.core.v1.PodTemplateSpec;
@@ -28,6 +28,8 @@ export interface RayPodBase {
   readonly serviceAccount: pulumi.Input<string>;
   readonly environment: readonly EnvVar[];
   readonly mounts: readonly Mount[];
+  /** Owns what is in the volumes. */
+  readonly group: number | undefined;
   readonly ports: RayPorts;
 }
 
@@ -55,6 +57,7 @@ export function rayPodTemplate(base: RayPodBase, pod: RayPod, role: RayPodRole):
       ...podBasis(pod, base.serviceAccount),
       securityContext: {
         seccompProfile: { type: "RuntimeDefault" },
+        ...ofGroup(base.group),
         // Whatever binds port 0 here lands in this range, which holds none of Ray's own ports; policies open no other for a proxy in process.
         sysctls: [{ name: "net.ipv4.ip_local_port_range", value: `${from} ${to}` }],
       },

@@ -11,6 +11,7 @@ import {
   deletedInForeground,
 } from "../metadata.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
+import { awaitedByCheck, markOf, type Workload } from "../workload.ts";
 import { type Transform, transformed } from "../transform.ts";
 import { type Mount, type RayPodBase, rayPodTemplate } from "./pod-template.ts";
 import {
@@ -29,10 +30,10 @@ export interface RayClusterComponentArgs {
   /** Variables of every pod: Ray's workers inherit them from their pod, not from the driver's shell. */
   environment: k8s.types.input.core.v1.EnvVar[];
   mounts: Mount[];
+  /** Owns what is in the volumes. */
+  group: number | undefined;
   /** Secret with Ray's token under `auth_token`. */
   authenticationSecret: pulumi.Input<string>;
-  /** Minutes that the pods may take to be provisioned: images of many gigabytes. */
-  startupMinutes: number;
   disruption: Pick<Disruption, "holdsRay" | "podAnnotations">;
   /** @default no change */
   transform?: {
@@ -44,6 +45,8 @@ export interface RayClusterComponentArgs {
 /** The Ray cluster of a run: a head without GPUs and one group of workers per role, a worker per node. */
 export class RayCluster extends pulumi.ComponentResource {
   public readonly cluster: RayClusterResource;
+  /** For the check of its start. */
+  public readonly workload: Workload;
   /** undefined: the pods may be evicted at will. */
   public readonly budget: k8s.policy.v1.PodDisruptionBudget | undefined;
   /** Address of the job API inside the cluster. */
@@ -63,13 +66,20 @@ export class RayCluster extends pulumi.ComponentResource {
       name,
       args: {
         metadata: deletedInForeground(identity, names.rayCluster, {
-          annotations: { "pulumi.com/waitFor": "condition=RayClusterProvisioned" },
+          annotations: awaitedByCheck,
         }),
         spec: clusterSpec(args, files),
       },
-      opts: { parent: this, customTimeouts: timeouts(args.startupMinutes) },
+      opts: { parent: this },
     };
-    this.cluster = new RayClusterResource(...transformed(transform.cluster, cluster));
+    const made = transformed<RayClusterArgs>(transform.cluster, cluster);
+    this.cluster = new RayClusterResource(...made);
+    this.workload = {
+      kind: "RayCluster",
+      namespace,
+      name: names.rayCluster,
+      mark: markOf(made[1]),
+    };
     this.budget = this.#budget(name, identity, args);
     this.jobsUrl = pulumi.interpolate`http://${names.rayHeadService}.${namespace}:${ray.ports.dashboard}`;
     this.registerOutputs({ jobsUrl: this.jobsUrl });
@@ -168,8 +178,4 @@ function startParameters(pod: RayPod): Record<string, string> {
     "num-gpus": String(pod.gpus),
     "object-store-memory": String(pod.objectStoreBytes),
   };
-}
-
-function timeouts(minutes: number): pulumi.CustomTimeouts {
-  return { create: `${minutes}m`, update: `${minutes}m` };
 }

@@ -1,8 +1,9 @@
-import * as k8s from "@pulumi/kubernetes";
+import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { roleLabel } from "../../plan/network/index.ts";
 import type { Reaper as ReaperPlan } from "../../plan/sandbox/index.ts";
-import { type Identity, type Labels, deletedInBackground } from "../metadata.ts";
+import { grant } from "../grant.ts";
+import type { Identity, Labels } from "../metadata.ts";
 import { type Nodes, programMount, programVolume, resourcesOf, unprivileged } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { programDirectory } from "../runtime-program.ts";
@@ -63,51 +64,20 @@ export class Reaper extends ProgramDeployment {
       },
       opts,
     );
+    const account = { name: this.account.metadata.name, namespace };
+    const mayPods = (suffix: string, where: Identity, verbs: string[]) =>
+      grant(this, `${name}-${suffix}`, {
+        identity: where,
+        object: reaper.name,
+        rules: [{ apiGroups: [""], resources: ["pods"], verbs }],
+        account,
+      }).role;
     this.roles = [
-      this.#grant(`${name}-sandboxes`, {
-        identity: { ...identity, namespace: args.sandboxNamespace },
-        verbs: ["list", "delete"],
-        object: reaper.name,
-        namespace,
-      }),
-      this.#grant(`${name}-owners`, {
-        identity,
-        verbs: ["list"],
-        object: reaper.name,
-        namespace,
-      }),
+      mayPods("sandboxes", { ...identity, namespace: args.sandboxNamespace }, ["list", "delete"]),
+      mayPods("owners", identity, ["list"]),
     ];
     this.registerOutputs({ deployment: this.deployment.metadata.name });
   }
-
-  #grant(name: string, { identity, verbs, object, namespace }: Grant): k8s.rbac.v1.Role {
-    const account = this.account.metadata;
-    const metadata = deletedInBackground(identity, object);
-    const role = new k8s.rbac.v1.Role(
-      `${name}-role`,
-      { metadata, rules: [{ apiGroups: [""], resources: ["pods"], verbs }] },
-      { parent: this },
-    );
-    new k8s.rbac.v1.RoleBinding(
-      `${name}-binding`,
-      {
-        metadata,
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: account.name, namespace }],
-      },
-      { parent: this },
-    );
-    return role;
-  }
-}
-
-interface Grant {
-  /** Where the rights hold. */
-  readonly identity: Identity;
-  readonly verbs: string[];
-  readonly object: string;
-  /** Namespace of the account. */
-  readonly namespace: pulumi.Input<string>;
 }
 
 function container(args: ReaperArgs): k8s.types.input.core.v1.Container {

@@ -8,6 +8,7 @@ import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { claimVolumes, type Nodes, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
+import { awaitedByCheck, type Workload } from "../workload.ts";
 import type { Transform } from "../transform.ts";
 
 export interface InputsCheckArgs {
@@ -22,6 +23,8 @@ export interface InputsCheckArgs {
   environment: k8s.types.input.core.v1.EnvVar[];
   /** Volumes of the run: model and data to be read, the others to be written. */
   mounts: readonly Mount[];
+  /** Owns what is in the volumes. */
+  group: number | undefined;
   /** Tells it from one that has failed; empty: none has. */
   attempt: string;
   /** Secret with registry credentials, by which the tasks' images are looked up, too. */
@@ -34,33 +37,38 @@ export interface InputsCheckArgs {
 }
 
 /** The training image is pulled in it, and up to a thousand images are looked up. */
-const minutes = 30;
+export const inputsMinutes = 30;
 
 /** Where `docker login` would have left its file. */
 const dockerDirectory = "/run/swe-rl-registries";
 
-/** Checks image, model and task indexes in the very image and on the very volumes, before a GPU is held. Awaited. */
+/** Checks image, model and task indexes in the very image and on the very volumes, before a GPU is held. */
 export class InputsCheck extends pulumi.ComponentResource {
   public readonly account: k8s.core.v1.ServiceAccount;
   public readonly job: k8s.batch.v1.Job;
+  /** Awaited until it is complete. */
+  public readonly workload: Workload;
 
   constructor(name: string, args: InputsCheckArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform = {}, ...inputs } = args;
     super("swe-rl:training:InputsCheck", name, inputs, opts);
     const { labels, namespace, names } = args;
-    const { account, job } = makeCheck(this, name, {
+    const { account, job, workload } = makeCheck(this, name, {
       identity: { labels, namespace, app: "inputs-check", component: "training" },
       object: names.inputsCheck,
       nodes: args.nodes,
       pullSecret: args.pullSecret,
       container: checker(args),
       volumes: [...claimVolumes(args.mounts), ...registryVolumes(args.pullSecret)],
+      group: args.group,
       annotations: { "swe-rl.dev/run": args.trainer.fingerprint, ...attemptMark(args.attempt) },
-      minutes,
+      minutes: inputsMinutes,
+      awaited: awaitedByCheck,
       transform: transform.job,
     });
     this.account = account;
     this.job = job;
+    this.workload = { ...workload, ends: true };
     this.registerOutputs({ job: this.job.metadata.name });
   }
 }

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { grant } from "../grant.ts";
 import { type Labels, deletedInBackground } from "../metadata.ts";
 import { pullSecrets } from "../pod.ts";
 
@@ -36,38 +37,16 @@ export class TrainerAccount extends pulumi.ComponentResource {
       { parent: this },
     );
     this.serviceAccount = this.account.metadata.name;
-    const inSandbox = { ...identity, namespace: args.sandboxNamespace };
-    this.role = new k8s.rbac.v1.Role(
-      `${name}-role`,
-      {
-        metadata: deletedInBackground(inSandbox, args.account),
-        rules: [
-          { apiGroups: [""], resources: ["pods"], verbs: ["create", "get", "delete"] },
-          // Entering a pod over a websocket is a GET; newer API servers ask for `create` as well.
-          { apiGroups: [""], resources: ["pods/exec"], verbs: ["create", "get"] },
-        ],
-      },
-      { parent: this },
-    );
-    new k8s.rbac.v1.RoleBinding(
-      `${name}-binding`,
-      {
-        metadata: deletedInBackground(inSandbox, args.account),
-        roleRef: {
-          apiGroup: "rbac.authorization.k8s.io",
-          kind: "Role",
-          name: this.role.metadata.name,
-        },
-        subjects: [
-          {
-            kind: "ServiceAccount",
-            name: this.serviceAccount,
-            namespace: args.namespace,
-          },
-        ],
-      },
-      { parent: this },
-    );
+    this.role = grant(this, name, {
+      identity: { ...identity, namespace: args.sandboxNamespace },
+      object: args.account,
+      rules: [
+        { apiGroups: [""], resources: ["pods"], verbs: ["create", "get", "delete"] },
+        // Entering a pod over a websocket is a GET; newer API servers ask for `create` as well.
+        { apiGroups: [""], resources: ["pods/exec"], verbs: ["create", "get"] },
+      ],
+      account: { name: this.serviceAccount, namespace: args.namespace },
+    }).role;
     this.registerOutputs({ serviceAccount: this.serviceAccount });
   }
 }

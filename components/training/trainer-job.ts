@@ -23,6 +23,7 @@ import {
 } from "../pod.ts";
 import { programDirectory, programs } from "../runtime-program.ts";
 import { fromSecret, type SecretKey } from "../secrets/stack-secrets.ts";
+import { awaitedByCheck, markOf, type Workload } from "../workload.ts";
 import { type Transform, transformed } from "../transform.ts";
 import { runSpecification } from "./run-specification.ts";
 
@@ -63,6 +64,8 @@ export class TrainerJob extends pulumi.ComponentResource {
   /** What the run is: its command line and where it logs. */
   public readonly specification: k8s.core.v1.ConfigMap;
   public readonly job: k8s.batch.v1.Job;
+  /** Awaited until its pod runs. */
+  public readonly workload: Workload;
 
   constructor(name: string, args: TrainerJobArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform = {}, ...inputs } = args;
@@ -79,14 +82,21 @@ export class TrainerJob extends pulumi.ComponentResource {
       name,
       args: {
         metadata: deletedInForeground(identity, args.names.trainerJob, {
-          annotations: { "pulumi.com/skipAwait": "true" },
+          annotations: awaitedByCheck,
         }),
         spec: this.#jobSpec(identity, args, files),
       },
       // A Job cannot be changed, and two submitters of different runs must not exist at once.
       opts: { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["spec.template"] },
     };
-    this.job = new k8s.batch.v1.Job(...transformed<k8s.batch.v1.JobArgs>(transform.job, job));
+    const made = transformed<k8s.batch.v1.JobArgs>(transform.job, job);
+    this.job = new k8s.batch.v1.Job(...made);
+    this.workload = {
+      kind: "Job",
+      namespace,
+      name: args.names.trainerJob,
+      mark: markOf(made[1]),
+    };
     this.registerOutputs({ job: this.job.metadata.name });
   }
 

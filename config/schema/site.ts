@@ -205,6 +205,14 @@ export const kubernetesSite = z.strictObject({
       checkpoints: backend("Where checkpoints live."),
       logs: backend("Where logs live."),
       trials: backend("Where trials and trajectories live."),
+      group: z
+        .int()
+        .min(1)
+        .max(2 ** 31 - 1)
+        .optional()
+        .describe(
+          "Number of the group that owns what is in these volumes, for a training image whose user is not root: Kubernetes gives it the files (`fsGroup`) and to the training pods. On NFS and host paths it changes no file: there give the directories to the group yourself. Default: as the image and the volumes are.",
+        ),
     })
     .prefault({})
     .describe("Backing of the retained volumes."),

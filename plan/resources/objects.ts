@@ -69,6 +69,7 @@ export function objectsOf(plan: Plan): PlannedObject[] {
     ...proxyOf(plan),
     ...inputsCheckOf(plan),
     ...policyCheckOf(plan),
+    ...startChecksOf(plan),
     ...servingOf(plan),
     ...sandboxOf(plan),
     ...reaperOf(plan),
@@ -176,6 +177,25 @@ function policyCheckOf({ names, proxy }: Plan): PlannedObject[] {
     object("ServiceAccount", { namespace, name }),
     object("Job", { namespace, name }),
   ]);
+}
+
+function startChecksOf({ names, trainer, proxy }: Plan): PlannedObject[] {
+  const { train, proxy: proxyNamespace } = names.namespaces;
+  const { inputsStart, trainingStart, servicesStart } = names;
+  const read = (name: string, where: readonly string[]) => [
+    object("ConfigMap", { namespace: train }),
+    object("ServiceAccount", { namespace: train, name }),
+    object("Job", { namespace: train, name }),
+    ...where.flatMap((namespace) => [
+      object("Role", { namespace, name }),
+      object("RoleBinding", { namespace, name }),
+    ]),
+  ];
+  return [
+    ...(trainer.check ? read(inputsStart, [train]) : []),
+    ...read(trainingStart, [train]),
+    ...read(servicesStart, proxy.mode === "litellm" ? [train, proxyNamespace] : [train]),
+  ];
 }
 
 function proxyOf({ names, proxy }: Plan): PlannedObject[] {

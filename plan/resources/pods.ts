@@ -80,6 +80,9 @@ export function podsOf(plan: Plan): PlannedPods[] {
       ? [one("the check of the rollout servers", plan.policyCheck.requests)]
       : []),
     one("the check of the policy", plan.policyCheck.requests),
+    ...startChecksOf(plan).map((what) =>
+      one(what, plan.startCheck.requests, { images: [plan.startCheck.image] }),
+    ),
     ...(trainer.check ? [one("the check of the inputs", trainer.check.requests)] : []),
     ...ray.groups.map((group) =>
       one(`Ray group ${group.name}`, guaranteed(group), {
@@ -119,6 +122,11 @@ export function podsOf(plan: Plan): PlannedPods[] {
         ]
       : []),
   ];
+}
+
+function startChecksOf({ trainer }: Plan): string[] {
+  const checks = ["the wait for Ray and the trainer", "the wait for all that serves"];
+  return trainer.check ? ["the wait for the check of the inputs", ...checks] : checks;
 }
 
 /** Images that pods of one placement name, by the Plan's references. */

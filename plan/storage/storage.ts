@@ -50,6 +50,8 @@ export interface Directories {
 export interface Storage {
   readonly volumes: readonly Volume[];
   readonly directories: Directories;
+  /** Group that owns what is in the volumes, where the image's user is not root; undefined: whatever it is. */
+  readonly group: number | undefined;
 }
 
 export function planStorage(settings: Basis, names: Names): Storage {
@@ -81,6 +83,7 @@ export function planStorage(settings: Basis, names: Names): Storage {
   const trialsDir = experiment.experiment.trials_dir;
   return {
     volumes,
+    group: host.storage.group,
     directories: {
       project,
       // verl would go on from the newest checkpoint, and those of a rehearsal have no weights.

@@ -4,6 +4,17 @@ import type { Names } from "../../plan/names.ts";
 import type { Fact } from "./fact.ts";
 import { type Client, ifThere, read } from "./client.ts";
 
+/** Jobs of the training namespace that an update waits for. */
+const checks = [
+  "inputsCheck",
+  "inputsStart",
+  "trainingStart",
+  "servicesStart",
+  "rolloutCheck",
+  "policyCheck",
+] as const satisfies readonly (keyof Names & keyof Attempts)[];
+type CheckName = (typeof checks)[number];
+
 /** undefined where it is not there. */
 export type JobFact = Fact<V1Job | undefined>;
 
@@ -23,21 +34,20 @@ export async function readAttempts(
   const { train, sandbox } = names.namespaces;
   const attempt = async (namespace: string, name: string) =>
     attemptOf(await jobOf(client, namespace, name));
-  const [checks, trainer] = await Promise.all([
+  const [made, trainer] = await Promise.all([
     read(async () => {
-      const [proof, inputsCheck, rolloutCheck, policyCheck] = await Promise.all([
+      const [proof, ...found] = await Promise.all([
         attempt(sandbox, names.egressProof),
-        attempt(train, names.inputsCheck),
-        attempt(train, names.rolloutCheck),
-        attempt(train, names.policyCheck),
+        ...checks.map((check) => attempt(train, names[check])),
       ]);
-      return { proof, inputsCheck, rolloutCheck, policyCheck };
+      const entries = found.map((one, i) => [checks[i], one]);
+      return { proof, ...(Object.fromEntries(entries) as Record<CheckName, string>) };
     }),
     trainerJob,
   ]);
-  if (!checks.known) return checks;
+  if (!made.known) return made;
   if (!trainer.known) return trainer;
-  return { known: true, value: { ...checks.value, trainer: attemptOf(trainer.value) } };
+  return { known: true, value: { ...made.value, trainer: attemptOf(trainer.value) } };
 }
 
 /** Whether a Job has come to this end. */

@@ -24,9 +24,10 @@ const patchVerbs = ["get", "patch"] as const;
 
 /** Every right, from the Plan's list of objects. */
 export function rightsOf(plan: Plan): Right[] {
-  const { sandbox } = plan.names.namespaces;
-  const granted = (resource: string, given: readonly string[]): Right[] =>
-    given.map((verb) => ({ verb, group: "", resource, namespace: sandbox }));
+  const { sandbox, train, proxy } = plan.names.namespaces;
+  const granted = (resource: string, given: readonly string[], namespace = sandbox): Right[] =>
+    given.map((verb) => ({ verb, group: "", resource, namespace }));
+  const awaited = plan.namespaces.proxy ? [train, proxy] : [train];
   return [
     ...kindsOf(plan).flatMap(({ group, resource, namespace, objects }) =>
       (objects.every(({ how }) => how === "patch") ? patchVerbs : verbs).map((verb) => ({
@@ -36,9 +37,15 @@ export function rightsOf(plan: Plan): Right[] {
         namespace,
       })),
     ),
-    // Kubernetes forbids granting rights that one lacks: these are what the trainer's role grants.
-    ...granted("pods", ["create", "get", "delete"]),
+    // Kubernetes forbids granting rights that one lacks: these are what the roles of the trainer, the reaper and the
+    // checks of what has started grant.
+    ...granted("pods", ["create", "get", "list", "delete"]),
     ...granted("pods/exec", ["create", "get"]),
+    ...awaited.flatMap((namespace) => [
+      ...granted("pods", ["list"], namespace),
+      ...granted("pods/log", ["get"], namespace),
+      ...granted("events", ["list"], namespace),
+    ]),
   ];
 }
 

@@ -13,16 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from last_lines import fitting
 from ray_jobs import TRANSIENT, Job, JobExists, RayJobs, RayJobsError
 
 LONGEST_REASON = 400
 """Characters."""
-
-LONGEST_LINES = 1200
-"""Characters of last lines. With the reason they fit into the 2048 bytes of the log that Kubernetes
-keeps of a container that has failed (`terminationMessagePolicy: FallbackToLogsOnError`)."""
-
-LONGEST_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def leave_mark(
     jobs: RayJobs, namespace: str, attempt: int, reason: str, lines: Sequence[str] = ()
 ) -> None:
     """`lines`: the end of the run's output. Raises RayJobsError."""
-    about = {"reason": reason[:LONGEST_REASON], "lines": "\n".join(_fitting(lines))}
+    about = {"reason": reason[:LONGEST_REASON], "lines": "\n".join(fitting(lines))}
     with suppress(JobExists):
         jobs.submit(mark_of(namespace, attempt), "true", about)
 
@@ -105,15 +100,3 @@ def _why(mark: Job) -> str:
     reason, lines = (mark.metadata.get(key, "") for key in ("reason", "lines"))
     end = f". Its last lines:\n{lines}" if lines else ""
     return f"the run is given up: {reason}{end}"
-
-
-def _fitting(lines: Sequence[str]) -> list[str]:
-    """The last ones, as far as there is room."""
-    found: list[str] = []
-    left = LONGEST_LINES
-    for line in reversed(lines):
-        left -= min(len(line), LONGEST_LINE) + 1
-        if left < 0:
-            break
-        found.insert(0, line[:LONGEST_LINE])
-    return found

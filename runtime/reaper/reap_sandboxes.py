@@ -43,7 +43,6 @@ Exit codes:
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import sys
@@ -51,11 +50,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
+import kubernetes_api
 import pod
 import ray_jobs
-from kubernetes_api import ACCOUNT, ApiError, KubernetesApi, Refused, Unavailable
+from kubernetes_api import ApiError, KubernetesApi, Refused, Unavailable
 from pod import BadInput, GiveUp, say
 from ray_jobs import RayJobs, RayJobsError
 from sandbox_life import STACK, Limits, Owners, Sandbox, host_of, run_times, sandbox_of, why_reap
@@ -218,26 +217,9 @@ def from_environment(dry_run: bool) -> tuple[Reaper, Pace]:
     most = int(pod.number("MOST_PER_ROUND", 100))
     if most < 1:
         raise BadInput("MOST_PER_ROUND must be at least 1")
-    reaper = Reaper(_api(), ray_jobs.from_environment(), scope, limits, dry_run=dry_run)
+    api, jobs = kubernetes_api.from_environment(), ray_jobs.from_environment()
+    reaper = Reaper(api, jobs, scope, limits, dry_run=dry_run)
     return reaper, Pace(pod.number("ROUND_SECONDS", 60), most)
-
-
-def _api() -> KubernetesApi:
-    account = Path(os.environ.get("ACCOUNT_DIRECTORY") or ACCOUNT)
-    url = os.environ.get("API_SERVER") or ""
-    if not url:
-        host = pod.required("KUBERNETES_SERVICE_HOST")
-        port = pod.required("KUBERNETES_SERVICE_PORT")
-        url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-    if not url.startswith(("http://", "https://")):
-        raise BadInput(f"API_SERVER must be an HTTP address, not {url!r}")
-    try:
-        (account / "token").read_text()
-        return KubernetesApi(url, account)
-    except OSError as error:
-        raise BadInput(f"the service account cannot be read: {error}") from None
-    except ValueError as error:
-        raise BadInput(f"API_SERVER: {error}") from None
 
 
 def _name(variable: str) -> str:

@@ -1,4 +1,4 @@
-"""An API server with nothing but pods, and what can go wrong between it and a program."""
+"""An API server with pods and what is told of it, and what can go wrong between it and a program."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class FakeKubernetes:
 
     def __init__(self) -> None:
         self.pods: dict[str, list[dict[str, Any]]] = {}
+        self.objects: dict[str, dict[str, Any]] = {}
+        """Other objects, by path."""
+        self.events: list[dict[str, Any]] = []
+        """Of every pod."""
+        self.logs: dict[str, str] = {}
+        """By pod and container, and `previous` where it is another's."""
         self.requests: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.failures: list[int] = []
@@ -64,6 +70,19 @@ class FakeKubernetes:
             self.bodies.append(json.loads(body))
             return self._delete(handler, namespace, parts[6])
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if parts[-1] == "log":
+            kept = " previous" if query["previous"] == "true" else ""
+            text = self.logs.get(f"{parts[6]} {query['container']}{kept}")
+            if text is None:
+                return _refuse(handler, 400, "previous terminated container not found")
+            return handler.answer(200, text.encode())
+        if parts[-1] == "events":
+            return handler.answer(200, json.dumps({"items": self.events}).encode())
+        if parts[-1] != "pods":
+            found_object = self.objects.get(url.path)
+            if found_object is None:
+                return _refuse(handler, 404, "not found")
+            return handler.answer(200, json.dumps(found_object).encode())
         if "continue" in query and self.expired:
             self.expired -= 1
             return _refuse(handler, 410, "The provided continue parameter is too old")

@@ -184,25 +184,8 @@ describe("the Ray cluster", () => {
     });
   });
 
-  it("is awaited until it is provisioned, for the whole rollout budget", () => {
-    const registration = recording.one("kubernetes:ray.io/v1:RayCluster", "ray");
-    expect((registration.inputs["metadata"] as { annotations: object }).annotations).toEqual({
-      "pulumi.com/waitFor": "condition=RayClusterProvisioned",
-    });
-    expect(registration.timeouts).toMatchObject({ create: "5m", update: "5m" });
+  it("makes its pods anew where they change", () => {
     expect(cluster().upgradeStrategy).toEqual({ type: "Recreate" });
-  });
-
-  it("waits 45 minutes on a site that says nothing else", async () => {
-    const real = await recordTier("", { site: { timeouts: { rollout_minutes: 45 } } });
-    expect(real.recording.one("kubernetes:ray.io/v1:RayCluster", "ray").timeouts?.create).toBe(
-      "45m",
-    );
-    for (const name of ["recorder", "litellm"]) {
-      const deployment = real.recording.one("kubernetes:apps/v1:Deployment", name);
-      expect(deployment.timeouts?.create).toBe("45m");
-      expect(deployment.inputs["spec"]).toMatchObject({ progressDeadlineSeconds: 2700 });
-    }
   });
 });
 
@@ -238,10 +221,7 @@ describe("the trainer's job", () => {
     expect(variable(submitter, "RAY_AUTH_TOKEN")?.valueFrom?.secretKeyRef.key).toBe("auth_token");
   });
 
-  it("is not awaited, is replaced one at a time, and gives up on a final failure only", () => {
-    expect(first(recording.objects("Job")).metadata.annotations).toEqual({
-      "pulumi.com/skipAwait": "true",
-    });
+  it("is replaced one at a time, and gives up on a final failure only", () => {
     expect(job().template.spec.restartPolicy).toBe("Never");
     const codes = submitterExitCodes();
     const final = ["BAD_INPUT", "RUN_FAILED", "TOKEN_REFUSED", "STOPPED"].map((name) =>

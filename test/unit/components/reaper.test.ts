@@ -128,6 +128,8 @@ sandbox: { reaper: { grace_minutes: 1, finished_minutes: 2, dry_run: true } }`,
     const { recording } = await recordTier();
     const { dependencies } = recording.one("swe-rl:sandbox:Reaper", "sandbox-reaper");
     const names = dependencies.map((urn) => urn.split("::").at(-1));
-    expect(names).toEqual(expect.arrayContaining(["ray", "sandbox-default-deny"]) as string[]);
+    expect(names).toEqual(
+      expect.arrayContaining(["training-start", "sandbox-default-deny"]) as string[],
+    );
   });
 });

@@ -71,11 +71,14 @@ describe.each(variants)("from its namespace, a sandbox of $name", ({ base, yaml 
         (role["rules"] as Rule[]).map((rule) => ({ ...rule, namespace: role.metadata.namespace })),
       );
     const resources = new Set(rules.flatMap((rule) => rule.resources));
-    expect(resources).toEqual(new Set(["pods", "pods/exec"]));
+    expect(resources).toEqual(
+      new Set(["pods", "pods/exec", "pods/log", "events", "deployments", "jobs", "rayclusters"]),
+    );
     expect(rules.flatMap(({ verbs }) => verbs)).not.toContain("*");
-    // Where the secrets are, nobody may do more than list pods, whose variables only name them.
+    // Where the secrets are, nobody may do more than look at workloads, whose variables only name them.
     const beside = rules.filter(({ namespace }) => namespace !== "run-sandbox");
-    expect(beside.map(({ verbs }) => verbs)).toEqual([["list"]]);
+    expect(new Set(beside.flatMap(({ verbs }) => verbs))).toEqual(new Set(["get", "list"]));
+    expect(beside.flatMap((rule) => rule.resources)).not.toContain("pods/exec");
   });
 
   it("meets a Ray that demands its token, with a token that it cannot read", () => {

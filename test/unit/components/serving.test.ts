@@ -75,8 +75,8 @@ describe("a frozen model", () => {
   });
 
   it("is awaited for longer than it may take to start, each replica in turn", () => {
-    const { timeouts } = recording.one("kubernetes:apps/v1:Deployment", "frozen-judge");
-    expect(timeouts).toMatchObject({ create: "45m", update: "90m" });
+    const { timeouts } = recording.one("kubernetes:batch/v1:Job", "services-start");
+    expect(timeouts?.create).toBe("96m");
     expect(judge()).toMatchObject({
       progressDeadlineSeconds: 2700,
       strategy: { rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
@@ -85,7 +85,7 @@ describe("a frozen model", () => {
 
   it("comes after Ray, whose workers need whole nodes", () => {
     const { dependencies } = recording.one("swe-rl:inference:FrozenModel", "frozen-judge");
-    expect(dependencies.map((urn) => urn.split("::").at(-1))).toContain("ray");
+    expect(dependencies.map((urn) => urn.split("::").at(-1))).toContain("training-start");
   });
 
   it("has a Service of its own, which finds its pods and no others", () => {

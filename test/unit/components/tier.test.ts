@@ -95,7 +95,10 @@ describe("the single-node tier", () => {
       ],
     ],
     ["swe-rl:training:TrainerJob", "trainer", ["ray"]],
-    ["swe-rl:inference:PolicyCheck", "rollout-check", ["trainer", "train-default-deny"]],
+    ["swe-rl:index:StartCheck", "training-start", ["ray", "trainer"]],
+    ["swe-rl:index:StartCheck", "services-start", ["recorder", "litellm", "sandbox-reaper"]],
+    ["swe-rl:inference:PolicyCheck", "policy-check", ["services-start"]],
+    ["swe-rl:inference:PolicyCheck", "rollout-check", ["training-start", "train-default-deny"]],
     ["swe-rl:inference:Recorder", "recorder", ["rollout-check", "train-default-deny"]],
     ["swe-rl:inference:LiteLlmProxy", "litellm", ["recorder", "proxy-default-deny"]],
   ])("puts before %s %s: %j", (type, name, before) => {

@@ -176,7 +176,8 @@ def folders(directories: Iterable[str]) -> Iterator[Finding]:
                 "fatal",
                 f"{directory} cannot be written as user {os.getuid()} ({error.strerror})",
                 "what the run makes would be lost",
-                "Give that user the volume, or run the image as another",
+                "Write the group that owns the volume into storage.group of the site, or give the "
+                "volume to that user, or run the image as another",
             )
         finally:
             for file in (probe, renamed):
