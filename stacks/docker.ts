@@ -152,29 +152,40 @@ export function provisionHost(
     rayToken,
     rolloutMinutes,
   };
+  // Rollout servers exist only when the trainer has started them. A run that fails before ends the update here, and not
+  // where the recorder's health is awaited.
+  const rollouts = new PolicyCheck(
+    "rollout-check",
+    {
+      ...records,
+      container: host.containers.rolloutCheck,
+      check: plan.policyCheck,
+      attempt: checked.attempts.rolloutCheck,
+    },
+    { provider, dependsOn: [job] },
+  );
   const recorder = new RecorderContainer(
     "recorder",
     { ...records, names, recorder: proxy.recorder, rolloutServers: proxy.rolloutServers },
-    // Rollout servers exist only when the trainer has started them.
-    { provider, dependsOn: [job] },
+    { provider, dependsOn: [job, rollouts.passed] },
   );
   const litellm = new ProxyContainer(
     "litellm",
     { host, proxy, labels, networks, masterKey, sandboxKey },
     { provider, dependsOn: [recorder] },
   );
-  const { served } = new PolicyCheck(
+  const { passed } = new PolicyCheck(
     "policy-check",
     {
       ...records,
+      container: host.containers.policyCheck,
       check: plan.policyCheck,
-      proxy,
-      sandboxKey,
+      way: { proxy, sandboxKey },
       attempt: checked.attempts.policyCheck,
     },
     { provider, dependsOn: [litellm] },
   );
-  return { proxyUrl: served.apply(() => url), isolation: closed.isolation };
+  return { proxyUrl: passed.apply(() => url), isolation: closed.isolation };
 }
 
 export interface Closed {

@@ -9,31 +9,35 @@ import { containerBasis, endOfUpdate, memoryLimit, runToItsEnd } from "./contain
 import type { RecordsArgs } from "./recorder-container.ts";
 
 export interface PolicyCheckArgs extends RecordsArgs {
+  /** Name of the container. */
+  container: string;
   check: PolicyCheckPlan;
-  proxy: Proxy;
-  sandboxKey: pulumi.Output<string>;
+  /** The agents' way through LiteLLM. @default only the rollout servers are asked */
+  way?: { proxy: Proxy; sandboxKey: pulumi.Output<string> };
   /** Changes if an earlier check failed and is to be repeated. */
   attempt: string;
 }
 
 /**
- * A container that has a completion of every rollout server, and one through LiteLLM whose record has token ids and
- * log-probabilities. The update fails with what it said last.
+ * A container that has a completion of every rollout server, and, where agents go through LiteLLM, one of its whose
+ * record has token ids and log-probabilities. The update fails with what it said last.
  */
 export class PolicyCheck extends pulumi.ComponentResource {
-  /** What it said at its end; rejected where that is no success. */
-  public readonly served: pulumi.Output<string>;
+  /** What it said at its end. */
+  public readonly verdict: pulumi.Output<string>;
+  /** Itself if it is served; rejected otherwise, for whatever must not be made then to depend on. */
+  public readonly passed: pulumi.Output<pulumi.Resource>;
 
   constructor(name: string, args: PolicyCheckArgs, opts?: pulumi.ComponentResourceOptions) {
     super("swe-rl:docker:PolicyCheck", name, { check: args.check }, opts);
-    const { host, check, proxy, trainer } = args;
+    const { host, check, way, trainer } = args;
     const container = new docker.Container(
       name,
       {
         ...containerBasis({
-          name: host.containers.policyCheck,
+          name: args.container,
           image: trainer.image,
-          app: "policy-check",
+          app: name,
           component: "inference",
           labels: args.labels,
           // Another run, or another way to it, is another check.
@@ -46,33 +50,45 @@ export class PolicyCheck extends pulumi.ComponentResource {
           environment: {
             ...discoveryVariables({ ...args, ...trainer, ...check }),
             MODEL: check.model,
-            PROXY_URL: `http://${host.containers.proxy}:${proxy.port}`,
-            TRAJECTORIES_DIRECTORY: args.trials,
+            ...(way && {
+              PROXY_URL: `http://${host.containers.proxy}:${way.proxy.port}`,
+              TRAJECTORIES_DIRECTORY: args.trials,
+            }),
           },
-          secrets: { RAY_AUTH_TOKEN: args.rayToken, SANDBOX_API_KEY: args.sandboxKey },
+          secrets: {
+            RAY_AUTH_TOKEN: args.rayToken,
+            ...(way && { SANDBOX_API_KEY: way.sandboxKey }),
+          },
           program: "recorder",
         }),
         networksAdvanced: [{ name: args.network }],
         capabilities: { drops: ["ALL"] },
         ...memoryLimit(check.requests.memoryLimitBytes),
-        volumes: args.mounts.map((mount) => ({ ...mount, readOnly: true })),
+        volumes: way ? args.mounts.map((mount) => ({ ...mount, readOnly: true })) : [],
         ...runToItsEnd,
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.served = pulumi
+    const found = pulumi
       .all([container.exitCode, container.containerLogs])
-      .apply(([code, logs]) => {
-        const said = logs.trim().split("\n").at(-1) ?? "";
-        if (code !== 0) throw refusal(said, host);
-        return said;
-      });
-    this.registerOutputs({ served: this.served });
+      .apply(([code, logs]) => ({ isServed: code === 0, said: endOf(logs) }));
+    this.verdict = found.apply(({ said }) => said);
+    this.passed = found.apply(({ isServed, said }) => {
+      if (!isServed) throw refusal(said, host, args.container);
+      return container;
+    });
+    this.registerOutputs({ verdict: this.verdict });
   }
 }
 
-function refusal(said: string, { host, containers }: DockerHost): pulumi.RunError {
+/** Its last line, or from where it gave up, with what it shows of the run's end. */
+function endOf(logs: string): string {
+  const lines = logs.trim().split("\n");
+  return lines.slice(lines.findLastIndex((line) => line.startsWith("check_policy: "))).join("\n");
+}
+
+function refusal(said: string, { host }: DockerHost, container: string): pulumi.RunError {
   return endOfUpdate(
-    `the policy is not served.\n${said}\nThe whole check: docker --host ${host} logs ${containers.policyCheck}. The next pulumi up repeats it.`,
+    `the policy is not served.\n${said}\nThe whole check: docker --host ${host} logs ${container}. The next pulumi up repeats it.`,
   );
 }

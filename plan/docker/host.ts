@@ -57,6 +57,7 @@ export interface DockerContainers {
   readonly recorder: string;
   readonly proxy: string;
   readonly reaper: string;
+  readonly rolloutCheck: string;
   readonly policyCheck: string;
   readonly agentRuntime: string;
   readonly firewall: string;
@@ -93,6 +94,7 @@ export function planDockerHost(
       trainer: of("trainer"),
       recorder: of("recorder"),
       proxy: of("litellm"),
+      rolloutCheck: of("rollout-check"),
       policyCheck: of("policy-check"),
       reaper: of("reaper"),
       agentRuntime: of("agent-runtime"),

@@ -62,14 +62,17 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
       freeBytes: version,
     };
   }
-  const [info, containers, networks, volumes, proof, check, absentImages] = await Promise.all([
+  const { proof, rolloutCheck, policyCheck } = wanted.host.containers;
+  const inspect = (name: string) => get(daemon, `/containers/${name}/json`);
+  const [info, containers, networks, volumes, absentImages, ...checks] = await Promise.all([
     get(daemon, "/info"),
     get(daemon, "/containers/json?all=1"),
     get(daemon, "/networks"),
     get(daemon, "/volumes"),
-    get(daemon, `/containers/${wanted.host.containers.proof}/json`),
-    get(daemon, `/containers/${wanted.host.containers.policyCheck}/json`),
     readAbsentImages(daemon, wanted.images),
+    inspect(proof),
+    inspect(rolloutCheck),
+    inspect(policyCheck),
   ]);
   const known = map(info, describeInfo);
   return {
@@ -83,7 +86,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
     otherNetworks: map(networks, (body) => otherNetworks(body, wanted.stack)),
     absentImages,
     takenPorts: await readTakenPorts(daemon, containers, wanted),
-    attempts: attemptsOf({ proof, check, containers }, wanted.host),
+    attempts: attemptsOf(checks, containers, wanted.host),
     freeBytes: await readFreeBytes(daemon, known),
   };
 }
@@ -110,17 +113,20 @@ function describeInfo(body: unknown): DaemonInfo {
 
 /** What failed is a container all the same, and would stay as it is; so would a proof whose firewall was stopped. */
 function attemptsOf(
-  { proof, check, containers }: Record<"proof" | "check" | "containers", Fact<unknown>>,
+  [proof, rolloutCheck, policyCheck]: [Fact<unknown>, Fact<unknown>, Fact<unknown>],
+  containers: Fact<unknown>,
   host: DockerHost,
 ): Fact<Attempts> {
   const firewall = containers.known
     ? asList(containers.value).find((body) => nameOf(body) === host.containers.firewall)
     : undefined;
   const isOpen = firewall !== undefined && textOf(firewall, "State") !== "running";
+  const ofCheck = (check: Fact<unknown>) => (check.known ? attemptOf(check.value, false) : "");
   return map(proof, (proved) => ({
     ...noAttempts,
     proof: attemptOf(proved, isOpen),
-    policyCheck: check.known ? attemptOf(check.value, false) : "",
+    rolloutCheck: ofCheck(rolloutCheck),
+    policyCheck: ofCheck(policyCheck),
   }));
 }
 

@@ -41,6 +41,13 @@ interface ContainerInputs {
   readonly [key: string]: unknown;
 }
 
+/** What is made where the containers of a program fail, and with what the update ends. */
+function refused(program: string): { made: string[]; errors: string[] } {
+  const script = `${import.meta.dirname}/../../support/refused-docker.ts`;
+  const output = execFileSync(process.execPath, [script, program], { encoding: "utf8" });
+  return JSON.parse(output) as { made: string[]; errors: string[] };
+}
+
 describe("a stack on a Docker host", () => {
   it("puts LiteLLM alone into both networks", () => {
     const networks = new Map(
@@ -55,6 +62,7 @@ describe("a stack on a Docker host", () => {
       "run-trainer": ["run-train"],
       "run-recorder": ["run-train"],
       "run-litellm": ["run-train", "run-sandbox"],
+      "run-rollout-check": ["run-train"],
       "run-policy-check": ["run-train"],
       "run-reaper": ["none"],
       "run-agent-runtime": ["none"],
@@ -105,10 +113,17 @@ describe("a stack on a Docker host", () => {
     ]);
   });
 
+  it("makes neither recorder nor proxy of a run that has ended before it served", () => {
+    const { made, errors } = refused("check_policy");
+    expect(made).toEqual(expect.arrayContaining(["trainer", "rollout-check"]) as string[]);
+    expect(made.filter((name) => /^(recorder|litellm|policy-check)/.test(name))).toEqual([]);
+    expect(errors).toEqual([
+      "the policy is not served.\ncheck_policy: the run is given up: no image. Its last lines:\nthe last line\nThe whole check: docker --host unix:///var/run/docker.sock logs run-rollout-check. The next pulumi up repeats it.",
+    ]);
+  });
+
   it("makes nothing of the training unless the proof proved", () => {
-    const program = `${import.meta.dirname}/../../support/refused-proof.ts`;
-    const output = execFileSync(process.execPath, [program], { encoding: "utf8" });
-    const { made, errors } = JSON.parse(output) as { made: string[]; errors: string[] };
+    const { made, errors } = refused("egress_probe");
     expect(made).toContain("egress-proof");
     expect(made.filter((name) => /^(ray|trainer|recorder|litellm)/.test(name))).toEqual([]);
     expect(errors).toEqual([
@@ -189,7 +204,7 @@ describe("a stack on a Docker host", () => {
     for (const { name, inputs } of objects) {
       expect(inputs["labels"], name).toContainEqual({ label: "swe-rl.dev/stack", value: "run" });
     }
-    expect(objects.length).toBe(19);
+    expect(objects.length).toBe(20);
   });
 
   it("asks the plugin for nothing that its SDK does not know", async () => {
