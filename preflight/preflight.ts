@@ -5,6 +5,7 @@ import type { Certificates } from "./docker/engine.ts";
 import type { Facts } from "./facts/facts.ts";
 import { nothingKnown } from "./facts/nothing.ts";
 import type { Finding } from "../rules/finding.ts";
+import type { Recorded } from "../rules/rule.ts";
 import { evaluate, isFatal, settle, unusedWaivers } from "./evaluate.ts";
 import {
   judgeCluster,
@@ -26,6 +27,8 @@ export interface PreflightResult {
   readonly network: string;
   /** Whether no daemon answers that could build the stack's images for a cluster. */
   readonly builderAbsent: boolean;
+  /** What tells the cluster or the daemon from others; undefined where nobody could ever tell. */
+  readonly identity: string | undefined;
   /** What tells what is run again from what has failed. */
   readonly attempts: Attempts;
 }
@@ -37,6 +40,8 @@ export interface PreflightOptions {
   readonly strict?: boolean;
   /** Nothing is made yet, whatever is found. */
   readonly preview?: boolean;
+  /** Where the stack is, by its state. @default unknown */
+  readonly recorded?: Recorded | undefined;
   /** With which a Docker host is asked. */
   readonly certificates?: Certificates | undefined;
 }
@@ -47,11 +52,12 @@ export interface PreflightOptions {
  */
 export async function preflight(
   loaded: Loaded,
-  { offline = false, strict = false, preview = false, certificates }: PreflightOptions = {},
+  options: PreflightOptions = {},
 ): Promise<PreflightResult> {
+  const { offline = false, strict = false, preview = false, certificates, recorded } = options;
   const { settings } = loaded;
   const { plan, findings: own } = evaluate(loaded, { strict });
-  const subject = { settings, plan, spoiled: spoiledBy(own.filter(isFatal)) };
+  const subject = { settings, plan, recorded, spoiled: spoiledBy(own.filter(isFatal)) };
   const { site } = settings;
   const asked =
     site.kind === "docker"
@@ -64,6 +70,7 @@ export async function preflight(
 type HostFindings = Omit<PreflightResult, "plan">;
 
 interface Asking {
+  readonly recorded: Recorded | undefined;
   readonly settings: Settings;
   readonly plan: Plan;
   readonly spoiled: Spoiled;
@@ -76,24 +83,26 @@ async function askCluster(
     spoiled,
     site,
     preview,
+    recorded,
   }: Asking & { readonly site: KubernetesSite; readonly preview: boolean },
   offline: boolean,
 ): Promise<HostFindings> {
   const facts = offline ? nothingKnown(unasked) : await readCluster(site, plan);
   return {
     findings: (offline ? judgeUnaskedCluster : judgeCluster)(
-      { settings, plan, facts, preview },
+      { settings, plan, facts, preview, recorded },
       spoiled,
     ),
     unproven: unproven(plan.isolation.requireProof, facts.nodes),
     network: networkOf(facts),
+    identity: facts.identity.known ? facts.identity.value : recorded?.identity,
     builderAbsent: facts.builder.known && "absent" in facts.builder.value,
     attempts: facts.attempts.known ? facts.attempts.value : noAttempts,
   };
 }
 
 async function askHost(
-  { settings, plan, spoiled }: Asking,
+  { settings, plan, spoiled, recorded }: Asking,
   offline: boolean,
   certificates: Certificates | undefined,
 ): Promise<HostFindings> {
@@ -102,11 +111,12 @@ async function askHost(
   const builderAbsent = false;
   if (offline) {
     const findings = judgeUnaskedHost();
-    return { findings, unproven, network: "", builderAbsent, attempts: noAttempts };
+    const identity = recorded?.identity;
+    return { findings, unproven, network: "", identity, builderAbsent, attempts: noAttempts };
   }
   const { inspectHost } = await import("./docker/inspect.ts");
   return {
-    ...(await inspectHost({ settings, plan, spoiled }, plan.dockerHost, certificates)),
+    ...(await inspectHost({ settings, plan, spoiled, recorded }, plan.dockerHost, certificates)),
     unproven,
     builderAbsent,
   };

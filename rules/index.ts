@@ -5,6 +5,7 @@ import * as cluster from "./cluster/cluster.ts";
 import * as egressProof from "./cluster/egress-proof.ts";
 import * as gpuClaim from "./cluster/gpu-claim.ts";
 import * as gpuFree from "./cluster/gpu-free.ts";
+import * as clusterIdentity from "./cluster/identity.ts";
 import * as imageVolumes from "./cluster/image-volumes.ts";
 import * as network from "./cluster/network.ts";
 import * as nodeImages from "./cluster/node-images.ts";
@@ -20,6 +21,7 @@ import * as agent from "./agent.ts";
 import * as asyncTraining from "./async-training.ts";
 import * as batches from "./batches.ts";
 import * as daemon from "./docker/daemon.ts";
+import * as daemonIdentity from "./docker/identity.ts";
 import * as dockerSite from "./docker/site.ts";
 import * as engine from "./engine.ts";
 import * as files from "./files.ts";
@@ -61,6 +63,7 @@ const clusters = [
   egressProof,
   gpuClaim,
   gpuFree,
+  clusterIdentity,
   imageVolumes,
   network,
   nodeImages,
@@ -73,7 +76,7 @@ const clusters = [
   sandboxNodes,
   storage,
 ] as const;
-const hosts = [daemon] as const;
+const hosts = [daemon, daemonIdentity] as const;
 
 /** The rules that a module exports; two modules may give theirs the same name. */
 type RuleIn<Module> = Module extends unknown ? Module[keyof Module] : never;

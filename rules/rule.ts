@@ -54,12 +54,24 @@ export interface Subject extends Decided {
   readonly facts: Facts;
   /** Whether nothing is made yet, whatever is found. @default an update, or a command that speaks for one */
   readonly preview?: boolean | undefined;
+  /** @default the stack has made nothing, or nobody knows what */
+  readonly recorded?: Recorded | undefined;
+}
+
+/** Where a stack is, by its state. */
+export interface Recorded {
+  /** Of the cluster or the Docker daemon. */
+  readonly identity: string;
+  /** Its context, or the daemon's address, as it was called then. */
+  readonly name: string;
 }
 
 /** What a check of a rule about a Docker host may look at. */
 export interface DockerSubject extends Decided {
   readonly docker: DockerHost;
   readonly facts: DockerFacts;
+  /** @default the stack has made nothing, or nobody knows what */
+  readonly recorded?: Recorded | undefined;
 }
 
 /** Pure. No verdict: the rule is met, or does not concern this stack. */

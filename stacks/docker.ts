@@ -82,7 +82,12 @@ export function provisionHost(
   const image = buildImages(plan, { pushCredentials, provider: () => provider });
   const builtTrainer = withImage(trainer, image);
 
-  const networks = new Networks("networks", { networks: host.networks, labels }, { provider });
+  const daemon = { host: host.host, identity: checked.identity };
+  const networks = new Networks(
+    "networks",
+    { networks: host.networks, labels, daemon },
+    { provider },
+  );
   const volumes = new Volumes(
     "volumes",
     { mounts: host.mounts, volumes: storage.volumes, labels },

@@ -60,6 +60,8 @@ export interface Cluster {
   readonly adopting: k8s.Provider;
   /** Why no proof of the sandboxes' isolation runs; undefined: one does. */
   readonly unproven: string | undefined;
+  /** Its identity; undefined where nobody could tell. */
+  readonly identity: string | undefined;
   /** What carries and filters the pods' packets. */
   readonly network: string;
   /** Tells what runs once and is made anew from what has failed. */
@@ -77,10 +79,16 @@ export interface Provisioned {
 
 export function connect(
   { cluster }: KubernetesSite,
-  known: Pick<Cluster, "unproven" | "network" | "attempts" | "builderAbsent">,
+  known: Omit<Cluster, "provider" | "adopting">,
 ): Cluster {
-  const { context, kubeconfig } = cluster;
-  const access = { context, ...(kubeconfig === undefined ? {} : { kubeconfig }) };
+  const access = {
+    context: cluster.context,
+    // Else the SDK writes $KUBECONFIG here, a path of one machine into the state, and the plugin leaves a copy of the file
+    // with its keys in the temporary folder at every command. The plugin finds the same file by itself.
+    kubeconfig: "",
+    // The plugin would take another cluster under the same name for the same.
+    ...(known.identity === undefined ? {} : { clusterIdentifier: known.identity }),
+  };
   return {
     ...known,
     provider: new k8s.Provider("cluster", access),

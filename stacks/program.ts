@@ -16,6 +16,7 @@ import { report } from "../preflight/report.ts";
 import { certificates, onDocker } from "./docker.ts";
 import { connect, provisionCluster } from "./kubernetes.ts";
 import { outputs } from "./outputs.ts";
+import { readRecorded } from "./recorded.ts";
 
 /** Looks at the values of the secrets, which no Output shows before the update. */
 function secretFlaws(config: pulumi.Config): SecretFlaw[] {
@@ -61,6 +62,7 @@ export async function program() {
   const options = {
     certificates: await certificates(user),
     preview: pulumi.runtime.isDryRun(),
+    recorded: await readRecorded(),
   };
   const loaded = await loadForUser(selection, options);
   const checked = await preflight(loaded, options);

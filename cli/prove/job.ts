@@ -14,10 +14,9 @@ export interface Apis {
   readonly batch: BatchV1Api;
 }
 
-export function apisOf({ context, kubeconfig }: Access): Apis {
+export function apisOf({ context }: Access): Apis {
   const config = new KubeConfig();
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
+  config.loadFromDefault();
   config.setCurrentContext(context);
   return { core: config.makeApiClient(CoreV1Api), batch: config.makeApiClient(BatchV1Api) };
 }

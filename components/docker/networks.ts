@@ -7,6 +7,8 @@ import { dockerLabels } from "./metadata.ts";
 export interface NetworksArgs {
   networks: DockerHost["networks"];
   labels: Labels;
+  /** The daemon's address and its identity, by which the state tells it from others. */
+  daemon: { host: string; identity: string | undefined };
 }
 
 /** The training network, and the sandboxes' own. */
@@ -47,7 +49,8 @@ export class Networks extends pulumi.ComponentResource {
     );
     this.sandbox = sandboxNetwork.name;
     this.sandboxId = sandboxNetwork.id;
-    this.registerOutputs({ train: this.train, sandbox: this.sandbox });
+    const { host, identity } = args.daemon;
+    this.registerOutputs({ train: this.train, sandbox: this.sandbox, host, daemon: identity });
   }
 }
 

@@ -161,11 +161,9 @@ export const kubernetesSite = z.strictObject({
       context: z
         .string()
         .min(1)
-        .describe("Context in the kubeconfig. Named, so that no command hits whatever is current."),
-      kubeconfig: z
-        .string()
-        .optional()
-        .describe("Path of the kubeconfig. Omitted: $KUBECONFIG, else ~/.kube/config."),
+        .describe(
+          "Context in the kubeconfig ($KUBECONFIG, else ~/.kube/config). Named, so that no command hits whatever is current.",
+        ),
       mutating_admission: z
         .enum(["v1", "v1beta1", "none"])
         .default("v1beta1")

@@ -8,6 +8,8 @@ import { type Daemon, get, reach } from "./engine.ts";
 /** What preflight knows of a Docker host. */
 export interface DockerFacts {
   readonly server: Fact<{ readonly version: string; readonly api: string; readonly os: string }>;
+  /** What tells it from every other daemon; it stays when the daemon starts again. */
+  readonly identity: Fact<string>;
   readonly info: Fact<DaemonInfo>;
   /** Containers, networks and volumes that have a name of the stack. */
   readonly named: Fact<readonly NamedObject[]>;
@@ -53,6 +55,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
   if (!version.known) {
     return {
       server: version,
+      identity: version,
       info: version,
       named: version,
       otherNetworks: version,
@@ -81,6 +84,7 @@ export async function readDockerFacts(daemon: Daemon, wanted: Wanted): Promise<D
       api: textOf(body, "ApiVersion"),
       os: textOf(body, "Os"),
     })),
+    identity: map(info, (body) => textOf(body, "ID")),
     info: known,
     named: namedObjects({ containers, networks, volumes }, wanted.host),
     otherNetworks: map(networks, (body) => otherNetworks(body, wanted.stack)),

@@ -7,7 +7,6 @@ import type { Fact } from "./fact.ts";
 /** How to reach a cluster: the same values that the Pulumi provider gets. */
 export interface Access {
   readonly context: string;
-  readonly kubeconfig?: string | undefined;
 }
 
 export interface Call {
@@ -53,13 +52,12 @@ const mostAttempts = 3;
 const pageSize = 500;
 
 /** A client for the context. @throws {Error} If the kubeconfig or the context is missing. */
-export function connect({ context, kubeconfig }: Access): Client {
+export function connect({ context }: Access): Client {
   const config = new KubeConfig();
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
+  config.loadFromDefault();
   const contexts = config.getContexts().map(({ name }) => name);
   if (!contexts.includes(context)) {
-    const from = kubeconfig ?? process.env["KUBECONFIG"] ?? "~/.kube/config";
+    const from = process.env["KUBECONFIG"] ?? "~/.kube/config";
     throw new Error(`no context "${context}" in ${from} (there: ${contexts.join(", ") || "none"})`);
   }
   config.setCurrentContext(context);

@@ -21,6 +21,8 @@ export type { NodeFact } from "./nodes.ts";
 export interface Facts {
   /** Its version. */
   readonly server: Fact<string>;
+  /** What tells it from every other cluster. */
+  readonly identity: Fact<string>;
   readonly features: Fact<Features>;
   /** Versions of the RayCluster kind that are served; none without KubeRay. */
   readonly rayClusterVersions: Fact<readonly string[]>;

@@ -5,6 +5,7 @@ export function nothingKnown(reason: string): Facts {
   const missing = { known: false, reason } as const;
   return {
     server: missing,
+    identity: missing,
     features: missing,
     rayClusterVersions: missing,
     nodePoolVersions: missing,

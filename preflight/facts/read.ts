@@ -10,6 +10,7 @@ import { readAttempts, readTrainerJob } from "./jobs.ts";
 import { readBuilder } from "../docker/builder.ts";
 import { type Access, type Client, connect, read } from "./client.ts";
 import { readNetworkAgents } from "./cni.ts";
+import { readIdentity } from "./identity.ts";
 import { readNamesakes } from "./namesakes.ts";
 import { readNamespaces } from "./namespaces.ts";
 import { readNodes } from "./nodes.ts";
@@ -50,6 +51,7 @@ async function readAll(client: Client, plan: Plan): Promise<Facts> {
   const trainerJob = readTrainerJob(client, names);
   const reading = {
     server,
+    identity: readIdentity(client),
     apis,
     operator: readOperator(client),
     nodes,

@@ -7,7 +7,7 @@ export const reachable = defineClusterRule({
   severity: "fatal",
   consequence: "nothing can be created",
   remedy:
-    "check cluster.context and cluster.kubeconfig in the site file, the VPN, and: kubectl --context CONTEXT version",
+    "check cluster.context in the site file, $KUBECONFIG, the VPN, and: kubectl --context CONTEXT version",
   source: "docs/decisions.md#c-25",
   unwaivable: "without an API server there is nothing to provision",
   check: ({ facts: { server } }) =>

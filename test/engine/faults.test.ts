@@ -57,6 +57,7 @@ describe("pulumi preview", () => {
   afterEach(async () => {
     for (const step of undo.splice(0).reverse()) await step();
     project.write("config/sites/lab.yaml", site);
+    project.useKubeconfig();
   });
   afterAll(async () => {
     try {
@@ -324,7 +325,7 @@ describe("pulumi preview", () => {
 
   it("finds an API server that is down", async () => {
     useKubeconfig(`https://127.0.0.1:${await closedPort()}`);
-    const output = await refuses(["cluster-reachable: ", "cluster.kubeconfig"]);
+    const output = await refuses(["cluster-reachable: ", "$KUBECONFIG"]);
     expect(output).toContain("ECONNREFUSED");
   });
 
@@ -348,11 +349,7 @@ describe("pulumi preview", () => {
       clusters: [{ ...cluster, cluster: { ...cluster?.cluster, server } }],
       users: own.users.map((one) => ({ ...one, user: user ?? one.user })),
     };
-    project.write("kubeconfig.json", JSON.stringify(changed));
-    onSite([
-      "context: kwok-swe-rl",
-      `context: kwok-swe-rl\n  kubeconfig: ${project.root}/kubeconfig.json`,
-    ]);
+    project.useKubeconfig(JSON.stringify(changed));
   }
 
   /** A port of this machine on which nobody listens. */

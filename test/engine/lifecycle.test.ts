@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { OtherLab } from "./support/lab.ts";
 import { Project } from "./support/project.ts";
 import { labelledObjects, readState, type StateResource } from "./support/state.ts";
 
@@ -40,8 +42,10 @@ describe("a single-node stack", () => {
       ]),
     );
 
+  const temporary = mkdtempSync(join(tmpdir(), "swe-rl-lifecycle-"));
+
   beforeAll(() => {
-    project = new Project();
+    project = new Project({ TMPDIR: temporary });
   });
   afterAll(async () => {
     await project.pulumi("destroy", "--yes", "--skip-preview", "-s", stack);
@@ -49,6 +53,7 @@ describe("a single-node stack", () => {
     const now = ["--ignore-not-found", "--wait=false"];
     await project.kubectl("delete", "namespace", "single-node-train", ...now);
     project.dispose();
+    rmSync(temporary, { recursive: true, force: true });
   });
 
   it("is previewed without creating anything", async () => {
@@ -205,6 +210,36 @@ describe("a single-node stack", () => {
   it("does not change on a second up", async () => {
     const output = await succeed("up", "--yes", "--expect-no-changes");
     expect(output).toMatch(/Resources:\n\s+\d+ unchanged/);
+  });
+
+  it("is not taken for that of another cluster under the same name", async () => {
+    using other = new OtherLab();
+    project.useKubeconfig(other.kubeconfig());
+    const before = await readState(project, stack);
+    for (const command of ["preview", "up", "destroy"]) {
+      const options = command === "destroy" ? ["--yes", "--run-program"] : ["--yes"];
+      const { status, output } = await project.pulumi(
+        ...[command, ...(command === "preview" ? [] : options), "-s", stack],
+      );
+      expect(status, output).not.toBe(0);
+      expect(output).toMatch(
+        /cluster-identity: context kwok-swe-rl is cluster \S+, expected cluster \S+, which was called kwok-swe-rl/,
+      );
+    }
+    project.useKubeconfig();
+    expect(await readState(project, stack)).toEqual(before);
+  });
+
+  it("has no path of a machine in its state, and leaves no credentials in the temporary folder", async () => {
+    const providers = (await readState(project, stack)).filter(({ type }) =>
+      type.startsWith("pulumi:providers:kubernetes"),
+    );
+    expect(providers).toHaveLength(2);
+    for (const { inputs } of providers) {
+      expect(inputs).toMatchObject({ clusterIdentifier: expect.stringMatching(/-/) as string });
+      expect(JSON.stringify(inputs)).not.toContain("/");
+    }
+    expect(readdirSync(temporary).filter((file) => file.startsWith("kubeconfig"))).toEqual([]);
   });
 
   it("changes only what a changed setting concerns", async () => {

@@ -40,6 +40,7 @@ export const soundHost = {
   findings: [],
   unproven: undefined,
   network: "Docker 28.5.2",
+  identity: "uid-of-this-daemon",
   builderAbsent: false,
   attempts: noAttempts,
 };

@@ -39,7 +39,6 @@ export const outsideThePlan: Readonly<Record<string, string>> = {
   "preflight.strict": "the preflight",
   "preflight.waive": "the preflight",
   "site.cluster.context": "the connection to the cluster",
-  "site.cluster.kubeconfig": "the connection to the cluster",
   "model.config_file": "the model's shapes, from which the Plan is made",
 };
 

@@ -70,6 +70,7 @@ export const imagesOfNodes = {
 export function factsWith(change: Partial<Facts> = {}): Facts {
   return {
     server: known("v1.34.4"),
+    identity: known("uid-of-this-cluster"),
     features: known({
       minor: 34,
       validatingAdmissionPolicy: ["v1"],

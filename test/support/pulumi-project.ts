@@ -24,6 +24,7 @@ const taken = new Set<number>();
 export class ProjectCopy {
   readonly root: string;
   readonly #number: number;
+  readonly #given: Readonly<Record<string, string>>;
   readonly #environment: Record<string, string>;
 
   /** `suite`: two may run at the same time. `environment`: with which `pulumi` and `kubectl` work against the lab. */
@@ -35,6 +36,7 @@ export class ProjectCopy {
     this.root = join(tmpdir(), `swe-rl-project-${checkout}-${suite}-${this.#number}`);
     rmSync(this.root, { recursive: true, force: true });
     copyProject(this.root);
+    this.#given = environment;
     this.#environment = { ...environment };
   }
 
@@ -46,6 +48,14 @@ export class ProjectCopy {
     const text = readFileSync(join(this.root, file), "utf8");
     if (!text.includes(before)) throw new Error(`${file} does not contain ${before}`);
     this.write(file, text.replace(before, after));
+  }
+
+  /** Of all commands from now on. @param content @default the lab's own again */
+  useKubeconfig(content?: string): void {
+    const { KUBECONFIG: own = "" } = this.#given;
+    this.write("kubeconfig.json", content ?? "");
+    this.#environment["KUBECONFIG"] =
+      content === undefined ? own : join(this.root, "kubeconfig.json");
   }
 
   /** Runs `pulumi` as a user would. */

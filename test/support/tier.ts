@@ -11,6 +11,7 @@ interface Recorded {
   readonly known?: {
     unproven?: string | undefined;
     network?: string;
+    identity?: string;
     attempts?: Attempts;
     builderAbsent?: boolean;
   };
@@ -46,6 +47,7 @@ export async function recordSettings(
       connect(clusterOf(settings), {
         unproven: proofOf(result.plan),
         network: "",
+        identity: undefined,
         attempts: noAttempts,
         builderAbsent: false,
         ...options.known,

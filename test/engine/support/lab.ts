@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import type { TestProject } from "vitest/node";
 import { projectRoot } from "../../support/settings.ts";
 
@@ -12,27 +13,50 @@ declare module "vitest" {
 }
 
 /** A lab of the tests' own, beside the user's. */
-const variables = { ...process.env, SWE_RL_LAB: "test" };
+const name = "test";
 
 /** Brings the lab up before the first engine test, and down after the last. */
 export default function setup(project: TestProject): () => void {
-  lab("down");
-  lab("up", "--gpu-nodes", "6");
-  const environment = execFileSync(process.execPath, ["lab/main.ts", "env", "--json"], {
-    cwd: projectRoot,
-    env: variables,
-    encoding: "utf8",
-  });
-  project.provide("lab", JSON.parse(environment) as LabEnvironment);
+  lab(name, "down");
+  lab(name, "up", "--gpu-nodes", "6");
+  project.provide("lab", environmentOf(name));
   return () => {
-    lab("down");
+    lab(name, "down");
   };
 }
 
-function lab(command: "up" | "down", ...options: string[]): void {
+/** A cluster beside that of the tests, with the same name of its context. */
+export class OtherLab implements Disposable {
+  readonly #name = `${name}-other`;
+
+  constructor() {
+    lab(this.#name, "down");
+    lab(this.#name, "up");
+  }
+
+  kubeconfig(): string {
+    const { KUBECONFIG: file = "" } = environmentOf(this.#name);
+    return readFileSync(file, "utf8");
+  }
+
+  [Symbol.dispose](): void {
+    lab(this.#name, "down");
+  }
+}
+
+function environmentOf(name: string): LabEnvironment {
+  const environment = execFileSync(process.execPath, ["lab/main.ts", "env", "--json"], {
+    cwd: projectRoot,
+    env: { ...process.env, SWE_RL_LAB: name },
+    encoding: "utf8",
+  });
+  return JSON.parse(environment) as LabEnvironment;
+}
+
+function lab(name: string, command: "up" | "down", ...options: string[]): void {
   const { status } = spawnSync(process.execPath, ["lab/main.ts", command, ...options], {
     cwd: projectRoot,
-    env: variables,
+    env: { ...process.env, SWE_RL_LAB: name },
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (status !== 0) throw new Error(`lab ${command} ended with exit code ${String(status)}`);

@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Recording, Registration } from "../../support/recorder.ts";
 import { projectRoot } from "../../support/settings.ts";
 import { recordTier } from "../../support/tier.ts";
@@ -39,9 +39,19 @@ describe("the single-node tier", () => {
       type.startsWith("pulumi:providers"),
     );
     expect(providers.map(({ inputs }) => inputs)).toEqual([
-      { context: "kwok-swe-rl" },
-      { context: "kwok-swe-rl", upsertExistingObjects: "true" },
+      { context: "kwok-swe-rl", kubeconfig: "" },
+      { context: "kwok-swe-rl", kubeconfig: "", upsertExistingObjects: "true" },
     ]);
+  });
+
+  it("tells its cluster from others by more than a name, and by no path of this machine", async () => {
+    vi.stubEnv("KUBECONFIG", "/home/somebody/.kube/config");
+    const { recording: known } = await recordTier("", { known: { identity: "uid" } });
+    vi.unstubAllEnvs();
+    const providers = known.registrations.filter(({ type }) => type.startsWith("pulumi:providers"));
+    for (const { inputs } of providers) {
+      expect(inputs).toMatchObject({ clusterIdentifier: "uid", kubeconfig: "" });
+    }
   });
 
   it("labels every object", () => {

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError, type Client, connect, ifThere, read } from "../../../preflight/facts/client.ts";
 import { ConfigFolder } from "../../support/settings.ts";
 
@@ -32,13 +32,15 @@ describe("the client", () => {
         contexts: [{ name: "there", context: { cluster: "c", user: "u" } }],
       }),
     );
-    client = connect({ context: "there", kubeconfig });
+    vi.stubEnv("KUBECONFIG", kubeconfig);
+    client = connect({ context: "there" });
   });
   afterEach(async () => {
     client.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     folder[Symbol.dispose]();
+    vi.unstubAllEnvs();
   });
 
   it("is who the context says, and asks for every page", async () => {
@@ -104,7 +106,7 @@ describe("the client", () => {
 
   it("has no other context than those of the file", () => {
     const kubeconfig = join(folder.root, "kubeconfig");
-    expect(() => connect({ context: "elsewhere", kubeconfig })).toThrow(
+    expect(() => connect({ context: "elsewhere" })).toThrow(
       `no context "elsewhere" in ${kubeconfig} (there: there)`,
     );
   });

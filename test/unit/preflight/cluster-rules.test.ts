@@ -197,6 +197,11 @@ const cases: Readonly<Record<Id, Case>> = {
     found: "no answer within 10 s",
     meets: { server: known("v1.30.0") },
   },
+  "cluster-identity": {
+    breaks: { identity: known("uid-of-another") },
+    found: "context kwok-swe-rl is cluster uid-of-another",
+    meets: { identity: known("uid-of-this-cluster") },
+  },
   "kuberay-installed": {
     breaks: { rayClusterVersions: known(["v1alpha1"]) },
     found: "only v1alpha1",
@@ -540,9 +545,9 @@ function judge({ site, ...facts }: Given, yaml = "", preview = false) {
     recipeDigests: recipeDigests(),
   };
   const plan = decide(changed);
-  return judgeCluster({ settings: changed, plan, facts: factsWith(facts), preview }).filter(
-    ({ severity }) => severity !== "ok",
-  );
+  const recorded = { identity: "uid-of-this-cluster", name: "blue" };
+  const subject = { settings: changed, plan, facts: factsWith(facts), preview, recorded };
+  return judgeCluster(subject).filter(({ severity }) => severity !== "ok");
 }
 
 const all = Object.entries(cases) as [Id, Case][];

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Loaded } from "../../../config/load/load.ts";
 import { ConfigError } from "../../../config/load/problem.ts";
 import { plan as decide } from "../../../plan/plan.ts";
@@ -114,25 +114,17 @@ describe("one report has both", () => {
       contexts: [{ name: "kwok-swe-rl", context: { cluster: "c", user: "u" } }],
     };
     writeFileSync(`${folder.root}/kubeconfig`, JSON.stringify(kubeconfig));
-    folder.write(
-      "sites/old.yaml",
-      `extends: lab.yaml\ncluster: { kubeconfig: ${folder.root}/kubeconfig }`,
-    );
-    folder.write(
-      "sites/bare.yaml",
-      sites["no-images"].replace(
-        "kwok-swe-rl",
-        `kwok-swe-rl, kubeconfig: ${folder.root}/kubeconfig`,
-      ),
-    );
+    vi.stubEnv("KUBECONFIG", `${folder.root}/kubeconfig`);
+    folder.write("sites/bare.yaml", sites["no-images"]);
   });
   afterAll(() => {
     server.close();
     folder[Symbol.dispose]();
+    vi.unstubAllEnvs();
   });
 
   /** What ends the command, as `rule setting`. */
-  async function fatalFindings(files: Readonly<Record<string, string>>, site = "old") {
+  async function fatalFindings(files: Readonly<Record<string, string>>, site = "lab") {
     for (const [file, text] of Object.entries(files)) folder.write(file, text);
     const source = { root: folder.root, selection: { stack: "run", site } };
     const loaded = loadedOr(() => folder.load({ site }));
@@ -215,7 +207,7 @@ describe("one report has both", () => {
   it("of a site whose fault is not what names the cluster", async () => {
     const run = { "run.yaml": "extends: single-node.yaml" };
     const fault = await fatalFindings(
-      { ...run, "sites/here.yaml": "extends: old.yaml\nnetwork: { interface: 1 }" },
+      { ...run, "sites/here.yaml": "extends: lab.yaml\nnetwork: { interface: 1 }" },
       "here",
     );
     expect(fault.fatal).toEqual(["C-36 network.interface", "kubernetes-version"]);
@@ -235,8 +227,8 @@ describe("one report has both", () => {
 
   it("asks nobody where it is told so", async () => {
     folder.write("run.yaml", "extends: single-node.yaml\nx: 1");
-    const error = errorOf(() => folder.load({ site: "old" }));
-    const source = { root: folder.root, selection: { stack: "run", site: "old" } };
+    const error = errorOf(() => folder.load({ site: "lab" }));
+    const source = { root: folder.root, selection: { stack: "run", site: "lab" } };
     expect(await preflightDespite(error, source, { offline: true })).toHaveLength(2);
   });
 });
