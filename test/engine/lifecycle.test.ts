@@ -223,7 +223,7 @@ describe("a single-node stack", () => {
       );
       expect(status, output).not.toBe(0);
       expect(output).toMatch(
-        /cluster-identity: context kwok-swe-rl is cluster \S+, expected cluster \S+, which was called kwok-swe-rl/,
+        /cluster-identity: context kwok-swe-rl is cluster \S+; expected cluster \S+, which was called kwok-swe-rl/,
       );
     }
     project.useKubeconfig();
