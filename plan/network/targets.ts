@@ -55,6 +55,15 @@ export function proofTargets(parts: {
       ports: [allowedPort],
       listens: true,
     },
+    // Before those of whom nobody knows whether they listen: a kernel sends a pod only so many errors a second.
+    { ...tcp, name: "another sandbox", addresses: ["$PEERS"], ports: [peerPort] },
+    {
+      name: "another sandbox by UDP",
+      kind: "udp",
+      addresses: ["$PEERS"],
+      ports: [peerPort],
+      listens: true,
+    },
     { name: "internet", kind: "tcp", addresses: internet, ports: [80, 443], early: true },
     { name: "internet by name", kind: "name", addresses: ["example.com"] },
     { name: "DNS by UDP", kind: "dns-udp", addresses: ["$RESOLVERS", ...internet], early: true },
@@ -71,7 +80,6 @@ export function proofTargets(parts: {
     ...(services.length > 0
       ? [{ ...tcp, name: "services of training", addresses: ["$RAY"], ports: services }]
       : []),
-    { ...tcp, name: "another sandbox", addresses: ["$PEERS"], ports: [peerPort] },
     { name: "own node: kubelet", kind: "tcp", ...node, ports: [10250] },
     { name: "own node: API server", kind: "tcp", ...node, ports: [6443] },
     {
@@ -87,7 +95,8 @@ export function proofTargets(parts: {
       ports: [30000, 31000, 32767],
     },
     { name: "own node: ICMP", kind: "icmp", ...node },
-    { name: "ICMP", kind: "icmp", addresses: ["$ALLOWED_TARGET", ...internet] },
+    // The address of a Service answers no echo on most networks; that of a pod does.
+    { name: "ICMP", kind: "icmp", addresses: ["$ALLOWED_TARGET", "$PEERS", ...internet] },
     ...alsoDenied.map((target) => ({ kind: "tcp" as const, ...target })),
   ];
 }

@@ -64,8 +64,10 @@ CODES = {PROVEN: Exit.PROVEN, LEAKS: Exit.LEAKS, UNKNOWN: Exit.UNKNOWN}
 
 def be_there(settings: dict[str, Any]) -> NoReturn:
     """The second pod: a listener that the first one must not reach."""
+    port = str(settings.get("peer_port", ""))
     variables = {
-        "LISTEN_TCP": str(settings.get("peer_port", "")),
+        "LISTEN_TCP": port,
+        "LISTEN_UDP": port,
         "ANNOUNCE_TO": authority(allowed_target(settings)),
         "ADDRESSES": os.environ.get("POD_IPS", ""),
     }

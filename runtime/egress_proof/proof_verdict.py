@@ -46,7 +46,7 @@ NETWORKS = {
         "it runs, the policies of this namespace are gone, or another one opens it both ways "
         "(kubectl get networkpolicies -A)",
         own_node="the network plugin exempts the pod's own node (kube-router: ICMP and "
-        "30000-32767)",
+        "30000-32767), or another policy allows what the node's addresses lead to",
         other="another policy allows it, in this namespace or cluster-wide, or the network plugin "
         "does not filter this kind of traffic",
         only_ipv6="only IPv6 gets through: the network plugin does not filter it",
@@ -78,17 +78,18 @@ class Target:
     addresses: Sequence[str]
     ports: Sequence[int] = ()
     listens: bool = False
-    """Whether somebody is known to listen, so that a closed port is the word of a filter."""
+    """Whether somebody is known to listen, so that a closed port is the word of a filter, and tells
+    how this network denies."""
     early: bool = False
     """Whether it is probed from the first moment on."""
     calibrates: bool = False
-    """Only the pod's own policy denies it: how it does that tells how this network denies."""
+    """Only the pod's own policy denies it."""
     own_node: bool = False
 
     @property
     def is_peer(self) -> bool:
-        """Whether it is another new pod, under the same policies as the one that probes."""
-        return "$PEERS" in self.addresses
+        """Whether it is another new pod alone, under the same policies as the one that probes."""
+        return self.addresses == ["$PEERS"]
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ def judge(
     and why. `accepted`: targets that may be reached, and why the site accepts that."""
     attempts = list(attempts)
     styles = {
-        transport(attempt.target.kind)
+        traffic(attempt)
         for attempt in attempts
-        if attempt.target.calibrates and attempt.outcome.reason == CLOSED
+        if attempt.target.listens and attempt.outcome.reason == CLOSED
     }
     shown: dict[str, Shown] = {}
     for attempt in attempts:
@@ -136,20 +137,20 @@ def judge(
     leaking = [name for name, one in shown.items() if one.leaks]
     refused = [name for name in leaking if name not in accepted]
     doubtful = [name for name, one in shown.items() if one.verdict == UNKNOWN]
-    reached = bool(answered) and all(answered)
+    proxy = bool(answered) and all(answered)
     if refused:
         verdict = LEAKS
-    elif not reached or doubtful or not shown:
+    elif not proxy or doubtful or not shown:
         verdict = UNKNOWN
     else:
         verdict = PROVEN
     return {
         "verdict": verdict,
-        "proxy": "reached" if reached else "not reached",
+        "proxy": "reached" if proxy else "not reached",
         "leaks": refused,
         "accepted": {name: accepted[name] for name in leaking if name in accepted},
         "unknown": doubtful,
-        "cause": _cause(attempts, shown, refused, network) if refused else "",
+        "cause": _cause(attempts, shown, refused, network, proxy) if refused else "",
         "targets": {
             name: {
                 "verdict": ACCEPTED if one.leaks and name in accepted else one.verdict,
@@ -162,16 +163,17 @@ def judge(
     }
 
 
-def transport(kind: str) -> str:
-    return kind.removeprefix("dns-")
+def traffic(attempt: Attempt) -> tuple[str, bool]:
+    """Transport, and whether it is IPv6: a network may deny each in its own way, or not at all."""
+    return attempt.target.kind.removeprefix("dns-"), ":" in attempt.address
 
 
-def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
+def _add(shown: Shown, attempt: Attempt, styles: set[tuple[str, bool]]) -> None:
     reason, detail = attempt.outcome
     shown.reasons[reason] += 1
     leak = attempt.outcome.reached
     target = attempt.target
-    if reason == CLOSED and not target.listens and transport(target.kind) not in styles:
+    if reason == CLOSED and not target.listens and traffic(attempt) not in styles:
         # This network denies in another way, so it was the host itself that said so.
         leak, detail = True, "a host answered that the port is closed: the packet got there"
     if leak:
@@ -186,7 +188,11 @@ def _add(shown: Shown, attempt: Attempt, styles: set[str]) -> None:
 
 
 def _cause(
-    attempts: list[Attempt], shown: Mapping[str, Shown], refused: list[str], network: Network
+    attempts: list[Attempt],
+    shown: Mapping[str, Shown],
+    refused: list[str],
+    network: Network,
+    proxy: bool,
 ) -> str:
     """The likely cause, by which targets leak and when."""
     leaks = [leak for name in refused for leak in shown[name].leaks]
@@ -203,7 +209,7 @@ def _cause(
         causes.append(network.only_ipv6)
     elif steady:
         targets = {attempt.target.name: attempt.target for attempt in attempts}.values()
-        causes.append(_steady_cause(targets, reached, steady, network))
+        causes.append(_steady_cause(targets, reached, steady, network, proxy))
     if not steady and START in phases:
         last = max(leak["at"] for leak in leaks if leak["phase"] == START)
         causes.append(
@@ -216,10 +222,14 @@ def _cause(
 
 
 def _steady_cause(
-    targets: Iterable[Target], reached: set[str], steady: set[str], network: Network
+    targets: Iterable[Target],
+    reached: set[str],
+    steady: set[str],
+    network: Network,
+    proxy: bool,
 ) -> str:
     """Why targets are reached for good. Only those that listen tell: others may be gone, or have
-    no way to them."""
+    no way to them. `proxy`: whether the proxy was reached, which admits every sandbox."""
     targets = list(targets)
 
     def named(kind: str) -> set[str]:
@@ -233,4 +243,7 @@ def _steady_cause(
         peers = named("is_peer")
         if peers and peers <= reached:
             return network.new_pods
+    # The rules of older pods do not know this one, so that not even the proxy admits it.
+    if not network.one_filter and not proxy and reached & named("listens"):
+        return network.new_pods
     return network.own_node if steady <= named("own_node") else network.other

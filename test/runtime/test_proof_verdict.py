@@ -56,6 +56,21 @@ def test_how_tcp_is_denied_tells_nothing_of_udp() -> None:
     assert found["leaks"] == ["datagram"]
 
 
+def test_an_open_canary_does_not_hide_how_the_network_denies() -> None:
+    """Another listener, which stays denied, tells it as well."""
+    open_canary = Target("canary by UDP", "udp", ["10.0.0.1"], [8999], listens=True, calibrates=True)
+    peer = Target("another sandbox by UDP", "udp", ["$PEERS"], [8997], listens=True)
+    attempts = [attempt(open_canary, REACHED), attempt(peer, CLOSED), attempt(DATAGRAM, CLOSED)]
+    assert verdict(*attempts)["leaks"] == ["canary by UDP"]
+
+
+def test_how_ipv4_is_denied_tells_nothing_of_ipv6() -> None:
+    """Where only IPv4 is filtered, and the canary has no other address."""
+    six = Target("six", "tcp", ["2001:db8::1"], [80])
+    found = verdict(attempt(CANARY, CLOSED), attempt(OTHER, CLOSED), attempt(six, CLOSED))
+    assert found["leaks"] == ["six"]
+
+
 def test_a_listener_that_is_known_does_not_close_its_port() -> None:
     assert verdict(attempt(CANARY, CLOSED))["verdict"] == "proven"
 
@@ -139,6 +154,16 @@ def test_without_the_other_pod_it_blames_no_plugin() -> None:
     attempts = [one for one in reached_of(CANARY) if one.target != PEER]
     found = verdict(*attempts, missing={PEER.name: "no address"})
     assert ANOTHER_POLICY in found["cause"]
+
+
+def test_a_proxy_that_admits_no_new_pod_tells_that_the_plugin_was_stopped() -> None:
+    """The rules that it made for the listeners stay, and know no pod that came later."""
+    api = Target("API server", "tcp", ["10.0.0.7"], [443], listens=True)
+    attempts = [*reached_of(OTHER, NODE), attempt(api, REACHED)]
+    assert NEW_PODS in verdict(*attempts, answered=(False, False))["cause"]
+    assert ANOTHER_POLICY in verdict(*attempts)["cause"]
+    # What listens may have a policy of its own, and be open by that alone.
+    assert ANOTHER_POLICY in verdict(*reached_of(OTHER), answered=(False, False))["cause"]
 
 
 def test_what_the_site_accepts_is_evidence_and_no_cause() -> None:
