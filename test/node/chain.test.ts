@@ -4,7 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { experiment, openSite, type Site, Stack } from "./support/chain.ts";
+import { drill, drills } from "./support/holes.ts";
 import { kubectl } from "./support/lab.ts";
+import { startLate } from "./support/late-network.ts";
 
 let site: Site;
 
@@ -96,6 +98,25 @@ describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
     const pods = kubectl(["get", "pods", "-n", "chain-sandbox", "-l", "harbor-run", "-o", "name"]);
     expect(pods).toBe("");
   });
+
+  it.each(drills())("has a proof that names holes: %s", async (_, open) => {
+    const { named, text } = await drill(stack, open);
+    const expected = open.flatMap((hole) => hole.named);
+    expect([...new Set(named)].sort(), text).toEqual([...new Set(expected)].sort());
+    if (open.length === 1) expect(text).toContain(open[0]?.cause);
+  });
+
+  it.each([0.2, 1, 5])(
+    "has sandboxes that send nothing before policies hold, %s s late",
+    async (seconds) => {
+      const { meanwhile, connections, arrived } = await startLate(stack.name, seconds);
+      expect(meanwhile).toBe("reached");
+      for (const connection of Object.values(connections)) {
+        expect(connection).toMatch(/^(TimeoutError|ConnectionRefusedError)$/);
+      }
+      expect(arrived).toEqual([]);
+    },
+  );
 
   it("is destroyed but for its volumes, and goes on from its checkpoint", async () => {
     await stack.destroy();

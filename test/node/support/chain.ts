@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findNode } from "../../../lab/node/bring-up.ts";
+import { type Finished, run } from "../../../lab/run.ts";
 import { ProjectCopy } from "../../support/pulumi-project.ts";
 import { projectRoot } from "../../support/settings.ts";
 import { trainingEnvironment } from "../../training/environment.ts";
@@ -122,6 +123,13 @@ export class Stack {
 
   destroy(): Promise<string> {
     return this.pulumi("destroy", "--yes", "--skip-preview", "--suppress-progress");
+  }
+
+  /** Proves once more that its sandboxes are closed. */
+  prove(): Promise<Finished> {
+    const options = ["--stack", this.name, "--root", this.#project.root];
+    const env = { ...process.env, KUBECONFIG: paths.kubeconfig };
+    return run(process.execPath, [join(projectRoot, "cli/prove.ts"), ...options], { env });
   }
 
   /** What the run's log has, read where the recorder or the head mounts it. */
