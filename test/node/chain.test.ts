@@ -3,7 +3,7 @@
  * are a rehearsal's. Each proxy mode, several workers, and a run that goes on where an earlier one was destroyed.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { experiment, openSite, type Site, Stack } from "./support/chain.ts";
+import { experiment, openSite, type Site, Stack, update } from "./support/chain.ts";
 import { drill, drills } from "./support/holes.ts";
 import { kubectl } from "./support/lab.ts";
 import { startLate } from "./support/late-network.ts";
@@ -61,28 +61,51 @@ function namespaces(): string[] {
 
 describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
   let stack: Stack;
-  let output = "";
+  const epochs = (number: number) =>
+    experiment("single-node").replace("total_epochs: 2", `total_epochs: ${number}`);
 
   beforeAll(async () => {
     stack = new Stack(site, "chain");
-    stack.configure(experiment("single-node"));
     await stack.create();
-    output = await stack.up();
-  }, 1_800_000);
+  });
 
-  it("is proven closed before it begins", () => {
+  it("does not begin where Ray cannot, and says why within minutes", async () => {
+    const tooLarge = experiment("single-node").replace(
+      /object_store_bytes: \d+/,
+      "object_store_bytes: 40000000000",
+    );
+    stack.configure(tooLarge);
+    const { status, output } = await stack.try(...update);
+    expect(status).not.toBe(0);
+    expect(output).toMatch(
+      /RayCluster ray cannot start: container ray-worker of pod \S+: it has ended \d times, the last time with exit code 1/,
+    );
+    expect(output).toMatch(/object store memory size .* is greater than/);
+  });
+
+  it("comes up when that is mended, proven closed before it begins", async () => {
+    stack.configure(epochs(50));
+    const output = await stack.up();
     expect(output).toMatch(/isolation +: "proven at .* reached the proxy and none of \d+ targets/);
   });
 
-  it("makes its steps of trials that are all trained on", async () => {
+  it("goes on from its checkpoint when a setting changes in the middle of a step", async () => {
+    await stack.logged(/^step:1 - /m, 600);
+    stack.configure(epochs(3));
+    await stack.up();
     expect(await stack.ended(900)).toBe("Complete");
-    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2]);
+    expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_\d+/);
+  });
+
+  it("makes its steps of trials that are all trained on", () => {
+    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3]);
     for (const { metrics } of steps(stack)) {
       expect(metrics).toMatchObject({ "rehearsal/trials": 8, "rehearsal/dropped": 0 });
       expect(metrics["response_length/mean"]).toBeGreaterThan(100);
     }
     const found = samples(stack);
-    expect(found).toHaveLength(16);
+    // More, where the change has cut the trials of a step.
+    expect(found.length).toBeGreaterThanOrEqual(24);
     for (const { drop, calls } of found) {
       expect(drop).toBeNull();
       expect(calls).toBeGreaterThan(2);
@@ -93,7 +116,7 @@ describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
 
   it("leaves checkpoints and no sandbox", () => {
     expect(checkpoints(stack)).toEqual(
-      expect.arrayContaining(["2", "global_step_1", "global_step_2"]),
+      expect.arrayContaining(["3", "global_step_1", "global_step_2", "global_step_3"]),
     );
     const pods = kubectl(["get", "pods", "-n", "chain-sandbox", "-l", "harbor-run", "-o", "name"]);
     expect(pods).toBe("");
@@ -122,35 +145,38 @@ describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
     await stack.destroy();
     const left = namespaces().filter((name) => name.startsWith("chain-"));
     expect(left).toEqual(["chain-train"]);
-    stack.configure(experiment("single-node", "").replace("total_epochs: 2", "total_epochs: 3"));
+    stack.configure(epochs(4));
     await stack.up();
     expect(await stack.ended(900)).toBe("Complete");
-    expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_2/);
-    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3]);
-    expect(checkpoints(stack)).toContain("global_step_3");
+    expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_3/);
+    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    expect(checkpoints(stack)).toContain("global_step_4");
     await stack.destroy();
   });
 });
 
 /** The one node takes everything. */
-const besideSandboxes = `
+const onOneNode = `
 preflight:
   waive:
     - { rule: sandbox-nodes, reason: the lab has one node }
     - { rule: sandbox-gpu-nodes, reason: the lab has one node }
 `;
 
-describe("an asynchronous run with a proxy in every worker", { timeout: 1_800_000 }, () => {
+describe.each([
+  ["two-node", onOneNode],
+  ["three-node", `${onOneNode}    - { rule: gpu-nodes, reason: the lab has one node }\n`],
+])("an asynchronous run with a proxy in every worker, %s", { timeout: 1_800_000 }, (tier, more) => {
   let stack: Stack;
 
   beforeAll(async () => {
-    stack = new Stack(site, "async");
-    stack.configure(experiment("two-node", besideSandboxes));
+    stack = new Stack(site, tier);
+    stack.configure(experiment(tier, more));
     await stack.create();
     await stack.up();
   }, 1_800_000);
 
-  it("of two nodes goes on with generations that new weights have cut", async () => {
+  it("goes on with generations that new weights have cut", async () => {
     expect(await stack.ended(900)).toBe("Complete");
     const made = steps(stack);
     expect(made.map(({ step }) => step)).toEqual([1, 2]);

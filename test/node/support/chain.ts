@@ -86,6 +86,8 @@ function template(name: string): string {
   return readFileSync(join(import.meta.dirname, "project", `${name}.yaml`), "utf8");
 }
 
+export const update = ["up", "--yes", "--skip-preview", "--suppress-progress"] as const;
+
 /** A stack on the site. */
 export class Stack {
   readonly name: string;
@@ -118,7 +120,7 @@ export class Stack {
   }
 
   up(): Promise<string> {
-    return this.pulumi("up", "--yes", "--skip-preview", "--suppress-progress");
+    return this.pulumi(...update);
   }
 
   destroy(): Promise<string> {
@@ -135,6 +137,15 @@ export class Stack {
   /** What the run's log has, read where the recorder or the head mounts it. */
   log(): string {
     return this.inHead(`cat /workspace/logs/${this.name}.log`);
+  }
+
+  /** Waits until the run's log has a text. @throws {Error} If it does not come in time. */
+  async logged(text: RegExp, seconds: number): Promise<void> {
+    const until = Date.now() + seconds * 1000;
+    while (!text.test(this.log())) {
+      if (Date.now() > until) throw new Error(`no ${String(text)} in:\n${this.log().slice(-2000)}`);
+      await sleep(1000);
+    }
   }
 
   /** Runs a shell command in the head, which has every volume of the run. */
