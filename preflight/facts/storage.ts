@@ -46,6 +46,8 @@ export interface ClaimFact {
   readonly bytes: number;
   readonly volume: string | undefined;
   readonly stack: string | undefined;
+  /** Deleted by somebody; it goes when the last pod that mounts it does. */
+  readonly terminating: boolean;
 }
 
 const defaultClass = "storageclass.kubernetes.io/is-default-class";
@@ -116,6 +118,7 @@ export function readClaims(client: Client, namespace: string): Promise<Fact<read
       bytes: amountOf(spec?.resources?.requests?.["storage"]),
       volume: spec?.volumeName,
       stack: metadata?.labels?.["swe-rl.dev/stack"],
+      terminating: metadata?.deletionTimestamp !== undefined,
     }));
   });
 }

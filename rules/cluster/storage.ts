@@ -128,6 +128,29 @@ export const storageClaims = defineClusterRule({
   },
 });
 
+/** Kubernetes keeps a deleted claim while a pod mounts it, and nothing says that it is about to go. */
+export const storageGoing = defineClusterRule({
+  id: "storage-going",
+  standsOn: ["names"],
+  title: "no claim of the stack that somebody has deleted",
+  severity: "warn",
+  consequence:
+    "it goes with the last pod that mounts it, by the next destroy or update at the latest, and what it holds with it where its volume is not retained",
+  remedy:
+    'keep the volume: kubectl patch pv VOLUME -p \'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'; then let the claim go, and name the volume as `existing` in the site file',
+  source:
+    "https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection",
+  check: ({ plan, facts: { claims } }) => {
+    if (!claims.known) return [notRead(claims.reason)];
+    const mounted = new Set(plan.storage.volumes.map(({ name }) => name));
+    return claims.value
+      .filter(({ name, terminating }) => terminating && mounted.has(name))
+      .map(({ name, volume }) => ({
+        found: `claim ${name} (volume ${volume ?? "none"}) is being deleted`,
+      }));
+  },
+});
+
 function mismatch({ backing, size }: Volume, claim: ClaimFact): string | undefined {
   if (claim.phase === "Lost") return `is Lost: its volume ${claim.volume ?? ""} is gone`;
   if (backing.kind !== "claim") return undefined;

@@ -132,7 +132,7 @@ const onNfs: Pick<Given, "site"> = {
     },
   },
 };
-const claim = (bytes: number) => ({
+const claim = (bytes: number, terminating = false) => ({
   claims: known([
     {
       name: "logs",
@@ -142,6 +142,7 @@ const claim = (bytes: number) => ({
       bytes,
       volume: "lab-9",
       stack: "run",
+      terminating,
     },
   ]),
 });
@@ -403,6 +404,11 @@ const cases: Readonly<Record<Id, Case>> = {
   "storage-claim": {
     breaks: claim(2 * 2 ** 50),
     found: "claim logs has",
+    meets: claim(2 ** 30),
+  },
+  "storage-going": {
+    breaks: claim(2 ** 30, true),
+    found: "claim logs (volume lab-9) is being deleted",
     meets: claim(2 ** 30),
   },
   "storage-supply": {

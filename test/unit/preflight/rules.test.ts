@@ -132,7 +132,7 @@ describe("preflight", () => {
     ["admission", ["admission"]],
     ["storageClasses", ["storage-class", "storage-reclaim", "storage-supply"]],
     ["volumes", ["C-35", "storage-supply"]],
-    ["claims", ["C-35", "storage-claim", "storage-supply"]],
+    ["claims", ["C-35", "storage-claim", "storage-going", "storage-supply"]],
     ["networkAgents", ["network-enforced"]],
     ["run", ["run-state"]],
     ["apiServerPorts", ["api-server-port"]],
