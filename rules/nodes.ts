@@ -21,6 +21,27 @@ export const claimSize = defineRule({
   },
 });
 
+/** Names of the NVIDIA device plugin for parts of a GPU (README of k8s-device-plugin 0.17: renameByDefault, MIG mixed). */
+const parts = /^nvidia\.com\/(gpu\.shared|mig-.*)$/;
+
+export const wholeGpus = defineRule({
+  id: "gpu-resource",
+  title: "whole GPUs for the ranks of a run",
+  severity: "fatal",
+  consequence:
+    "two ranks may get the same GPU, which NCCL refuses (Duplicate GPU detected), and parts of a GPU reach no other by NVLink",
+  remedy: "write the resource of whole GPUs into gpu_nodes.resource, nvidia.com/gpu as a rule",
+  source: "https://github.com/NVIDIA/k8s-device-plugin#shared-access-to-gpus",
+  *check({ host, plan: { gpuDemand } }) {
+    const { resource } = host.gpu_nodes;
+    if (gpuDemand.gpusPerNode < 2 || !parts.test(resource)) return;
+    yield {
+      path: ["site", "gpu_nodes", "resource"],
+      found: `is ${resource}, parts of GPUs, but ${gpuDemand.gpusPerNode} ranks on a node need one each`,
+    };
+  },
+});
+
 export const spotGpus = defineRule({
   id: "spot-gpus",
   title: "no spot nodes for the trainer",

@@ -72,3 +72,12 @@ export const toleration = () =>
   });
 
 export type Toleration = z.output<ReturnType<typeof toleration>>;
+
+/** Of Kubernetes, with its domain: without one a name is of Kubernetes' own (pkg/apis/core/helper, 1.34). */
+export const extendedResource = () =>
+  z
+    .string()
+    .regex(
+      /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/,
+      "must be the name of an extended resource with its domain, such as nvidia.com/gpu, without spaces",
+    );

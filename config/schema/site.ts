@@ -8,6 +8,7 @@ import {
   byteQuantity,
   count,
   dnsLabel,
+  extendedResource,
   image,
   labels,
   port,
@@ -48,7 +49,9 @@ const gpuNodes = z
       .describe(
         "Names of nodes to reserve for a stack: they get its label and a taint that keeps other pods away until destroy.",
       ),
-    resource: z.string().default("nvidia.com/gpu").describe("Extended resource of one GPU."),
+    resource: extendedResource()
+      .default("nvidia.com/gpu")
+      .describe("Extended resource of one GPU, as kubectl describe node lists it."),
     cpus: count().default(96).describe("CPUs of one training pod (it takes a whole node)."),
     gpu_memory: byteQuantity()
       .optional()

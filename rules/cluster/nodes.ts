@@ -51,6 +51,30 @@ export const nodesFit = defineClusterRule({
   },
 });
 
+/** What the GPU feature discovery says of nodes whose GPUs are handed out several times (0.17). */
+const sharing = "nvidia.com/gpu.sharing-strategy";
+
+export const gpuShared = defineClusterRule({
+  id: "gpu-shared",
+  standsOn: ["gpu pods"],
+  title: "GPUs that no node hands out more than once",
+  severity: "fatal",
+  consequence: "two ranks get the same GPU, which NCCL refuses (Duplicate GPU detected)",
+  remedy:
+    "select nodes without sharing in gpu_nodes.selector, or switch time-slicing and MPS off in the device plugin's configuration",
+  source: "https://github.com/NVIDIA/k8s-device-plugin#shared-access-to-gpus",
+  check: ({ plan, facts: { nodes } }) => {
+    if (madeByKarpenter(plan) || plan.gpuDemand.gpusPerNode < 2) return [];
+    if (!nodes.known) return [notRead(nodes.reason)];
+    const shared = usable(plan, nodes.value).filter(
+      ({ labels }) => (labels[sharing] ?? "none") !== "none",
+    );
+    if (shared.length === 0) return [];
+    const names = shared.map(({ name, labels }) => `${name} (${labels[sharing] ?? ""})`);
+    return [{ found: `GPUs are shared on ${listed(names, mostNamed)}` }];
+  },
+});
+
 export const gpuProducts = defineClusterRule({
   id: "gpu-products",
   title: "GPU nodes of one product",

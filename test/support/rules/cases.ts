@@ -572,6 +572,13 @@ export const cases: Readonly<Record<CaseId, RuleCase>> = {
     breaks: [{ site: "gpu_nodes: { claim: [a, b] }" }],
     meets: { site: "gpu_nodes: { claim: [a] }" },
   },
+  "gpu-resource": {
+    breaks: [
+      { site: "gpu_nodes: { resource: nvidia.com/gpu.shared }" },
+      { site: "gpu_nodes: { resource: nvidia.com/mig-3g.71gb }" },
+    ],
+    meets: { site: "gpu_nodes: { resource: nvidia.com/gpu }" },
+  },
   "spot-gpus": {
     siteBase: "gpu-pool",
     breaks: [{ site: "gpu_nodes: { pool: { capacity_types: [spot] } }" }],

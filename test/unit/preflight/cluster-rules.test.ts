@@ -406,6 +406,15 @@ const cases: Readonly<Record<Id, Case>> = {
     found: "claim logs has",
     meets: claim(2 ** 30),
   },
+  "gpu-shared": {
+    breaks: nodes({
+      gpu: { labels: { ...gpuNode.labels, "nvidia.com/gpu.sharing-strategy": "time-slicing" } },
+    }),
+    found: "GPUs are shared on gpu-0 (time-slicing)",
+    meets: nodes({
+      gpu: { labels: { ...gpuNode.labels, "nvidia.com/gpu.sharing-strategy": "none" } },
+    }),
+  },
   "storage-going": {
     breaks: claim(2 ** 30, true),
     found: "claim logs (volume lab-9) is being deleted",

@@ -100,6 +100,7 @@ describe("preflight", () => {
         "nodes-ready",
         "nodes-fit",
         "gpu-products",
+        "gpu-shared",
         "gpu-node-memory",
         "gpu-node-room",
         "cpu-node-room",
