@@ -109,8 +109,10 @@ export function configuration(paths: LabPaths, ports: Ports, nodes: NodeKind): o
           { key: "pvclaimbinder-sync-period", value: "1s" },
           // As kubeadm and the clouds have it: admission rules tell controllers from administrators.
           { key: "use-service-account-credentials", value: "true" },
+          alone,
         ],
       },
+      { name: "kube-scheduler", extraArgs: [alone] },
       ...(nodes === "real"
         ? [
             {
@@ -125,6 +127,9 @@ export function configuration(paths: LabPaths, ports: Ports, nodes: NodeKind): o
     ],
   };
 }
+
+/** There is one of each; on a machine that is busy it would lose its lease, and end. */
+const alone = { key: "leader-elect", value: "false" };
 
 const simulatedNodes = "kwok.x-k8s.io/node=fake";
 

@@ -112,7 +112,7 @@ def _describe(who: str, trouble: Trouble, lasted: float) -> str:
     waited = f" (for {lasted:.0f} s)" if lasted >= 1 else ""
     log = "".join(f"\n{line}" for line in fitting(trouble.lines))
     end = f". Its last lines:{log}" if log else ""
-    return f"{who} cannot start: {where}{trouble.why[:LONGEST_REASON]}{waited}{end}"
+    return f"{who} will not be ready: {where}{trouble.why[:LONGEST_REASON]}{waited}{end}"
 
 
 def check() -> int:

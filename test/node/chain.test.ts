@@ -69,18 +69,12 @@ describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
     await stack.create();
   });
 
-  it("does not begin where Ray cannot, and says why within minutes", async () => {
-    const tooLarge = experiment("single-node").replace(
-      /object_store_bytes: \d+/,
-      "object_store_bytes: 40000000000",
-    );
-    stack.configure(tooLarge);
+  it("does not begin with inputs that are wrong, and says what they are", async () => {
+    stack.configure(epochs(50).replace("/models/rehearsal", "/models/absent"));
     const { status, output } = await stack.try(...update);
     expect(status).not.toBe(0);
-    expect(output).toMatch(
-      /RayCluster ray cannot start: container ray-worker of pod \S+: it has ended \d times, the last time with exit code 1/,
-    );
-    expect(output).toMatch(/object store memory size .* is greater than/);
+    expect(output).toMatch(/Job inputs-check will not be ready: it has failed: .* Its last lines:/);
+    expect(output).toContain("/models/absent");
   });
 
   it("comes up when that is mended, proven closed before it begins", async () => {

@@ -129,7 +129,7 @@ def test_an_operator_that_does_not_look_is_named(api: FakeKubernetes, start: Sta
     tree = start(("RayCluster", "ray"), UNSEEN_SECONDS="4")
     assert tree.wait(30) == 4, tree.errors
     assert (
-        "RayCluster ray cannot start: the KubeRay operator, which may watch other namespaces only, "
+        "RayCluster ray will not be ready: the KubeRay operator, which may watch other namespaces only, "
         "has not looked at it (for " in tree.errors
     )
 
@@ -206,7 +206,7 @@ def test_what_cannot_start_ends_the_wait_in_the_words_of_kubernetes(
     patience = {f"{kind}_SECONDS": "2" for kind in kinds}
     tree = start(("RayCluster", "ray"), **patience)
     assert tree.wait(30) == 4, tree.errors
-    for part in ("RayCluster ray cannot start: ", *says.split(" … ")):
+    for part in ("RayCluster ray will not be ready: ", *says.split(" … ")):
         assert part in tree.errors, tree.errors
     assert len(tree.errors[tree.errors.index("check_start: ") :]) < 2048
 
@@ -231,7 +231,7 @@ def test_pods_that_are_refused_are_named(api: FakeKubernetes, start: Start) -> N
     for workload in (("RayCluster", "ray"), ("Deployment", "recorder")):
         tree = start(workload, REFUSED_SECONDS="2")
         assert tree.wait(30) == 4, tree.errors
-        assert f"{' '.join(workload)} cannot start: its pods are refused: {QUOTA}" in tree.errors
+        assert f"{' '.join(workload)} will not be ready: its pods are refused: {QUOTA}" in tree.errors
 
 
 def test_a_deployment_waits_for_its_newest_pods_only(api: FakeKubernetes, start: Start) -> None:
