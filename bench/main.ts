@@ -1,6 +1,7 @@
 /** `npm run bench`: measures what the project's own work costs, and prints seconds and ratios. */
 import { parseArgs } from "node:util";
 import { benchAdmission } from "./admission.ts";
+import { benchFaults } from "./faults.ts";
 import { type Bench, Frame } from "./frame.ts";
 import { benchFuzz } from "./fuzz.ts";
 import { benchLifecycle } from "./lifecycle.ts";
@@ -10,6 +11,7 @@ import { supervise, workFolder } from "./supervise.ts";
 
 const usage = `Usage: npm run bench [-- --runs N] [--scale | --preflight | --admission]
        npm run bench -- --fuzz N
+       npm run bench -- --faults
 
 Times preview, up, up without a change and destroy of the single-node stack, of a bare program with the same objects,
 and of an empty program. Prints medians of N runs (default 3) after one uncounted run. Uses a lab of its own, which it
@@ -21,6 +23,8 @@ brings up and removes.
   --admission  instead: creation and deletion of sandbox pods with and without the project's admission policies
   --fuzz       instead: N damaged configuration files through load, Plan and preflight without a cluster; needs no lab.
                Exit code 1 if one of them causes a stack trace, a problem without a location, or a hang
+  --faults     instead: a run on a real node outlives one fault after another, about 45 minutes; uses the lab of the
+               tests with a real node, and removes it
 `;
 
 async function main(): Promise<number> {
@@ -31,6 +35,7 @@ async function main(): Promise<number> {
       preflight: { type: "boolean", default: false },
       admission: { type: "boolean", default: false },
       fuzz: { type: "string" },
+      faults: { type: "boolean", default: false },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -50,6 +55,10 @@ async function main(): Promise<number> {
     const { report, passed } = await benchFuzz(Number(values.fuzz));
     process.stdout.write(report);
     return passed ? 0 : 1;
+  }
+  if (values.faults) {
+    process.stdout.write(await benchFaults());
+    return 0;
   }
   if (workFolder === undefined) return supervise();
   const bench: Bench = values.preflight

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { experiment, openSite, type Site, Stack, update } from "./support/chain.ts";
+import { head, Run } from "./support/faults.ts";
 import { drill, drills } from "./support/holes.ts";
 import { kubectl } from "./support/lab.ts";
 import { startLate } from "./support/late-network.ts";
@@ -139,13 +140,22 @@ describe("a synchronous run through LiteLLM", { timeout: 1_800_000 }, () => {
     await stack.destroy();
     const left = namespaces().filter((name) => name.startsWith("chain-"));
     expect(left).toEqual(["chain-train"]);
-    stack.configure(epochs(4));
+    stack.configure(epochs(1000));
     await stack.up();
-    expect(await stack.ended(900)).toBe("Complete");
+    await new Run(stack).reach(4);
     expect(stack.log()).toMatch(/rehearsal: resumes from \S+\/global_step_3/);
-    expect(steps(stack).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    const made = steps(stack).map(({ step }) => step);
+    expect(made.slice(0, 4)).toEqual([1, 2, 3, 4]);
     expect(checkpoints(stack)).toContain("global_step_4");
+  });
+
+  it("loses no checkpoint with its head", async () => {
+    expect((await new Run(stack).outlive(head)).lost).toEqual([]);
+  });
+
+  it("is destroyed while it runs", async () => {
     await stack.destroy();
+    expect(namespaces().filter((name) => name.startsWith("chain-"))).toEqual(["chain-train"]);
   });
 });
 
