@@ -5,7 +5,7 @@ import { roleLabel } from "../plan/network/index.ts";
 import { grant } from "./grant.ts";
 import { deletedInBackground, deletedInForeground, type Identity, labelsOf } from "./metadata.ts";
 import { type Nodes, ofGroup, podBasis, pullSecrets, uncountedDisruption } from "./pod.ts";
-import { markOf, type Workload } from "./workload.ts";
+import { awaitedByCheck, markOf, type Workload } from "./workload.ts";
 import { type Transform, transformed } from "./transform.ts";
 
 type Container = k8s.types.input.core.v1.Container;
@@ -25,8 +25,8 @@ export interface CheckJobArgs {
   group?: number | undefined;
   /** What its account may do, by namespace. @default nothing */
   rights?: readonly Rights[];
-  /** Metadata annotations of the Job. @default none */
-  awaited?: Readonly<Record<string, string>>;
+  /** Whether a StartCheck waits for it, instead of Pulumi. @default false */
+  isAwaitedByCheck?: boolean;
   /** Of the pod: where one changes, the check is made again. */
   annotations: Readonly<Record<string, pulumi.Input<string>>>;
   /** Minutes that all of it may take. */
@@ -61,7 +61,7 @@ export function makeCheck(parent: pulumi.Resource, name: string, args: CheckJobA
     },
     { parent },
   );
-  const { rights = [], awaited = {} } = args;
+  const { rights = [], isAwaitedByCheck = false } = args;
   const grants = rights.map(
     ({ suffix, namespace, rules }) =>
       grant(parent, `${name}-${suffix}`, {
@@ -74,7 +74,10 @@ export function makeCheck(parent: pulumi.Resource, name: string, args: CheckJobA
   const job = {
     name,
     args: {
-      metadata: deletedInForeground(identity, object, { annotations: awaited }),
+      metadata: isAwaitedByCheck
+        ? // Nobody waits for its deletion, so its pod must not hold up another of its name.
+          deletedInBackground(identity, object, { annotations: awaitedByCheck.Job })
+        : deletedInForeground(identity, object),
       spec: jobSpec(args, account.metadata.name),
     },
     opts: {

@@ -10,7 +10,7 @@ import {
 } from "./metadata.ts";
 import { type Nodes, podBasis, pullSecrets } from "./pod.ts";
 import { type Program, programs } from "./runtime-program.ts";
-import { awaitedByCheck, markOf, type Workload } from "./workload.ts";
+import { markOf, type Workload } from "./workload.ts";
 import { type Transform, transformed } from "./transform.ts";
 
 type PodSpec = k8s.types.input.core.v1.PodSpec;
@@ -56,8 +56,10 @@ export interface DeployedProgram {
   replicas?: number;
   /** @default Kubernetes' own: RollingUpdate */
   strategy?: DeploymentSpec["strategy"];
-  /** Minutes until new pods must be ready, for which a StartCheck waits. @default Kubernetes' and Pulumi's own: 10 */
+  /** Minutes until new pods must be ready. @default Kubernetes' and Pulumi's own: 10 */
   rolloutMinutes?: number;
+  /** The same for an update. @default rolloutMinutes */
+  updateMinutes?: number;
   /** How Kubernetes deletes the Deployment: in the foreground Pulumi waits for its pods, in the background not. */
   deletion: "foreground" | "background";
   /** Containers, volumes, security: all of the pod but nodes and account. */
@@ -76,7 +78,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
   public readonly deployment: k8s.apps.v1.Deployment;
   public readonly service: k8s.core.v1.Service | undefined;
   public readonly budget: k8s.policy.v1.PodDisruptionBudget | undefined;
-  /** For the check of its start, where it has `rolloutMinutes`. */
+  /** For the check of its start: on an update Pulumi may not wait for its new pods. */
   public readonly workload: Workload;
 
   /** @param component Type token, logical name and arguments of the component. */
@@ -149,9 +151,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
       },
     };
     const args = {
-      metadata: metadata(identity, deployed.object, {
-        annotations: rolloutMinutes === undefined ? {} : awaitedByCheck,
-      }),
+      metadata: metadata(identity, deployed.object),
       spec: {
         replicas: deployed.replicas ?? 1,
         ...(deployed.strategy === undefined ? {} : { strategy: deployed.strategy }),
@@ -163,7 +163,7 @@ export abstract class ProgramDeployment extends pulumi.ComponentResource {
     return transformed<k8s.apps.v1.DeploymentArgs>(transform.deployment, {
       name,
       args,
-      opts: { parent: this },
+      opts: { parent: this, ...timeouts(deployed) },
     });
   }
 
@@ -211,4 +211,12 @@ interface Parts {
   readonly name: string;
   readonly deployed: DeployedProgram;
   readonly transform: ProgramTransforms;
+}
+
+function timeouts({
+  rolloutMinutes,
+  updateMinutes = rolloutMinutes,
+}: DeployedProgram): Pick<pulumi.CustomResourceOptions, "customTimeouts"> {
+  if (rolloutMinutes === undefined || updateMinutes === undefined) return {};
+  return { customTimeouts: { create: `${rolloutMinutes}m`, update: `${updateMinutes}m` } };
 }

@@ -13,10 +13,14 @@ export interface Workload {
 }
 
 /**
- * Of an object that a `StartCheck` waits for. Pulumi itself only sees to it that it exists: it would wait all of
- * its time for a Deployment whose image cannot be pulled, and of a RayCluster that is changed it would see nothing.
+ * Annotations of an object that a `StartCheck` waits for, by which Pulumi only sees to it that it exists. It would wait
+ * all of its time for a Job whose image cannot be pulled, and of a RayCluster that is changed it would see nothing. For
+ * a Job it then does not wait at its deletion either (plugin 4.18.1, pulumi-kubernetes#1232).
  */
-export const awaitedByCheck = { "pulumi.com/waitFor": "jsonpath={.metadata.uid}" };
+export const awaitedByCheck = {
+  RayCluster: { "pulumi.com/waitFor": "jsonpath={.metadata.uid}" },
+  Job: { "pulumi.com/skipAwait": "true" },
+} as const;
 
 /** @param args Those of the resource, as they are registered. */
 export function markOf(args: object): pulumi.Output<string> {

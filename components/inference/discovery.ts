@@ -19,6 +19,9 @@ export interface DiscoveryArgs {
   rolloutMinutes: number;
 }
 
+/** Minutes that what stands before the rollout servers may take to be ready, image and all. */
+export const serviceMinutes = 10;
+
 /** Its variables. */
 export function discoveryVariables(args: DiscoveryArgs): Record<string, pulumi.Input<string>> {
   return {

@@ -57,6 +57,8 @@ export class FrozenModel extends ProgramDeployment {
         // GPUs are scarce: a new pod gets those of the one that it replaces.
         strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
         rolloutMinutes: model.rolloutMinutes,
+        // All replicas start at once, but are replaced one after the other.
+        updateMinutes: model.rolloutMinutes * model.replicas,
         deletion: "foreground",
         pod: () => podSpec(args),
         service: { ports: [{ name: "http", port: model.port, targetPort: "http" }] },

@@ -6,6 +6,7 @@ import type { Labels } from "../metadata.ts";
 import { type Nodes, programVolume, resourcesOf, unprivileged } from "../pod.ts";
 import { ProgramDeployment, type ProgramTransforms } from "../program-deployment.ts";
 import { fromSecret, type ProxySecrets } from "../secrets/stack-secrets.ts";
+import { serviceMinutes } from "./discovery.ts";
 import { proxyPods } from "./proxy-endpoint.ts";
 
 export interface LiteLlmProxyArgs {
@@ -52,7 +53,7 @@ export class LiteLlmProxy extends ProgramDeployment {
           beside: { "config.yaml": JSON.stringify(proxy.litellm, null, 2) },
         },
         replicas: proxy.replicas,
-        rolloutMinutes: args.rolloutMinutes,
+        rolloutMinutes: serviceMinutes,
         deletion: "foreground",
         pod: (files) => ({
           automountServiceAccountToken: false,

@@ -20,7 +20,7 @@ import { ProgramDeployment, type ProgramTransforms } from "../program-deployment
 import type { Mount } from "../ray/pod-template.ts";
 import { programDirectory } from "../runtime-program.ts";
 import type { SecretKey } from "../secrets/stack-secrets.ts";
-import { discoveryEnvironment } from "./discovery.ts";
+import { discoveryEnvironment, serviceMinutes } from "./discovery.ts";
 
 export interface RecorderArgs {
   names: Names;
@@ -75,7 +75,8 @@ export class Recorder extends ProgramDeployment {
         // One process writes each file, so there is one pod. LiteLLM and the agents repeat calls that a restart breaks.
         replicas: 1,
         strategy: { type: "Recreate" },
-        rolloutMinutes: args.rolloutMinutes,
+        // The rollout servers are there already, so that a failure is one of its pod's.
+        rolloutMinutes: serviceMinutes,
         deletion: "foreground",
         pod: (files) => ({
           automountServiceAccountToken: false,

@@ -66,7 +66,7 @@ export class RayCluster extends pulumi.ComponentResource {
       name,
       args: {
         metadata: deletedInForeground(identity, names.rayCluster, {
-          annotations: awaitedByCheck,
+          annotations: awaitedByCheck.RayCluster,
         }),
         spec: clusterSpec(args, files),
       },

@@ -8,7 +8,7 @@ import type { WithImage } from "../images/reference.ts";
 import type { Labels } from "../metadata.ts";
 import { claimVolumes, type Nodes, resourcesOf } from "../pod.ts";
 import type { Mount } from "../ray/pod-template.ts";
-import { awaitedByCheck, type Workload } from "../workload.ts";
+import type { Workload } from "../workload.ts";
 import type { Transform } from "../transform.ts";
 
 export interface InputsCheckArgs {
@@ -63,7 +63,7 @@ export class InputsCheck extends pulumi.ComponentResource {
       group: args.group,
       annotations: { "swe-rl.dev/run": args.trainer.fingerprint, ...attemptMark(args.attempt) },
       minutes: inputsMinutes,
-      awaited: awaitedByCheck,
+      isAwaitedByCheck: true,
       transform: transform.job,
     });
     this.account = account;

@@ -6,13 +6,7 @@ import { roleLabel } from "../../plan/network/index.ts";
 import type { Directories } from "../../plan/storage/index.ts";
 import type { Trainer } from "../../plan/verl/index.ts";
 import type { WithImage } from "../images/reference.ts";
-import {
-  type Identity,
-  type Labels,
-  labelsOf,
-  deletedInBackground,
-  deletedInForeground,
-} from "../metadata.ts";
+import { type Identity, type Labels, labelsOf, deletedInBackground } from "../metadata.ts";
 import {
   type Nodes,
   failurePolicy,
@@ -81,12 +75,14 @@ export class TrainerJob extends pulumi.ComponentResource {
     const job = {
       name,
       args: {
-        metadata: deletedInForeground(identity, args.names.trainerJob, {
-          annotations: awaitedByCheck,
+        // Nobody waits for its deletion, so its pod must not hold up another of its name. A submitter that is told to end
+        // submits nothing more, and the next one stops what it has left.
+        metadata: deletedInBackground(identity, args.names.trainerJob, {
+          annotations: awaitedByCheck.Job,
         }),
         spec: this.#jobSpec(identity, args, files),
       },
-      // A Job cannot be changed, and two submitters of different runs must not exist at once.
+      // A Job cannot be changed.
       opts: { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["spec.template"] },
     };
     const made = transformed<k8s.batch.v1.JobArgs>(transform.job, job);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { NodePool } from "../../../plan/nodes/index.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { planStartCheck } from "../../../plan/start-check.ts";
-import type { Recording } from "../../support/recorder.ts";
+import type { KubernetesObject, Recording } from "../../support/recorder.ts";
 import { recordTier } from "../../support/tier.ts";
 
 interface Awaited {
@@ -51,13 +51,17 @@ describe.each([
   ["in process", "proxy: { mode: in_process }"],
   ["beside a frozen model", "serving: [{ name: judge, model_path: /models/judge, gpus: 2 }]"],
 ])("the checks of what has started, %s", (_, yaml) => {
-  it("wait for exactly what Pulumi does not wait for, each thing once", async () => {
+  it("wait for exactly what Pulumi does not wait for, or not on updates, each thing once", async () => {
     const { recording } = await recordTier(yaml);
+    const isLeft = ({ metadata, kind }: KubernetesObject) =>
+      kind === "Deployment"
+        ? metadata.labels["app.kubernetes.io/name"] !== "proof-listener"
+        : Object.keys(metadata.annotations ?? {}).some((key) => /(waitFor|skipAwait)$/.test(key));
     const left = ["Deployment", "Job", "RayCluster"].flatMap((kind) =>
       recording
         .objects(kind)
-        .filter(({ metadata }) => "pulumi.com/waitFor" in (metadata.annotations ?? {}))
-        .map(({ metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`),
+        .filter(isLeft)
+        .map(({ metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name ?? ""}`),
     );
     const awaited = checksOf(recording)
       .flatMap(awaitedBy)
