@@ -15,6 +15,7 @@ export async function benchFaults(): Promise<string> {
     await stack.create();
     await stack.up();
     const run = new Run(stack);
+    await run.reach(1);
     const rows: string[] = [];
     for (const fault of faults) {
       const row = `${fault.name} | ${describe(await run.outlive(fault))}`;
@@ -28,7 +29,7 @@ export async function benchFaults(): Promise<string> {
 }
 
 const header =
-  "\nfault | pods ready after, s | next step after, s | next whole step after, s | restarts | trials dropped | checkpoints lost | seen";
+  "\nfault | pods ready after, s | next step after, s | next whole step after, s | restarts | trials dropped | saved steps done again | seen";
 
 function describe({ ready, next, step, restarts, dropped, lost, seen, note }: Outcome): string {
   const all = [...seen, ...(note === "" ? [] : [note])].join("; ");

@@ -24,7 +24,7 @@ export interface Outcome {
   readonly restarts: number;
   /** Trials of the steps meanwhile that were not trained on. */
   readonly dropped: number;
-  /** Checkpoints that were there before the fault and are gone. */
+  /** Steps that had a checkpoint before the fault, and were done again. */
   readonly lost: readonly number[];
   /** Pods that were seen unready, and what they said. */
   readonly seen: readonly string[];
@@ -34,7 +34,8 @@ interface State {
   /** In the order of the log; a step that is done again comes again. */
   readonly steps: readonly { readonly step: number; readonly dropped: number }[];
   readonly starts: number;
-  readonly checkpoints: readonly number[];
+  /** Step of the newest checkpoint. */
+  readonly saved: number;
 }
 
 /** A run, seen from its volumes: the API server may be away. */
@@ -82,7 +83,7 @@ export class Run {
           ready,
           restarts: now.starts - before.starts,
           dropped: further.reduce((sum, { dropped }) => sum + dropped, 0),
-          lost: before.checkpoints.filter((step) => !now.checkpoints.includes(step)),
+          lost: further.map(({ step }) => step).filter((step) => step <= before.saved),
           seen: [...seen],
         };
       }
@@ -102,15 +103,17 @@ export class Run {
   }
 
   async #state(): Promise<State> {
-    const log = await inNode(`cat ${this.#folder.logs}/*.log`);
-    const listed = await inNode(`ls ${this.#folder.checkpoints}/*/*/`);
+    const tracker = `${this.#folder.checkpoints}/*/*/*/latest_checkpointed_iteration.txt`;
+    // Neither is there before the first step.
+    const saved = Number(await inNode(`cat ${tracker} || true`));
+    const log = await inNode(`cat ${this.#folder.logs}/*.log || true`);
     return {
       steps: [...log.matchAll(/^step:(\d+) - (.*)$/gm)].map(([, step, metrics = ""]) => ({
         step: Number(step),
         dropped: Number(/rehearsal\/dropped:([\d.]+)/.exec(metrics)?.[1]),
       })),
       starts: [...log.matchAll(/^rehearsal: no gradient is computed/gm)].length,
-      checkpoints: [...listed.matchAll(/global_step_(\d+)/g)].map(([, step]) => Number(step)),
+      saved,
     };
   }
 }
@@ -122,7 +125,7 @@ export function folderOf(stack: string, claim: string): string {
 }
 
 interface Pod {
-  readonly metadata: { readonly name: string; readonly ownerReferences?: { kind: string }[] };
+  readonly metadata: { readonly name: string };
   readonly status: {
     readonly phase: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
