@@ -150,17 +150,20 @@ def _of_container(
     again = f"it has ended {status['restartCount']} times, the last time with"
     reason = "" if last.get("reason") in (None, "Error") else f" ({last['reason']})"
     why = f"{again} exit code {last.get('exitCode', 'unknown')}{reason}"
-    return Trouble(Kind.HOPELESS, what, why, _log(api, pod, container, previous=True))
+    # The kubelet keeps the end of a log there, and for longer than the log.
+    lines = str(last.get("message") or "").splitlines()
+    lines = lines or _log(api, pod, container, previous=True)
+    return Trouble(Kind.HOPELESS, what, why, lines)
 
 
-def _log(api: KubernetesApi, pod: Pod, container: str, *, previous: bool) -> Sequence[str]:
+def _log(api: KubernetesApi, pod: Pod, container: str, *, previous: bool) -> list[str]:
     metadata = pod["metadata"]
     with suppress(ApiError):
         text = api.log(
             metadata["namespace"], metadata["name"], container, lines=LOG_LINES, previous=previous
         )
         return text.splitlines()
-    return ()
+    return []
 
 
 def _containers(pod: Pod) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -140,6 +140,12 @@ CRASHED = container(
     state={"waiting": {"reason": "CrashLoopBackOff"}},
     lastState={"terminated": {"exitCode": 1, "reason": "Error"}},
 )
+TOLD = container(
+    "recorder",
+    restartCount=3,
+    state={"waiting": {"reason": "CrashLoopBackOff"}},
+    lastState={"terminated": {"exitCode": 9, "message": "the run is given up\n"}},
+)
 KILLED = container(
     "ray-worker",
     restartCount=4,
@@ -170,6 +176,10 @@ QUOTA = 'pods "ray-worker" is forbidden: exceeded quota: gpus'
             pod("w", ray_labels, CRASHED),
             "container ray-worker of pod w: it has ended 3 times, the last time with exit code 1. "
             "Its last lines:\nxxx … xxx\nValueError: object store",
+        ),
+        (
+            pod("w", ray_labels, TOLD),
+            "the last time with exit code 9. Its last lines:\nthe run is given up",
         ),
         (
             pod("w", ray_labels, KILLED),
