@@ -184,8 +184,6 @@ function apiServerAway(seconds: number): Fault {
       } finally {
         process.kill(pid, "SIGCONT");
       }
-      // Scheduler and controllers end when they lose their leases; on a cluster kubelet starts them again.
-      demandLab("up");
     },
   };
 }
